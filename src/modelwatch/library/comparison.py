@@ -114,6 +114,7 @@ def compare(
         odds_ratio=ODDS_RATIO,
         names_shifted=True,
         directed=True,
+        dispersed=True,
     )
     counts, labels, window = side.counts, side.labels, side.window
     rest = whole * (1 - DRIFT_SHARE)

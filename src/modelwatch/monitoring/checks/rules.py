@@ -73,7 +73,8 @@ class DriftRules(AccruingBudget):
     least severity that is a finding. names_shifted: whether what is detected and small is `shifted`. directed: whether
     directed tests are among those that decide, and sizes are less what chance adds. detects_from: from so many values
     on a look-back may show a shift, though a verdict needs `min_samples`, and only look-backs that hold so many have a
-    part of the level (None: all have, and nothing is shown by fewer than `min_samples`).
+    part of the level (None: all have, and nothing is shown by fewer than `min_samples`). dispersed: whether p-values
+    allow for the natural variation of the reference.
     """
 
     psi_warning: float
@@ -99,6 +100,7 @@ class DriftRules(AccruingBudget):
     directed: bool = False
     looks_after: int | None = None
     detects_from: int | None = None
+    dispersed: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -118,6 +120,7 @@ class DriftRules(AccruingBudget):
             directed=True,
             looks_after=LOOKS_AFTER,
             detects_from=DETECTS_FROM,
+            dispersed=True,
         )
 
     @property

@@ -8,6 +8,7 @@ smallest p-value for its share is a p-value, however the tests depend on one ano
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import DirectedTests, directed_tests
 from modelwatch.stats.drift.names import WEIGHTS as SPLIT
 from modelwatch.stats.drift.names import Split, comparison, expected_new, names_p_value
+from modelwatch.stats.drift.overdispersion import LOCATION, ON_AVERAGE, SCALE, Dispersion, widened
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
 from modelwatch.stats.drift.tests import MAX_WINDOW, OMNIBUS_WEIGHT, Direction, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.errors import EmptySample
@@ -55,25 +57,52 @@ def combined_test(reference: Profile, current: Profile, split: Split | None = No
     return found
 
 
-def combined_tests(cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]]) -> list[list[Homogeneity]]:
-    """`combined_test` of many references, how each was split, and windows of each; none without valid values."""
-    of_cells = parts_of_tests([comparison(*case) for case in cases])
-    directions = iter(_directions([case for case in cases if isinstance(case[0].binning, NumericBinning)]))
+def combined_tests(
+    cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]],
+    dispersions: Sequence[Sequence[Dispersion | None]] = (),
+) -> list[list[Homogeneity]]:
+    """`combined_test` of many references, how each was split, and windows of each; none without valid values.
+
+    dispersions: of the windows of each; none at all where the values of all are independent.
+    """
+    of_cases = dispersions or [[None] * len(windows) for _, _, windows in cases]
+    of_cells = parts_of_tests([comparison(*case, of_case) for case, of_case in zip(cases, of_cases, strict=True)])
+    ordered = [place for place, case in enumerate(cases) if isinstance(case[0].binning, NumericBinning)]
+    directions = iter(_directions([cases[place] for place in ordered], [of_cases[place] for place in ordered]))
     found = []
-    for (reference, split, windows), parts in zip(cases, of_cells, strict=True):
+    for (reference, split, windows), parts, of_case in zip(cases, of_cells, of_cases, strict=True):
         weights = weights_of(reference, split)
         if isinstance(reference.binning, NumericBinning):
             found.append(
                 [
-                    parts.together(place, weights, location=location, scale=scale)
-                    for place, (location, scale) in enumerate(next(directions))
+                    parts.together(place, weights, location=location, scale=scale, effective_n=effective)
+                    for place, ((location, scale), effective) in enumerate(
+                        zip(next(directions), _effective(windows, of_case, LOCATION), strict=True)
+                    )
                 ]
             )
             continue
         expected = None if split is None else expected_new(reference, split)
-        of_names = [None if split is None else names_p_value(expected, current) for current in windows]
-        found.append([parts.together(place, weights, new=new) for place, new in enumerate(of_names)])
+        pairs = zip(windows, of_case, strict=True)
+        of_names = [None if split is None else names_p_value(expected, *pair) for pair in pairs]
+        effective = _effective(windows, of_case, ON_AVERAGE)
+        found.append(
+            [
+                parts.together(place, weights, new=new, effective_n=number)
+                for place, (new, number) in enumerate(zip(of_names, effective, strict=True))
+            ]
+        )
     return found
+
+
+def _effective(
+    windows: Sequence[Profile], dispersions: Sequence[Dispersion | None], statistic: int
+) -> list[float | None]:
+    """For how many independent values each window counts in a statistic; None where all are independent."""
+    return [
+        None if dispersion is None else current.n / float(dispersion.factors[statistic])
+        for current, dispersion in zip(windows, dispersions, strict=True)
+    ]
 
 
 def cell_name(reference: Profile, found: Homogeneity) -> str | None:
@@ -119,6 +148,7 @@ def combined_detectable_psi(
 
 def _directions(
     cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]],
+    dispersions: Sequence[Sequence[Dispersion | None]],
 ) -> Iterator[list[tuple[Direction, Direction]]]:
     """Location and scale of each window, reference by reference; those over as many cells at once."""
     by_cells: dict[int, list[int]] = {}
@@ -129,10 +159,27 @@ def _directions(
         lengths = [len(cases[place][2]) for place in places]
         references = np.repeat([cases[place][0].fine for place in places], lengths, axis=0)
         windows = np.array([each.fine for place in places for each in cases[place][2]], dtype=np.int64)
-        pairs = iter(_pairs(directed_tests(references, windows.reshape(-1, cells))))
+        of_windows = [dispersion for place in places for dispersion in dispersions[place]]
+        pairs = iter(_pairs(_widened(directed_tests(references, windows.reshape(-1, cells)), of_windows)))
         for place, length in zip(places, lengths, strict=True):
             found[place] = [next(pairs) for _ in range(length)]
     return (found[place] for place in range(len(cases)))
+
+
+def _widened(found: DirectedTests, dispersions: Sequence[Dispersion | None]) -> DirectedTests:
+    """The tests of windows that vary more than by chance, with p-values that allow for it; the deviations stay."""
+    places = [place for place, dispersion in enumerate(dispersions) if dispersion is not None]
+    if not places:
+        return found
+    of_places = [dispersion for dispersion in dispersions if dispersion is not None]
+    p_values = [found.location_p_value.copy(), found.scale_p_value.copy()]
+    for statistic, of_statistic in zip((LOCATION, SCALE), p_values, strict=True):
+        of_statistic[places] = widened(
+            of_statistic[places],
+            np.array([each.factors[statistic] for each in of_places]),
+            np.array([each.freedom[statistic] for each in of_places]),
+        )
+    return replace(found, location_p_value=p_values[0], scale_p_value=p_values[1])
 
 
 def _pairs(found: DirectedTests) -> Iterator[tuple[Direction, Direction]]:

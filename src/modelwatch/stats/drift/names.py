@@ -27,6 +27,7 @@ from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift import tests as drift_tests
 from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.overdispersion import ON_AVERAGE, Dispersion, widened_tail
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
 from modelwatch.stats.drift.tests import Comparison, Groups, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.errors import EmptySample, MalformedProfile
@@ -173,11 +174,14 @@ def times_each(reference: Profile) -> int | None:
     return most if names >= LEAST_BALANCED and most > 1 and reference.n == names * most else None
 
 
-def names_p_value(expected: ExpectedNew | None, current: Profile) -> float:
+def names_p_value(expected: ExpectedNew | None, current: Profile, dispersion: Dispersion | None = None) -> float:
     """One-sided, that the window has so many unseen names by chance; 1 where nothing is expected."""
     if expected is None or not expected.n:
         return 1.0
-    return rate_increase_p_value(expected.hits, expected.n, current.unseen, current.n)
+    tail = rate_increase_p_value(expected.hits, expected.n, current.unseen, current.n)
+    if dispersion is None:
+        return tail
+    return widened_tail(tail, float(dispersion.factors[ON_AVERAGE]), float(dispersion.freedom[ON_AVERAGE]))
 
 
 def window_test(reference: Profile, current: Profile, split: Split | None = None) -> Homogeneity:
@@ -205,12 +209,25 @@ def window_tests(cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]
     return found
 
 
-def comparison(reference: Profile, split: Split | None, windows: Sequence[Profile]) -> Comparison:
-    """What the tests of all cells and of each compare: the tested part of a reference, and windows in its cells."""
+def comparison(
+    reference: Profile,
+    split: Split | None,
+    windows: Sequence[Profile],
+    dispersions: Sequence[Dispersion | None] = (),
+) -> Comparison:
+    """What the tests of all cells and of each compare: the tested part of a reference, and windows in its cells.
+
+    dispersions: of each window, over the coarse cells; none at all where the values of all are independent.
+    """
     r = reference.tested if split is None else split.tested(reference)
     groups = Groups.of(r) if split is None else _groups(r, split)
-    shape = (len(windows), len(r))
-    return Comparison(r, np.array([current.tested for current in windows], dtype=np.int64).reshape(shape), groups)
+    tested = np.array([current.tested for current in windows], dtype=np.int64).reshape(len(windows), len(r))
+    binning = reference.binning
+    if isinstance(binning, CategoricalBinning) and any(dispersions):
+        coarse = binning.coarse_starts.searchsorted(np.arange(binning.n_fine), side="right") - 1
+        parts = np.stack((coarse, binning.test_cell_of), axis=1)
+        dispersions = [None if each is None else each.over(parts, len(r)) for each in dispersions]
+    return Comparison(r, tested, groups, dispersions)
 
 
 def window_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:

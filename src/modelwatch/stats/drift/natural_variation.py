@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from modelwatch.stats.counting.binning import Binning, Scalar
 from modelwatch.stats.counting.columns import Column, column_of
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.odds import log_odds, log_odds_error
+from modelwatch.stats.drift.overdispersion import Dispersion
 from modelwatch.stats.drift.scores import PSI_FLOOR
+from modelwatch.stats.drift.stretches import Stretches
 from modelwatch.stats.errors import MalformedProfile
 
 # Lengths, in seconds, that a reference is cut into; the shortest that gives at most MAX_SPANS pieces is taken.
@@ -49,6 +52,7 @@ class Variation:
     chance: NDArray[np.float64]
     _known: dict[int, float | None] = field(default_factory=dict, init=False, repr=False)
     _lengths: dict[int, int | None] = field(default_factory=dict, init=False, repr=False)
+    _stretches_of: dict[str, Stretches] = field(default_factory=dict, init=False, repr=False)
 
     def tolerance(self, length: int) -> float | None:
         """The PSI that stretches of `length` seconds keep to in 99 of 100 cases when nothing is wrong.
@@ -91,6 +95,17 @@ class Variation:
         moved = np.abs(log_odds(stretches, n) - log_odds(whole, int(whole.sum())))
         beyond = (moved - DEVIATE * log_odds_error(stretches, n))[:, used].max(axis=1)
         return float(np.exp(max(0.0, np.quantile(beyond, QUANTILE))))
+
+    def dispersion(self, reference: Profile, length: int, n: int) -> Dispersion | None:
+        """How much more than by chance the statistics of a window of n values vary that is `length` seconds long.
+
+        reference: the profile that this is the variation of. None where nothing in it is beyond chance, or where it has
+        less than ten stretches of any length.
+        """
+        binning = reference.binning.id
+        if binning not in self._stretches_of:
+            self._stretches_of[binning] = Stretches(reference, self.counts, self.span)
+        return self._stretches_of[binning].dispersion(length, n)
 
     def chance_at(self, n: int) -> float:
         """The PSI that 99 of 100 samples of n values of the reference stay below."""

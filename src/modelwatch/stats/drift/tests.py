@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.drift.evidence import Counts, rate_increase_p_value
+from modelwatch.stats.drift.overdispersion import AT_MOST, Dispersion, widened_chi_square, widened_tail
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 
 Floats = NDArray[np.float64]
@@ -61,7 +62,8 @@ class Homogeneity:
     unseen names; None where the test has no such part. location, scale: of ordered features, the directed tests; None
     where the test has none. strongest: the part whose p-value, for its share of the level, is the smallest. cell: the
     place of the most unusual cell among the cells of the tests; None when none is unusual. cell_has_more: whether it
-    holds more of the window than of the reference.
+    holds more of the window than of the reference. effective_n: for how many independent values the window counts;
+    None where all of its values are taken for independent.
     """
 
     statistic: float
@@ -76,6 +78,7 @@ class Homogeneity:
     strongest: Part = "all cells"
     cell: int | None = None
     cell_has_more: bool = False
+    effective_n: float | None = None
 
 
 def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -> Homogeneity:
@@ -104,11 +107,13 @@ class Comparison:
     """Windows to test against one reference, over the same cells.
 
     reference: shape (cells,). windows: shape (windows, cells), none of them empty. groups: of the reference.
+    dispersions: of each window, over these cells; None, or none at all, where its values are independent.
     """
 
     reference: NDArray[np.int64]
     windows: NDArray[np.int64]
     groups: Groups
+    dispersions: Sequence[Dispersion | None] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,10 +137,11 @@ class PartsOfTest:
         new: float | None = None,
         location: Direction | None = None,
         scale: Direction | None = None,
+        effective_n: float | None = None,
     ) -> Homogeneity:
         """The test of a window. weights: how much of the level each part may use. new: the p-value of unseen names;
         location, scale: the directed tests. With a single group of cells there is nothing to compare there, and the
-        single cells have its share, too."""
+        single cells have its share, too. effective_n: as in the test."""
         df, omnibus, cell = self.df[window], self.omnibus[window], self.cells[window]
         alone = not df and new is None
         of_cells = weights["single cell"] + (weights["all cells"] if alone else 0.0)
@@ -163,6 +169,7 @@ class PartsOfTest:
             strongest,
             None if place < 0 else place,
             self.has_more[window],
+            effective_n,
         )
 
 
@@ -176,6 +183,12 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
     n = np.concatenate([test.windows.sum(axis=1) for test in tests]) if tests else np.zeros(0, dtype=np.int64)
     grouped: dict[int, list[tuple[int, Groups, int, NDArray[np.int64]]]] = {}
     by_cells: dict[int, list[int]] = {}
+    dispersed = {
+        int(offsets[place]) + window: dispersion
+        for place, test in enumerate(tests)
+        for window, dispersion in enumerate(test.dispersions)
+        if dispersion is not None
+    }
     for place, test in enumerate(tests):
         by_cells.setdefault(len(test.reference), []).append(place)
         rows = range(int(offsets[place]), int(offsets[place + 1]))
@@ -194,6 +207,7 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
             n[which],
             np.array([groups.corrections[stage] for _, groups, stage, _ in some]),
         )
+    _widen(found[2], df, dispersed)
     for places in by_cells.values():
         which = np.concatenate([np.arange(offsets[place], offsets[place + 1]) for place in places])
         references = np.repeat(
@@ -203,7 +217,9 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
         unusual = _unusual(references, windows, n[which], screen)
         for row in np.flatnonzero(unusual.any(axis=1)).tolist():
             place = which[row]
-            cells[place], most[place], more[place] = _most_unusual(references[row], windows[row], unusual[row])
+            cells[place], most[place], more[place] = _most_unusual(
+                references[row], windows[row], unusual[row], dispersed.get(int(place))
+            )
     columns = (
         *(found[0].tolist(), found[1].tolist(), df.tolist(), found[2].tolist()),
         *(cells.tolist(), most.tolist(), more.tolist()),
@@ -211,6 +227,16 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
     return [
         PartsOfTest(*(column[start:stop] for column in columns)) for start, stop in itertools.pairwise(offsets.tolist())
     ]
+
+
+def _widen(p_values: Floats, df: NDArray[np.int64], dispersed: Mapping[int, Dispersion]) -> None:
+    """Makes the p-values of all cells together those of windows that vary more than by chance, by their place."""
+    places = [place for place in dispersed if df[place]]
+    if places:
+        of_places = [dispersed[place] for place in places]
+        factors = np.array([each.factors[AT_MOST] for each in of_places])
+        freedom = np.array([each.freedom[AT_MOST] for each in of_places])
+        p_values[places] = widened_chi_square(p_values[places], df[places], factors, freedom)
 
 
 def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: Floats | float = 0.0) -> Floats:
@@ -257,7 +283,9 @@ def _cell_p_value(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[n
     return _most_unusual(r, c, unusual)[0]
 
 
-def _most_unusual(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[np.bool_]) -> tuple[float, int, bool]:
+def _most_unusual(
+    r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[np.bool_], dispersion: Dispersion | None = None
+) -> tuple[float, int, bool]:
     """The p-value of the most unusual cell, for the number of cells; which one it is, -1 when none is unusual; and
     whether it holds more of the window than of the reference."""
     n_reference, n_current = int(r.sum()), int(c.sum())
@@ -273,6 +301,8 @@ def _most_unusual(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[n
             tail = rate_increase_p_value(before, n_reference, now, n_current)
         else:
             tail = rate_increase_p_value(now, n_current, before, n_reference)
+        if dispersion is not None:
+            tail = widened_tail(tail, float(dispersion.cells[cell]), float(dispersion.cells_freedom[cell]))
         if place < 0 or (tail, cell) < (smallest, place):
             smallest, place, more = tail, cell, grown
     return min(1.0, 2.0 * int(np.count_nonzero(r + c)) * smallest), place, more

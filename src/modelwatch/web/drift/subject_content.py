@@ -222,6 +222,8 @@ class SubjectPage:
                 ("p", chance(evidence.p_value)),
                 ("α, the limit", chance(evidence.alpha)),
             ]
+            if evidence.effective_n is not None:
+                found.append(("Counts as", f"about {max(evidence.effective_n, 1.0):,.0f} independent predictions"))
             if evidence.min_detectable_psi is not None:
                 found.append(("Smallest PSI seen", number(evidence.min_detectable_psi)))
         tolerance = report.tolerance

@@ -25,6 +25,7 @@ from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, cou
 from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.overdispersion import Dispersion
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 
@@ -192,8 +193,21 @@ def results_of(
         needed, least = thresholds.min_samples, rules.least(thresholds.min_samples)
         if min_samples is not None:
             needed = least = min_samples
+        dispersions = tuple(
+            _dispersion(reference, window, current, rules)
+            for window, current in zip(windows, counts[subject].profiles, strict=True)
+        )
         cases.append(
-            Case(reference.profile, reference.split, needed, pairs, rules.names_shifted, rules.directed, least)
+            Case(
+                reference.profile,
+                reference.split,
+                needed,
+                pairs,
+                rules.names_shifted,
+                rules.directed,
+                least,
+                dispersions if any(dispersions) else (),
+            )
         )
     return tuple(
         SubjectResult(
@@ -257,6 +271,13 @@ def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int
     if not current.total:
         return replace(judgement, reason=f"{why}. Those received since the reference was set can be.")
     return replace(judgement, reason=f"{judgement.reason} {why}." if judgement.reason else f"{why}.")
+
+
+def _dispersion(reference: StoredReference, window: Window, current: Profile, rules: DriftRules) -> Dispersion | None:
+    """How much more than by chance a window varies; None where no more is known of its reference."""
+    if reference.variation is None or not (rules.dispersed and rules.natural_variation):
+        return None
+    return reference.variation.dispersion(reference.profile, window.end - window.start, current.n)
 
 
 def _allowed(

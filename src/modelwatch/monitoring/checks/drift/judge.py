@@ -18,6 +18,7 @@ from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
 from modelwatch.stats.drift.natural_variation import DEVIATE
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
+from modelwatch.stats.drift.overdispersion import AT_MOST, Dispersion
 from modelwatch.stats.drift.scores import psi_by_chance, psi_of_many
 from modelwatch.stats.drift.tests import Homogeneity
 
@@ -168,7 +169,8 @@ class Case:
     however large; None: from `min_samples`. split: how a categorical reference was split for its tests.
     names_shifted: whether what is detected and small is `shifted`; in verdicts of earlier releases it is `stable`.
     directed: whether the directed tests are among those that decide, and sizes are less what chance adds; in verdicts
-    of earlier releases neither is so.
+    of earlier releases neither is so. dispersions: how much more than by chance each window varies; none at all where
+    the values of all are independent.
     """
 
     reference: Profile
@@ -178,6 +180,11 @@ class Case:
     names_shifted: bool = True
     directed: bool = True
     least: int | None = None
+    dispersions: tuple[Dispersion | None, ...] = ()
+
+    def dispersion(self, window: int) -> Dispersion | None:
+        """The dispersion of the window at this place."""
+        return self.dispersions[window] if self.dispersions else None
 
 
 def judge(
@@ -204,11 +211,7 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
     ids = [case.split is not None and is_ids(case.reference, case.split) for case in cases]
     tests = iter(
         _tests(
-            [
-                (case, [case.windows[at][0] for at in places])
-                for case, places, of_ids in zip(cases, compared, ids, strict=True)
-                if places and not of_ids
-            ]
+            [(case, places) for case, places, of_ids in zip(cases, compared, ids, strict=True) if places and not of_ids]
         )
     )
     found = []
@@ -223,20 +226,23 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
                 reason = ids_reason(case.reference, case.split)
                 judged[at] = Judgement("insufficient_data", score, None, alpha, None, reason)
             else:
-                judged[at] = _judged(case, *case.windows[at], score, of_windows[places.index(at)], alpha, needed)
+                judged[at] = _judged(case, at, score, of_windows[places.index(at)], alpha, needed)
         found.append([each for each in judged.values() if each is not None])
     return found
 
 
-def _tests(cases: Sequence[tuple[Case, Sequence[Profile]]]) -> list[list[Homogeneity]]:
-    """The tests of these windows of each case, by its rules."""
+def _tests(cases: Sequence[tuple[Case, Sequence[int]]]) -> list[list[Homogeneity]]:
+    """The tests of the windows at these places of each case, by its rules."""
     by_rules: dict[bool, list[int]] = {}
     for place, (case, _) in enumerate(cases):
         by_rules.setdefault(case.directed, []).append(place)
     found: dict[int, list[Homogeneity]] = {}
     for directed, places in by_rules.items():
-        some = [(cases[at][0].reference, cases[at][0].split, cases[at][1]) for at in places]
-        found |= dict(zip(places, combined_tests(some) if directed else window_tests(some), strict=True))
+        chosen = [cases[at] for at in places]
+        some = [(case.reference, case.split, [case.windows[at][0] for at in of_case]) for case, of_case in chosen]
+        dispersions = [[case.dispersion(at) for at in of_case] for case, of_case in chosen]
+        tests = combined_tests(some, dispersions) if directed else window_tests(some)
+        found |= dict(zip(places, tests, strict=True))
     return [found[place] for place in range(len(cases))]
 
 
@@ -259,16 +265,18 @@ def _without_values(reference: Profile, current: Profile, alpha: float) -> Judge
 
 def _judged(
     case: Case,
-    current: Profile,
-    allowed: Tolerance,
+    at: int,
     score: float,
     test: Homogeneity,
     alpha: float,
     needed: Callable[[], int | None],
 ) -> Judgement:
-    """The judgement by a score and a test. needed: how many values the test takes to see anything at all."""
+    """The judgement of a window by a score and a test. needed: how many values it takes to see anything at all."""
     smallest = combined_detectable_psi if case.directed else smallest_detectable_psi
+    (current, allowed), dispersion = case.windows[at], case.dispersion(at)
     detectable = smallest(case.reference, current.n, test.df, alpha, case.split)
+    if dispersion is not None and detectable is not None:
+        detectable *= float(dispersion.factors[AT_MOST])
     few = current.n < case.min_samples
     reason = f"{current.n} of at least {case.min_samples} values: {case.min_samples - current.n} more are needed."
     if few and (case.least is None or current.n < case.least or test.p_value >= alpha):
@@ -293,7 +301,19 @@ def _judged(
         return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
     if case.names_shifted and test.p_value < alpha and allowed.psi_natural < size < allowed.psi_warning:
         severity = "shifted"
-    return Judgement(severity, score, test, alpha, detectable, why_stable(measures, allowed, alpha, score), measures)
+    explained = why_stable(measures, allowed, alpha, score)
+    if explained is not None and test.effective_n is not None:
+        explained = f"{explained} {counts_as(current.n, test.effective_n)}"
+    return Judgement(severity, score, test, alpha, detectable, explained, measures)
+
+
+def counts_as(n: int, effective: float) -> str:
+    """Sentence on values that are not independent.
+
+    >>> counts_as(2_400, 36.9)
+    'The 2,400 values count as about 37 independent ones.'
+    """
+    return f"The {n:,} values count as about {max(effective, 1.0):,.0f} independent ones."
 
 
 def judge_size(case: Case, detected: Judgement, alpha: float) -> Judgement:

@@ -80,7 +80,8 @@ class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
     of all parts together. Of categories `new_names_p_value`, that there are so many unseen names, is a part; of ordered
     features the directed tests are: `location_p_value`, whose statistic `location_z` is above 0 where values are
     larger, and `scale_p_value`, with `scale_z` above 0 where they are further out. `strongest` is the part that says
-    most, `cell` the most unusual category.
+    most, `cell` the most unusual category. `effective_n` is for how many independent predictions those of the window
+    count, where they are not independent: then all p-values allow for it.
     """
 
     test: str
@@ -100,6 +101,7 @@ class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
     scale_p_value: float | None = None
     strongest: str | None = None
     cell: str | None = None
+    effective_n: float | None = None
 
 
 class ToleranceReport(msgspec.Struct, frozen=True, gc=False):
@@ -337,6 +339,7 @@ def _evidence(reference: StoredReference, judgement: Judgement, test: Homogeneit
         scale_p_value=None if scale is None else scale.p_value,
         strongest=test.strongest,
         cell=cell_name(reference.profile, test),
+        effective_n=test.effective_n,
     )
 
 

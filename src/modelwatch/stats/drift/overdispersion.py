@@ -1,0 +1,272 @@
+"""Overdispersion: how much more windows differ from a reference than independent values would.
+
+Values of one stretch of time are alike, and so are those of one client. Then a window knows less than it has values: a
+statistic of n of them varies 1 + (m - 1) ρ times as much, m values being in a group and ρ the correlation of two values
+of one group. Here ρ is estimated between the groups of a reference, one for each statistic of the tests, and p-values
+are those of statistics that vary so much.
+
+Sources: Kish (1965), Survey Sampling, for the design effect; Rao and Scott (1984) for chi-square tests under it;
+Satterthwaite (1946) for the degrees of freedom of an estimated variance; Baik and Silverstein (2006) for the largest
+eigenvalue of a covariance that was estimated from few groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.counting.binning import NumericBinning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.directed import pooled_scores
+from modelwatch.stats.special import special
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+# Places of the statistics: location, scale, all cells on average, and in the direction that varies most.
+LOCATION, SCALE, ON_AVERAGE, AT_MOST = range(4)
+# Fewer groups say nothing.
+MIN_GROUPS = 10
+# Variation that chance gives so often, of any statistic or cell, is none.
+LEVEL = 1e-3
+# Cells with fewer values of the reference are too rare for a variance.
+LEAST_IN_CELL = 5
+# p-values are not taken for smaller than that: their normal deviates are finite.
+SMALLEST = 1e-300
+MOST_FREEDOM = 1e9
+# Keeps quotients finite.
+TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellScores:
+    """Scores of the coarse cells of an ordered subject. values: shape (coarse cells, 2), of location and scale. gain:
+    shape (2,), how many times the variance of the scores of its fine cells is theirs."""
+
+    values: Floats
+    gain: Floats
+
+    @classmethod
+    def of(cls, reference: Profile) -> Self | None:
+        """The scores by a reference, averaged over each coarse cell; None where its cells have no order."""
+        if not isinstance(reference.binning, NumericBinning) or not reference.n:
+            return None
+        fine = np.stack([each[0] for each in pooled_scores(reference.fine[None])], axis=1)
+        sums = np.add.reduceat(fine * reference.fine[:, None], reference.binning.coarse_starts, axis=0)
+        values = sums / np.maximum(reference.coarse, 1)[:, None]
+        mean = sums.sum(axis=0) / reference.n
+        of_fine = (reference.fine[:, None] * (fine - mean) ** 2).sum(axis=0)
+        of_coarse = (reference.coarse[:, None] * (values - mean) ** 2).sum(axis=0)
+        return cls(values, np.divide(of_fine, of_coarse, out=np.ones(2), where=of_coarse > 0.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overdispersion:
+    """Correlation of two values of one group of a reference, in the statistics of the tests; 0 where it is chance.
+
+    groups: number of them. size: of a group, on average. statistics: shape (4,), of location, of scale, of all cells on
+    average, and of the combination of them that varies most. cells: shape (coarse cells,), of each. varies: whether
+    anything is beyond chance.
+    """
+
+    groups: int
+    size: float
+    statistics: Floats
+    cells: Floats
+    varies: bool
+
+    def dispersion(self, n: int, n_reference: int, size: float, of_reference: float | None = None) -> Dispersion:
+        """The dispersion of a window of n values whose groups hold `size` on average, each value counting once; those
+        of the reference `of_reference` (None: as here)."""
+        beside = self.size if of_reference is None else of_reference
+        pairs = ((size - 1.0) * n_reference + (beside - 1.0) * n) / (n_reference + n)
+        pairs, own = max(pairs, 0.0), max(self.size - 1.0, TINY)
+        rho = np.concatenate((self.statistics, self.cells))
+        factors = 1.0 + pairs * rho
+        freedom = (self.groups - 1) * (factors / (max(pairs / own, TINY) * (1.0 + own * rho))) ** 2
+        freedom = np.clip(freedom, 1.0, MOST_FREEDOM)
+        return Dispersion(factors[:4], freedom[:4], factors[4:], freedom[4:])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dispersion:
+    """How many times as much as of independent values the statistics of a window vary, and how well that is known.
+
+    factors, freedom: shape (4,), as `Overdispersion.statistics`; degrees of freedom of the estimates. cells,
+    cells_freedom: shape (coarse cells,).
+    """
+
+    factors: Floats
+    freedom: Floats
+    cells: Floats
+    cells_freedom: Floats
+
+    def over(self, cells: NDArray[np.intp], number: int) -> Dispersion:
+        """The same over other cells, so many of them: of each the largest among its parts. cells: shape (parts, 2), of
+        each part its coarse cell and the other one."""
+        order = np.argsort(self.cells[cells[:, 0]], kind="stable")
+        of_coarse, other = cells[order].T
+        found, freedom = np.ones(number), np.full(number, MOST_FREEDOM)
+        # Of several parts of one cell the last is kept.
+        found[other], freedom[other] = self.cells[of_coarse], self.cells_freedom[of_coarse]
+        return Dispersion(self.factors, self.freedom, found, freedom)
+
+    def larger(self, other: Dispersion) -> Dispersion:
+        """Of each statistic, the larger one of two."""
+        of_all, of_cells = other.factors > self.factors, other.cells > self.cells
+        return Dispersion(
+            np.where(of_all, other.factors, self.factors),
+            np.where(of_all, other.freedom, self.freedom),
+            np.where(of_cells, other.cells, self.cells),
+            np.where(of_cells, other.cells_freedom, self.cells_freedom),
+        )
+
+
+def overdispersion(cuts: Sequence[Integers], scores: CellScores | None) -> Overdispersion | None:
+    """The overdispersion between groups. cuts: one way or several to cut about the same values into groups, each of
+    shape (groups, coarse cells); of each statistic that one counts in which it varies most. None with fewer than 10
+    groups, or with a value in each.
+
+    200 groups of 20 whose shares are 1/4 and 3/4 in turn differ by 5 from the 10 that are expected: 5² / (20 / 4) is 5.
+
+    >>> found = overdispersion([np.array([[5, 15], [15, 5]] * 100)], None)
+    >>> found.groups, found.size, found.varies, (1 + 19 * found.cells).round(2).tolist()
+    (200, 20.0, True, [5.02, 5.02])
+    """
+    moments = [each for cut in cuts if (each := _moments(cut)) is not None]
+    if not moments or moments[0].size <= 1.0:
+        return None
+    found = [each.factors(scores) for each in moments]
+    if any(each is None for each in found):
+        return None
+    factors = np.max([each for each in found if each is not None], axis=0)
+    correlations = np.maximum(factors - 1.0, 0.0) / (moments[0].size - 1.0)
+    return Overdispersion(
+        moments[0].groups, moments[0].size, correlations[:4], correlations[4:], moments[0].varies(scores)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moments:
+    """What groups tell. groups: those with values. total: values. size: of a group, as the analysis of variance has it;
+    inverse: the mean of one by the size. shares: of the cells. covariance: of the shares between groups, in units of
+    one value: of independent values that of one."""
+
+    groups: int
+    total: float
+    size: float
+    inverse: float
+    shares: Floats
+    covariance: Floats
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """The cells that hold enough."""
+        return np.asarray(self.shares * self.total >= LEAST_IN_CELL)
+
+    def factors(self, scores: CellScores | None) -> Floats | None:
+        """How many times as much as of independent values the statistics vary, and the cells; shape (4 + cells,)."""
+        used = self.used
+        free = int(np.count_nonzero(used)) - 1
+        if free < 1:
+            return None
+        found = np.ones(4)
+        for place, (factor, _) in enumerate(self._directed(scores)):
+            found[place] = 1.0 + (factor - 1.0) * (1.0 if scores is None else scores.gain[place])
+        standard = self._standard(used)
+        found[ON_AVERAGE] = np.trace(standard) / free
+        found[AT_MOST] = max(found[ON_AVERAGE], _largest(standard, free / self.groups))
+        cells = np.full(len(self.shares), found[ON_AVERAGE])
+        cells[used] = np.diagonal(self.covariance)[used] / (self.shares * (1.0 - self.shares))[used]
+        return np.concatenate((found, cells))
+
+    def varies(self, scores: CellScores | None) -> bool:
+        """Whether location, scale, the cells on average or one of them vary by more than chance."""
+        used = self.used
+        p, free = self.shares[used], int(np.count_nonzero(used)) - 1
+        binary = p * (1.0 - p)
+        cells = self._tails(np.diagonal(self.covariance)[used] / binary, (1.0 - 6.0 * binary) / binary)
+        average = np.array([np.trace(self._standard(used)) / free])
+        kurtosis = np.array([(float((1.0 / p).sum()) - (free + 1.0) ** 2 - 2.0 * free) / free])
+        directed = [self._tails(np.array([factor]), np.array([tails]))[0] for factor, tails in self._directed(scores)]
+        least = min(*directed, self._tails(average, kurtosis, free)[0], cells.min() * len(cells), 1.0)
+        return bool(least < LEVEL)
+
+    def _directed(self, scores: CellScores | None) -> list[tuple[float, float]]:
+        """Of location and of scale, how many times as much it varies, and the kurtosis of one score."""
+        found = []
+        for score in () if scores is None else scores.values.T:
+            centred = score - self.shares @ score
+            variance = float(self.shares @ centred**2)
+            kurtosis = float(self.shares @ centred**4) / max(variance, TINY) ** 2 - 3.0
+            found.append((float(centred @ self.covariance @ centred) / max(variance, TINY), kurtosis))
+        return found
+
+    def _standard(self, used: NDArray[np.bool_]) -> Floats:
+        return np.asarray(self.covariance[np.ix_(used, used)] / np.sqrt(np.outer(self.shares[used], self.shares[used])))
+
+    def _tails(self, factors: Floats, kurtosis: Floats, free: int = 1) -> Floats:
+        """How often chance gives so large a factor. kurtosis: of one value, beyond that of the normal distribution."""
+        freedom = 2.0 * free * (self.groups - 1) / np.maximum(2.0 + kurtosis * self.inverse, TINY)
+        return np.asarray(special().chdtrc(freedom, freedom * factors))
+
+
+def _moments(counts: Integers) -> _Moments | None:
+    n = counts.sum(axis=1)
+    filled = n > 0
+    groups = int(np.count_nonzero(filled))
+    if groups < MIN_GROUPS:
+        return None
+    of_groups, n = counts[filled].astype(np.float64), n[filled].astype(np.float64)
+    total = float(n.sum())
+    shares = of_groups.sum(axis=0) / total
+    deviations = (of_groups - n[:, None] * shares) / np.sqrt(n)[:, None]
+    covariance = deviations.T @ deviations * ((total - 1.0) / total / (groups - 1))
+    size = (total - float((n * n).sum()) / total) / (groups - 1)
+    return _Moments(groups, total, size, float((1.0 / n).mean()), shares, covariance)
+
+
+def _largest(standard: Floats, crowding: float) -> float:
+    """The largest eigenvalue of a covariance that is the identity but for few directions, estimated from few groups:
+    `crowding` cells for each of them; 1 where it is no larger than chance makes it."""
+    found = float(np.linalg.eigvalsh(standard)[-1])
+    if found <= (1.0 + math.sqrt(crowding)) ** 2:
+        return 1.0
+    half = 0.5 * (found + 1.0 - crowding)
+    return half + math.sqrt(max(half * half - found, 0.0))
+
+
+def widened(p_values: Floats, factors: Floats, freedom: Floats) -> Floats:
+    """Two-sided p-values of normal deviates whose variance is so many times as large, as far as it is known.
+
+    >>> widened(np.array([1e-6]), np.array([2.0]), np.array([1e9])).round(6).tolist()
+    [0.000542]
+    """
+    functions = special()
+    deviates = functions.ndtri_exp(np.log(np.clip(p_values, SMALLEST, 1.0)) - np.log(2.0))
+    return np.asarray(np.minimum(1.0, 2.0 * functions.stdtr(freedom, deviates / np.sqrt(factors))))
+
+
+def widened_tail(tail: float, factor: float, freedom: float) -> float:
+    """The same of a one-sided p-value."""
+    if tail >= 0.5:
+        return tail
+    functions = special()
+    deviate = float(functions.ndtri(max(tail, SMALLEST)))
+    return float(functions.stdtr(freedom, deviate / math.sqrt(factor)))
+
+
+def widened_chi_square(p_values: Floats, df: Integers, factors: Floats, freedom: Floats) -> Floats:
+    """p-values of chi-square statistics with so many degrees of freedom, at least 1, that are so many times as large.
+
+    >>> widened_chi_square(np.array([1e-6]), np.array([9]), np.array([2.0]), np.array([1e9])).round(4).tolist()
+    [0.0077]
+    """
+    functions = special()
+    statistics = functions.chdtri(df, np.clip(p_values, SMALLEST, 1.0))
+    return np.asarray(functions.fdtrc(df, freedom, statistics / (factors * df)))

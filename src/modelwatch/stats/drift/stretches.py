@@ -1,0 +1,105 @@
+"""Overdispersion between stretches of a reference: how alike the values of an hour, or of a day, are.
+
+What a reference varies by itself from stretch to stretch, windows do, too: it is part of what the tests take for
+chance.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.overdispersion import (
+    MIN_GROUPS,
+    CellScores,
+    Dispersion,
+    Integers,
+    Overdispersion,
+    overdispersion,
+)
+from modelwatch.stats.special import special
+
+# A reference is cut at so many phases: of a daily rhythm, stretches that begin at noon show another part.
+PHASES = 4
+# Of several lengths that are known the one is taken by which a p-value of this is the easiest to reach.
+USUAL = 1e-6
+
+
+class Stretches:
+    """The stretches of one reference.
+
+    reference: the profile of all its values. counts: those with a time, in consecutive pieces of `span` seconds, shape
+    (pieces, coarse cells).
+    """
+
+    def __init__(self, reference: Profile, counts: Integers, span: int) -> None:
+        self._n = reference.n
+        self._scores = CellScores.of(reference)
+        self._counts = counts
+        self._span = span
+        self._known: dict[int, Overdispersion | None] = {}
+        self._of_lengths: dict[int, Overdispersion | None] = {}
+
+    def dispersion(self, length: int, n: int) -> Dispersion | None:
+        """As `Variation.dispersion`."""
+        if length <= 0 or not n:
+            return None
+        if length not in self._of_lengths:
+            self._of_lengths[length] = self._of_length(length) if self._varies else None
+        found = self._of_lengths[length]
+        # With fewer values than there were, those that are left may be as alike as they were together.
+        return None if found is None else found.dispersion(n, self._n, max(float(n), found.size))
+
+    @cached_property
+    def _varies(self) -> bool:
+        """Whether stretches of any length differ by more than chance."""
+        doubled = (2**power for power in range(len(self._counts).bit_length()))
+        return any(found is not None and found.varies for found in map(self._of_pieces, doubled))
+
+    def _of_length(self, length: int) -> Overdispersion | None:
+        """The overdispersion between stretches of this length, or as much at least.
+
+        The mean of a longer stretch never varies more than that of a shorter one. So a half, a quarter, ... of the
+        length say what the length may do at most; there are more of them, and where there are few of the length itself
+        they say it more surely. What is shorter than the pieces that are known varies more than these, by as much as
+        these do more than pairs of them.
+        """
+        halved = {max(1, round(length / self._span / 2**power)) for power in range(len(self._counts).bit_length())}
+        known = [found for pieces in sorted(halved, reverse=True) if (found := self._of_pieces(pieces)) is not None]
+        if not known:
+            return None
+        n = self._n * min(1.0, length / (self._span * len(self._counts)))
+        chosen = min(known, key=lambda found: self._difficulty(found, n))
+        return chosen if length >= self._span else _of_shorter(chosen, self._of_pieces(2), self._span / length)
+
+    def _of_pieces(self, pieces: int) -> Overdispersion | None:
+        if pieces not in self._known:
+            self._known[pieces] = overdispersion(self._cuts(pieces), self._scores)
+        return self._known[pieces]
+
+    def _cuts(self, pieces: int) -> list[Integers]:
+        """The counts of stretches of so many pieces, cut at several phases; each of shape (stretches, cells)."""
+        found = []
+        for shift in sorted({pieces * phase // PHASES for phase in range(PHASES)}):
+            whole = (len(self._counts) - shift) // pieces
+            if whole >= MIN_GROUPS:
+                part = self._counts[shift : shift + whole * pieces]
+                found.append(part.reshape(whole, pieces, -1).sum(axis=1))
+        return found
+
+    def _difficulty(self, known: Overdispersion, n: float) -> float:
+        factors = known.dispersion(max(1, round(n)), self._n, max(n, known.size)).factors
+        return float(factors[:3].max()) * float(special().stdtrit(known.groups - 1, USUAL)) ** 2
+
+
+def _of_shorter(known: Overdispersion, of_pairs: Overdispersion | None, times: float) -> Overdispersion:
+    """Of stretches so many times as short as those that are known. of_pairs: of pairs of these."""
+    of_one, growth = np.concatenate((known.statistics, known.cells)), np.full(4 + len(known.cells), times)
+    if of_pairs is not None:
+        of_two = np.concatenate((of_pairs.statistics, of_pairs.cells))
+        ratios = np.divide(of_one, of_two, out=np.full(len(of_one), 2.0), where=of_two > 0.0)
+        growth = times ** np.log2(np.clip(ratios, 1.0, 2.0))
+    correlations = np.minimum(of_one * growth, 1.0)
+    return Overdispersion(known.groups, max(known.size / times, 2.0), correlations[:4], correlations[4:], known.varies)
