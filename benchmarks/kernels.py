@@ -89,7 +89,19 @@ def kernels(rng: np.random.Generator, repetitions: int) -> list[Row]:
             repetitions=repetitions,
         )
         rows.append(compare(f"{name}, beside {rival}", mine, other, 1e9 / len(data) / loops, "ns/value", "medians"))
-    return [*rows, floor(rng, binning, repetitions)]
+    return [*rows, new_values(rng, binning, repetitions), floor(rng, binning, repetitions)]
+
+
+def new_values(rng: np.random.Generator, binning: NumericBinning, repetitions: int) -> Row:
+    """Counting columns of 1,000 values, never the same again: the processor would learn the steps of a search."""
+    columns = rng.normal(size=(2_000, 1_000))
+    mine, other = measure(
+        lambda: [binning.count_floats(column) for column in columns],
+        lambda: [np.bincount(binning.edges.searchsorted(column), minlength=binning.n_fine) for column in columns],
+        repetitions=repetitions,
+    )
+    title = "count 1,000 new floats, 200 cells, beside searchsorted + bincount"
+    return compare(title, mine, other, 1e9 / columns.size, "ns/value", "2,000 columns; medians")
 
 
 def floor(rng: np.random.Generator, binning: NumericBinning, repetitions: int) -> Row:

@@ -59,23 +59,21 @@ class PredictionBatch(Sequence[Prediction]):
         """The batch of these predictions; one that is a batch already as it is."""
         if isinstance(events, PredictionBatch):
             return events
-        streams: dict[StreamName, int] = {}
-        stream_of = [
-            streams.setdefault(StreamName(each.model_name, each.model_version, each.environment), len(streams))
-            for each in events
-        ]
+        named = [(each.model_name, each.model_version, each.environment) for each in events]
+        streams = {stream: place for place, stream in enumerate(dict.fromkeys(named))}
         by_names: dict[tuple[str, ...], list[int]] = {}
         for place, event in enumerate(events):
             by_names.setdefault(tuple(event.features), []).append(place)
-        block_of, row_of = np.empty(len(events), dtype=np.intp), np.empty(len(events), dtype=np.intp)
+        block_of, row_of = np.zeros(len(events), dtype=np.intp), np.arange(len(events))
         blocks: list[FeatureBlock] = []
         for names, places in by_names.items():
-            block_of[places], row_of[places] = len(blocks), np.arange(len(places))
+            if len(by_names) > 1:
+                block_of[places], row_of[places] = len(blocks), np.arange(len(places))
             values = zip(*(events[place].features.values() for place in places), strict=True)
             blocks.append(dict(zip(names, map(column_of, values), strict=True)))
         return cls(
-            tuple(streams),
-            np.array(stream_of, dtype=np.intp),
+            tuple(map(StreamName._make, streams)),
+            np.array([streams[stream] for stream in named], dtype=np.intp),
             [each.prediction_id for each in events],
             np.array([each.timestamp for each in events], dtype=np.int64),
             [each.prediction for each in events],
@@ -206,7 +204,8 @@ def joined(parts: Iterable[Sequence[Prediction]]) -> PredictionBatch:
     batches: list[PredictionBatch] = []
     waiting: list[Prediction] = []
     for part in parts:
-        if isinstance(part, PredictionBatch):
+        # Most are lists, and asking an abstract class takes longer.
+        if type(part) is not list and isinstance(part, PredictionBatch):
             if not len(part):
                 continue
             if waiting:

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning
 from modelwatch.stats.counting.binning import numeric_binning as build
-from modelwatch.stats.counting.kernel import CHUNK, count_cells
+from modelwatch.stats.counting.kernel import CHUNK, LARGEST, MANY_VALUES, bounds_of, count_values, search_cells
 from modelwatch.stats.counting.numeric import binning_and_counts, rounded
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import EmptySample, MalformedProfile
@@ -80,21 +80,36 @@ def test_nulls_and_infinities_do_not_move_the_edges() -> None:
     assert build(polluted) == build(CONTINUOUS)
 
 
-@pytest.mark.parametrize("n", [0, 1, 255, 256, 257, CHUNK, CHUNK + 1, 3 * CHUNK])
+@pytest.mark.parametrize("n", [0, 1, 31, 257, MANY_VALUES, CHUNK, CHUNK + 1, 3 * CHUNK])
 @pytest.mark.parametrize("edges", [0, 1, 9, 16, 17, 199])
 def test_every_way_of_counting_gives_the_same_counts(n: int, edges: int) -> None:
     rng = np.random.default_rng(n + edges)
+    limits = np.sort(rng.normal(size=edges))
     values = rng.normal(size=n)
     if n > 10:
-        values[:6] = (np.nan, np.inf, -np.inf, np.nan, -9.0, 9.0)
-    limits = np.sort(rng.normal(size=edges))
-    counted = count_cells(values, limits, -3.0, 3.0)
+        values[:10] = (np.nan, np.inf, -np.inf, np.nan, -9.0, 9.0, LARGEST, -LARGEST, -0.0, 3.0)
+        values[10 : 10 + edges] = limits[: n - 10]
     finite = values[np.isfinite(values)]
-    expected = np.bincount(np.searchsorted(limits, finite, side="left"), minlength=edges + 1)
-    assert counted.cells.tolist() == expected.tolist()
-    assert counted.missing == np.isnan(values).sum()
-    assert counted.invalid == np.isinf(values).sum()
-    assert (counted.below, counted.above) == ((finite < -3).sum(), (finite > 3).sum())
+    expected = [
+        *np.bincount(np.searchsorted(limits, finite, side="left"), minlength=edges + 1),
+        np.isnan(values).sum(),
+        np.isinf(values).sum(),
+        (finite < -3).sum(),
+        (finite > 3).sum(),
+    ]
+    bounds = bounds_of(limits, -3.0, 3.0)
+    assert count_values(values, bounds).tolist() == expected
+    found = search_cells(values, bounds)
+    places = edges + 1 + np.isinf(values)
+    places[np.isfinite(values)] = np.searchsorted(limits, finite, side="left")
+    assert found.places.tolist() == places.tolist()
+    assert np.sort(found.below).tolist() == np.flatnonzero(np.isfinite(values) & (values < -3)).tolist()
+    assert np.sort(found.above).tolist() == np.flatnonzero(np.isfinite(values) & (values > 3)).tolist()
+
+
+def test_infinite_values_are_beside_the_cells_of_a_reference_with_the_largest_numbers() -> None:
+    bounds = bounds_of(np.array([0.0]), -LARGEST, LARGEST)
+    assert count_values(np.array([-np.inf, -LARGEST, LARGEST, np.inf]), bounds).tolist() == [1, 1, 0, 2, 0, 0]
 
 
 @given(samples, raw_numbers)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from sqlalchemy import Connection, delete, select, text
 
+from modelwatch.events import ReferenceFrame, ReferenceSample
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
-from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
+from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.labels import BINARY, CLASSES, label, set_layout
 
 pytestmark = pytest.mark.both_engines
@@ -42,6 +46,27 @@ def test_a_live_writer_is_not_folded(store: Store) -> None:
     assert writers_of_profiles(store) == [ledger.writer]
     ledger.commit([event("b")])
     assert stored_and_counted(store) == (2, 2)
+
+
+def test_counts_are_deflated_once_they_are_folded_and_no_longer_written_again(store: Store) -> None:
+    rng = np.random.default_rng(1)
+    names = [f"feature-{place}" for place in range(20)]
+    samples = [ReferenceSample("feature", name, "continuous", rng.normal(size=2_000).tolist()) for name in names]
+    set_reference_frame(store, ReferenceFrame("m", None, samples), now=NOON, new_id=numbered("r"))
+    ledger = open_ledger(store)
+    rows = rng.normal(size=(200, len(names))).tolist()
+    ledger.commit([event(f"id-{place}", dict(zip(names, row, strict=True))) for place, row in enumerate(rows)])
+    written = counts_of(store)
+    ledger.close()
+    fold(store, ledger.writer)
+    folded = counts_of(store)
+    assert len(folded) < 0.8 * len(written)
+    assert decode_counts(folded).tolist() == decode_counts(written).tolist()
+
+
+def counts_of(store: Store) -> bytes:
+    with store.read() as connection:
+        return bytes(connection.execute(select(tables.profile.c.counts)).scalar_one())
 
 
 def test_folding_more_windows_than_one_transaction_holds(store: Store) -> None:

@@ -131,7 +131,7 @@ def test_a_failure_before_the_commit_changes_nothing(store: Store, monkeypatch: 
     ledger = open_ledger(store)
     ledger.commit([event("a")])
 
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         raise OperationalError("INSERT", {}, Exception("disk full"))
 
     with monkeypatch.context() as patch:

@@ -157,6 +157,16 @@ class CategoricalBinning:
         # What is missing has the code -1: the last one.
         return CellPlaces(np.array([*cells, self.size - 2], dtype=np.intp)[codes], self.size)
 
+    def cells_of_few(self, values: Iterable[Scalar]) -> list[int]:
+        """The cells of a count vector that values count in, one each."""
+        return [self._cell_of_value(value) for value in values]
+
+    def _cell_of_value(self, value: Scalar) -> int:
+        name = value if type(value) is str else category_name(value) if _is_countable(value) else None
+        if name is not None:
+            return self.cell(name)
+        return self.size - 2 if _is_missing(value) else self.size - 1
+
     def cell(self, name: str) -> int:
         """The fine cell in which a name counts; that of unseen names when it is none of the reference."""
         found = self._cell_of.get(name)

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.kernel import Places
-from modelwatch.stats.counting.numeric import SCALAR_BATCH, Scalar, as_float
+from modelwatch.stats.counting.numeric import PLAIN_NUMBERS, SCALAR_BATCH, Scalar, as_float
 
 Floats = NDArray[np.float64]
 
 MISSING = -1
+# From so many on, floats are told from others all at once.
+MANY_VALUES = 100
 # A float in MessagePack.
 FLOAT_MARK = 0xCB
 _WRITTEN_FLOAT = np.dtype([("mark", "u1"), ("value", ">f8")])
@@ -135,6 +137,11 @@ class MixedColumn:
 
     def numbers(self) -> Floats:
         """The values as floats, NaN where one is missing and ±inf where it is no number."""
+        if len(self.values) > SCALAR_BATCH and PLAIN_NUMBERS.issuperset(map(type, self.values)):
+            try:
+                return np.array(self.values, dtype=np.float64)
+            except OverflowError:
+                pass
         return np.array([number_of(value) for value in self.values], dtype=np.float64)
 
     def distinct(self) -> tuple[Places, list[Scalar]]:
@@ -161,7 +168,7 @@ def column_of(values: Sequence[Scalar]) -> Column:
     """
     if len(values) <= SCALAR_BATCH:
         return MixedColumn(values)
-    if type(values[0]) is float:
+    if len(values) >= MANY_VALUES and type(values[0]) is float:
         floats = _floats(values)
         if floats is not None:
             return FloatColumn(floats)
@@ -186,7 +193,7 @@ def column_of(values: Sequence[Scalar]) -> Column:
 
 
 def _floats(values: Sequence[Scalar]) -> Floats | None:
-    """The values, of which there are many; None when they are not all floats.
+    """The values, at least `MANY_VALUES`; None when they are not all floats.
 
     Written as MessagePack, each float takes nine bytes, of which the first one says that it is one: an array views them
     as they are, in a fifth of the time that asking each value for its type and converting it takes.

@@ -16,7 +16,10 @@ from modelwatch.stats.errors import MalformedProfile
 FORM, WIDTH_SHIFT = 0x0F, 4
 DENSE, SPARSE = 1, 2
 WIDTHS = ("<u1", "<u2", "<u4", "<u8", "<i1", "<i2", "<i4", "<i8")
+WIDTH_BYTES = tuple(np.dtype(name).itemsize for name in WIDTHS)
+RANGES = tuple((int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in WIDTHS)
 GAP_WIDTHS = ("<u1", "<u2", "<u4")
+LARGEST_GAPS = tuple(int(np.iinfo(name).max) for name in GAP_WIDTHS)
 COMPRESSED = 0x80
 WORTH_COMPRESSING = 1024
 # Of the sparse form: first byte, width code of the gaps, length of the vector.
@@ -38,12 +41,12 @@ LARGEST = tuple(int(np.iinfo(name).max) for name in AMOUNTS)
 Integers = NDArray[np.int64]
 
 
-def encode_counts(counts: Integers, *, signed: bool = False) -> bytes:
+def encode_counts(counts: Integers, *, signed: bool = False, worth_compressing: int = WORTH_COMPRESSING) -> bytes:
     """Compact bytes of a vector of integers of any length; signed: some of which may be negative.
 
     The dense form has all counts, the sparse form those that are not zero and the zeros before each; the shorter one is
-    taken. All are little-endian integers of the narrowest width, deflated only when they are longer than 1 KB and that
-    makes them shorter.
+    taken. All are little-endian integers of the narrowest width, deflated only when they are longer than
+    `worth_compressing` bytes and that makes them shorter.
     Raises MalformedProfile when the vector is not one-dimensional, not integer, or has a negative entry unasked.
 
     >>> encode_counts(np.array([0, 7, 255]))
@@ -54,29 +57,41 @@ def encode_counts(counts: Integers, *, signed: bool = False) -> bytes:
     vector = np.asarray(counts)
     if vector.ndim != 1 or vector.dtype.kind not in "iu":
         raise MalformedProfile(f"counts are a vector of integers, got shape {vector.shape} of {vector.dtype}")
-    smallest, largest = (int(vector.min()), int(vector.max())) if len(vector) else (0, 0)
+    # Of booleans they are found several times as fast.
+    places = (vector != 0).nonzero()[0]
+    present = vector[places]
+    smallest, largest = (int(present.min()), int(present.max())) if len(present) else (0, 0)
     if smallest < 0 and not signed:
         raise MalformedProfile("counts are never negative")
-    width = next(
-        code for code, name in enumerate(WIDTHS) if np.iinfo(name).min <= smallest and largest <= np.iinfo(name).max
-    )
-    places = np.flatnonzero(vector)
-    gaps = np.diff(places, prepend=-1) - 1
-    gap_width = _gap_width(gaps)
-    dense = vector.astype(WIDTHS[width])
-    if SPARSE_HEADER + len(places) * _entry(width, gap_width).itemsize < 1 + dense.nbytes:
-        form, header = SPARSE, bytes((gap_width,)) + len(vector).to_bytes(4, "little")
-        entries = np.empty(len(places), dtype=_entry(width, gap_width))
-        entries["gap"], entries["count"] = gaps, dense[places]
-        body = entries.tobytes()
-    else:
-        form, header, body = DENSE, b"", dense.tobytes()
-    first = form | width << 4
-    if len(body) > WORTH_COMPRESSING:
+    width = next(code for code, (least, most) in enumerate(RANGES) if least <= smallest and largest <= most)
+    sparse = _sparse(places, present, width, len(vector))
+    first, header, body = sparse or (DENSE, b"", vector.astype(WIDTHS[width]).tobytes())
+    first |= width << WIDTH_SHIFT
+    if len(body) > worth_compressing:
         deflated = zlib.compress(body, level=1)
         if len(deflated) < len(body):
             first, body = first | COMPRESSED, deflated
     return bytes((first,)) + header + body
+
+
+def _sparse(places: Integers, present: NDArray[Any], width: int, size: int) -> tuple[int, bytes, bytes] | None:
+    """The sparse form, its header and its entries; None when the dense form is not longer.
+
+    places: of the counts that are not zero; present: these. size: of the vector.
+    """
+    dense = 1 + size * WIDTH_BYTES[width]
+    # A gap takes a byte at least: most dense vectors are known by that.
+    if SPARSE_HEADER + len(places) * (1 + WIDTH_BYTES[width]) >= dense:
+        return None
+    gaps = places.copy()
+    gaps[1:] -= places[:-1] + 1
+    largest = int(gaps.max()) if len(gaps) else 0
+    gap_width = next(code for code, most in enumerate(LARGEST_GAPS) if largest <= most)
+    if SPARSE_HEADER + len(places) * _entry(width, gap_width).itemsize >= dense:
+        return None
+    entries = np.empty(len(places), dtype=_entry(width, gap_width))
+    entries["gap"], entries["count"] = gaps, present
+    return SPARSE, bytes((gap_width,)) + size.to_bytes(4, "little"), entries.tobytes()
 
 
 def decode_counts(raw: bytes) -> Integers:
@@ -167,11 +182,6 @@ def _sum_sparse(head: bytes, bodies: Sequence[bytes]) -> Integers:
 def _entry(width: int, gap_width: int) -> np.dtype[np.void]:
     """An entry of a sparse vector: the zeros before it, and the count."""
     return np.dtype([("gap", GAP_WIDTHS[gap_width]), ("count", WIDTHS[width])])
-
-
-def _gap_width(gaps: Integers) -> int:
-    largest = int(gaps.max()) if len(gaps) else 0
-    return next(code for code, name in enumerate(GAP_WIDTHS) if largest <= np.iinfo(name).max)
 
 
 def _checked(counts: NDArray[Any]) -> NDArray[Any]:

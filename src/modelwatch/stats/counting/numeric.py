@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.kernel import BESIDE_CELLS, CellPlaces, count_cells, search_cells
+from modelwatch.stats.counting.kernel import BESIDE_CELLS, CellPlaces, bounds_of, count_values, search_cells
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class NumericBinning:
     atomic: shape (n_fine,), whether the cell can hold one single value only, so that nothing is hidden inside it.
     id: hash of the content and of the codec version; profiles merge only when it is equal.
     size: length of a count vector: the fine cells, then missing, invalid, below, above.
+    bounds: what counting asks an array for, `bounds_of` the kernel.
 
     >>> binning = numeric_binning(np.array([0.0] * 5 + [1.5] * 3 + [2.0] * 3))
     >>> binning.coarse_labels()
@@ -72,6 +73,7 @@ class NumericBinning:
     id: str = field(init=False)
     size: int = field(init=False)
     coarse_starts: NDArray[np.intp] = field(init=False, repr=False)
+    bounds: NDArray[np.float64] = field(init=False, repr=False)
     _edge_list: list[float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,12 +83,14 @@ class NumericBinning:
         atomic = np.zeros(len(edges) + 1, dtype=np.bool_)
         atomic[1:-1] = np.nextafter(edges[:-1], np.inf) == edges[1:]
         starts = np.concatenate(([0], np.flatnonzero(np.diff(coarse_of)) + 1)).astype(np.intp)
-        for array in (edges, coarse_of, atomic, starts):
+        bounds = bounds_of(edges, self.low, self.high)
+        for array in (edges, coarse_of, atomic, starts, bounds):
             array.flags.writeable = False
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "coarse_of", coarse_of)
         object.__setattr__(self, "atomic", atomic)
         object.__setattr__(self, "coarse_starts", starts)
+        object.__setattr__(self, "bounds", bounds)
         object.__setattr__(self, "size", len(coarse_of) + BESIDE_CELLS)
         object.__setattr__(self, "_edge_list", edges.tolist())
         object.__setattr__(self, "id", sha256(encode_numeric(self)).hexdigest()[:32])
@@ -137,13 +141,7 @@ class NumericBinning:
 
     def count_floats(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """The count vector of a one-dimensional float array, shape (size,). NaN is missing, ±inf is invalid."""
-        if self.version > 1:
-            values = rounded(values)
-        counted = count_cells(values, self.edges, self.low, self.high)
-        vector = np.empty(self.size, dtype=np.int64)
-        vector[:-BESIDE_CELLS] = counted.cells
-        vector[-BESIDE_CELLS:] = (counted.missing, counted.invalid, counted.below, counted.above)
-        return vector
+        return count_values(rounded(values) if self.version > 1 else values, self.bounds)
 
     def counted_as(self, value: float) -> float:
         """The value as it is compared with the edges."""
@@ -160,38 +158,32 @@ class NumericBinning:
 
     def cells(self, column: Column) -> CellPlaces:
         """The cell of each value of a column in a count vector; values count as in `count`."""
-        if len(column) <= SCALAR_BATCH:
-            return self._cells_of_few(column.scalars())
         numbers = column.numbers()
-        return search_cells(rounded(numbers) if self.version > 1 else numbers, self.edges, self.low, self.high)
+        return search_cells(rounded(numbers) if self.version > 1 else numbers, self.bounds)
 
-    def _count_scalars(self, values: Sequence[Scalar]) -> NDArray[np.int64]:
-        cells = self._cells_of_few(values)
-        vector = np.bincount(cells.places, minlength=self.size)
-        vector[-2:] += (len(cells.below), len(cells.above))
-        return vector
-
-    def _cells_of_few(self, values: Sequence[Scalar]) -> CellPlaces:
-        places: list[int] = []
-        below: list[int] = []
-        above: list[int] = []
+    def cells_of_few(self, values: Iterable[Scalar]) -> list[int]:
+        """The cells of a count vector that values count in; those out of the reference's range count in two."""
+        cells: list[int] = []
         edges, low, high = self._edge_list, self.low, self.high
-        missing = self.n_fine
+        missing, invalid, below, above = range(self.n_fine, self.size)
         for value in values:
-            number = None if value is None else as_float(value)
+            if value is None:
+                cells.append(missing)
+                continue
+            number = value if type(value) is float else as_float(value)
             if number is None or not isfinite(number):
-                places.append(missing + (value is not None and (number is None or not isnan(number))))
+                cells.append(missing if number is not None and isnan(number) else invalid)
                 continue
             number = self.counted_as(number)
             if number < low:
-                below.append(len(places))
+                cells.append(below)
             elif number > high:
-                above.append(len(places))
-            places.append(bisect_left(edges, number))
-        cells = CellPlaces(np.array(places, dtype=np.intp), self.size)
-        if below or above:
-            cells = replace(cells, below=np.array(below, dtype=np.intp), above=np.array(above, dtype=np.intp))
+                cells.append(above)
+            cells.append(bisect_left(edges, number))
         return cells
+
+    def _count_scalars(self, values: Sequence[Scalar]) -> NDArray[np.int64]:
+        return np.bincount(np.array(self.cells_of_few(values), dtype=np.intp), minlength=self.size)
 
 
 def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -207,7 +207,7 @@ class Ledger:
             added = to_slots(increments, repeats, layouts, now)
             added |= count_segments(fresh, fresh_segments, layouts, self._store.protection, now)
             after = add_to_slots(self._slots.get(connection, self._writer, added), added)
-            save(connection, self._statements.save_slots, self._writer, after)
+            save(connection, self._statements.save_slots, self._writer, after, is_rewritten=True)
             labelled = in_force.labelled.union(label.model_name for label in given)
             joinable = {
                 model: labelled_predictions(fresh, fresh_segments, model, layouts[model].generation)
@@ -223,7 +223,7 @@ class Ledger:
             for contributions in applied.contributions:
                 outcomes |= count_outcomes(contributions, now)
             outcomes = add_to_slots(self._outcomes.get(connection, self._writer, outcomes), outcomes)
-            save(connection, self._statements.save_outcomes, self._writer, outcomes)
+            save(connection, self._statements.save_outcomes, self._writer, outcomes, is_rewritten=True)
             try:
                 connection.commit()
             except DBAPIError as error:

@@ -21,7 +21,13 @@ from sqlalchemy import Connection, Table, select, tuple_
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import EARLIEST_TIME
-from modelwatch.stats.counting.encoded_counts import decode_counts, decode_sparse, encode_counts, encode_sparse
+from modelwatch.stats.counting.encoded_counts import (
+    WORTH_COMPRESSING,
+    decode_counts,
+    decode_sparse,
+    encode_counts,
+    encode_sparse,
+)
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.references.layouts import Counts
@@ -30,6 +36,8 @@ from modelwatch.times import MICROS_PER_SECOND
 MAX_CACHED_BYTES = 64 * 1024 * 1024
 SLOT_OVERHEAD_BYTES = 512
 MAX_EVICTED = 100_000
+# With each commit, deflating counts takes longer than writing so many bytes. Folding deflates them.
+REWRITTEN_BYTES = 16 * 1024
 KEYS_PER_QUERY = 500
 # Of the pace of a window: for each of its base windows, so many numbers.
 _COLUMNS = 5
@@ -153,11 +161,12 @@ class Slot:
             row.pace,
         )
 
-    def columns(self) -> dict[str, Any]:
-        """Columns of this slot's row beside its key."""
+    def columns(self, *, is_rewritten: bool = False) -> dict[str, Any]:
+        """Columns of this slot's row beside its key. is_rewritten: whether it is written again and again."""
+        worth_compressing = REWRITTEN_BYTES if is_rewritten else WORTH_COMPRESSING
         return {
             "predictions": self.predictions,
-            "counts": encode_counts(self.counts, signed=True),
+            "counts": encode_counts(self.counts, signed=True, worth_compressing=worth_compressing),
             "latest_ts": self.latest_ts,
             "arrived_at": self.arrived_at,
             "duplicates": self.duplicates,
@@ -189,7 +198,7 @@ class OutcomeSlot:
         """The slot that a row of the table holds. Raises MalformedProfile when its counts are damaged."""
         return cls(decode_sparse(row.counts), row.latest_ts, row.arrived_at)
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self, *, is_rewritten: bool = False) -> dict[str, Any]:
         """Columns of this slot's row beside its key."""
         return {"counts": encode_sparse(self.counts), "latest_ts": self.latest_ts, "arrived_at": self.arrived_at}
 
@@ -219,7 +228,7 @@ class _Kept(Protocol):
     @classmethod
     def of_row(cls, row: Any) -> Self: ...
 
-    def columns(self) -> dict[str, Any]: ...
+    def columns(self, *, is_rewritten: bool = False) -> dict[str, Any]: ...
 
 
 S = TypeVar("S", bound=_Kept)
@@ -335,10 +344,16 @@ def save(
     writer: str,
     slots: Mapping[SlotKey, S],
     window_len: int = BASE_WINDOW_SECONDS,
+    *,
+    is_rewritten: bool = False,
 ) -> None:
-    """Replaces the writer's state of these windows. upsert: of `store.upsert` of the slots' table."""
+    """Replaces the writer's state of these windows.
+
+    upsert: of `store.upsert` of the slots' table. is_rewritten: whether they are written again and again until they are
+    folded.
+    """
     rows: list[dict[str, Any]] = [
-        {**key._asdict(), "window_len": window_len, "writer": writer, **slot.columns()}
+        {**key._asdict(), "window_len": window_len, "writer": writer, **slot.columns(is_rewritten=is_rewritten)}
         for key, slot in sorted(slots.items(), key=lambda item: item[0])
     ]
     upsert.run(connection, rows)

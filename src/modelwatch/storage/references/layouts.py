@@ -20,6 +20,7 @@ from modelwatch.events import Prediction, Scalar
 from modelwatch.stats.counting.binning import Binning, decode_binning
 from modelwatch.stats.counting.columns import Column, column_of
 from modelwatch.stats.counting.kernel import CellPlaces, CountsByGroup, Places
+from modelwatch.stats.counting.together import count_together
 from modelwatch.stats.outcomes.classes import share_of
 from modelwatch.stats.outcomes.outcome_layout import NO_OUTCOMES, OutcomeLayout, decode_outcome_layout
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoredPrediction
@@ -120,21 +121,35 @@ class Layout:
         groups: of each prediction, from 0 on. number: of groups. protection: what values are hashed with.
         Raises ProtectionUnavailable when there is a need and no key.
         """
-        counts = CountsByGroup(groups, number, self.size)
-        for subject, binning in self.binnings.items():
-            column = subject_column(subject, batch)
-            if subject in self.hashed:
-                codes, values = column.distinct()
-                hashes = (protection or Protection()).hash_all(batch.models[0], subject.name, values)
-                # What is missing has the code -1: the last one.
-                hashes.append(None)
-                column = column_of([hashes[code] for code in codes.tolist()])
-            counts.add(self.slices[subject].start, binning.cells(column))
+        columns = [
+            (self.slices[subject].start, binning, self._counted_column(subject, batch, protection))
+            for subject, binning in self.binnings.items()
+        ]
+        scores = None
         if self.predicted_scores is not None:
             scored = list(map(ScoredPrediction, batch.predictions, batch.probabilities))
-            places = self.predicted_scores.places(scored)
-            counts.add(self.slices[PREDICTED_SCORES].start, CellPlaces(places, self.predicted_scores.size))
+            scores = CellPlaces(self.predicted_scores.places(scored), self.predicted_scores.size)
+        if number == 1:
+            total = count_together(columns, self.size)
+            if scores is not None:
+                total[self.slices[PREDICTED_SCORES]] = np.bincount(scores.places, minlength=scores.size)
+            return [total]
+        counts = CountsByGroup(groups, number, self.size)
+        for start, binning, column in columns:
+            counts.add(start, binning.cells(column))
+        if scores is not None:
+            counts.add(self.slices[PREDICTED_SCORES].start, scores)
         return counts.totals()
+
+    def _counted_column(self, subject: Subject, batch: PredictionBatch, protection: Protection | None) -> Column:
+        column = subject_column(subject, batch)
+        if subject not in self.hashed:
+            return column
+        codes, values = column.distinct()
+        hashes = (protection or Protection()).hash_all(batch.models[0], subject.name, values)
+        # What is missing has the code -1: the last one.
+        hashes.append(None)
+        return column_of([hashes[code] for code in codes.tolist()])
 
     def part(self, subjects: Iterable[Subject]) -> Layout:
         """The layout of these subjects alone."""
