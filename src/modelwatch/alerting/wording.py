@@ -118,6 +118,18 @@ def title_of(alert: Alert) -> str:
     return f"{KINDS[alert.kind]} in {where}{flapping}: {_listed(subjects, NAMED_IN_TITLE)}"
 
 
+def worst_of(alert: Alert) -> str:
+    """Sentence on the worst finding of an alert: what has changed, and by how much; without a full stop."""
+    finding = alert.members[0].finding
+    if finding.kind == "freshness":
+        return _score(finding)
+    detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
+    if finding.score_name != "PSI":
+        return _capital(detail)
+    subject = clipped(_subject(finding.kind, finding.subject), LONGEST_NAME)
+    return f"{subject}: {detail}; PSI {_size(finding, finding.score)}"
+
+
 def summary_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy) -> str:
     """Summary of a change: a few sentences, in one paragraph."""
     happened = _what_happened(alert, change, event, policy)

@@ -19,6 +19,8 @@ HEIGHT = 160.0
 PARTS_HEIGHT = 44.0
 # Of a cell's place: what the reference and what now fills.
 REFERENCE_PART, NOW_PART = 0.92, 0.56
+# Of a smaller PSI, two decimals of its parts would all be 0.
+LEAST_WHOLE = 0.05
 
 
 def histogram(
@@ -209,7 +211,9 @@ def _edge_texts(plot: Plot, area: Area, inner: Floats, slots: Floats, extra: Seq
 def _parts(plot: Plot, area: Area, slots: Floats, parts: Floats, change: Floats) -> float:
     """Parts in the PSI: brown where there are more than in the reference, green-blue where there are fewer."""
     y = Linear.over(parts, zero=True, most=2, least=0.0)
-    plot.label(f"part in the PSI, in all {number(float(np.nansum(parts)))}", Spot(0, area.top - 3))
+    whole = float(np.nansum(parts))
+    plot.label(f"part in the PSI, in all {number(whole)}", Spot(0, area.top - 3))
+    decimals = 2 if whole >= LEAST_WHOLE else 4
     order = [
         index for index in np.argsort(-np.nan_to_num(parts), kind="stable").tolist() if math.isfinite(parts[index])
     ]
@@ -220,7 +224,7 @@ def _parts(plot: Plot, area: Area, slots: Floats, parts: Floats, change: Floats)
         inset = (end - start) * (1 - NOW_PART) / 2
         top = area.y(y.at(max(float(parts[index]), 0.0)))
         plot.rect(Area(top, area.bottom), start + inset, end - inset, "c2" if change[index] > 0 else "c-2")
-        texts.append(f"{parts[index]:.2f}".replace("-", "−"))
+        texts.append(f"{parts[index]:.{decimals}f}".replace("-", "−"))
         spots.append(Spot((start + end) / 2, top - 4, "middle"))
     plot.labels.group(texts[:1], spots[:1], style="halo")
     plot.labels.group(texts[1:], spots[1:], style="halo")

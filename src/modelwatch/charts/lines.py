@@ -14,7 +14,7 @@ from modelwatch.charts.drawing.marks import Severity, State
 from modelwatch.charts.drawing.numbers import Format, short_time, tick_texts, written_value
 from modelwatch.charts.drawing.plot import RIGHT, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Log, Scale, Time, Values, floats
-from modelwatch.charts.drawing.tables import iso, table
+from modelwatch.charts.drawing.tables import TIME, iso, table
 from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, isolated, width
 from modelwatch.charts.series import Role, Series, known_values, polyline, readable, ribbon, thinned
 
@@ -212,8 +212,10 @@ def quantile_fan(
     for event in events:
         draw_event(plot, area, x, event, flags=flags)
     plot.time_axis(area, x, texts=axis)
-    for name, values in (("median", quantiles[2]), ("95 %", quantiles[4]), ("5 %", quantiles[0])):
-        _name(plot, area, x, y, Series(name, at, values, step, role="now" if name == "median" else "quiet"))
+    _name(plot, area, x, y, Series(median.name, at, median.values, step))
+    # Inside of the band a name would be another quantile's.
+    _name(plot, area, x, y, Series("95 %", at, quantiles[4], step, role="quiet"), sides=("above",))
+    _name(plot, area, x, y, Series("5 %", at, quantiles[0], step, role="quiet"), sides=("below",))
     return plot.svg(
         title,
         _description(x, [median], "number"),
@@ -232,7 +234,7 @@ def series_table(title: str, series: Sequence[Series], form: Format = "number") 
     >>> "2026-11-28T21:15:00Z" in series_table("PSI", [Series("psi", [1_795_900_500], [0.68])])
     True
     """
-    columns = ["time (UTC)"]
+    columns = [TIME]
     by_time: dict[float, dict[int, str]] = {}
     for index, each in enumerate(series):
         columns.append(each.name)
@@ -345,7 +347,16 @@ def _notes(plot: Plot, area: Area, x: Time, y: Scale, notes: Sequence[Note]) -> 
             plot.label(clipped(note.text, LONGEST_LABEL), *spots, style="halo", bold=True)
 
 
-def _name(plot: Plot, area: Area, x: Time, y: Scale, series: Series, others: Sequence[Series] = ()) -> None:
+def _name(
+    plot: Plot,
+    area: Area,
+    x: Time,
+    y: Scale,
+    series: Series,
+    others: Sequence[Series] = (),
+    *,
+    sides: Sequence[Literal["above", "below"]] = ("above", "below"),
+) -> None:
     """Name of a series above or below its line, near its end, where no other label is, nor another line if possible."""
     at, level = thinned(series.times, series.values, 60)
     seen = np.flatnonzero(np.isfinite(level) & (at >= x.low) & (at <= x.high))
@@ -365,11 +376,11 @@ def _name(plot: Plot, area: Area, x: Time, y: Scale, series: Series, others: Seq
                 any(_crossings(line, centre, float(baseline)) for line in lines),
                 Spot(place, float(baseline), "end" if left else "start", -4 if left else 4),
             )
-            for baseline in (
-                heights[beside].min(initial=heights[index]) - 6,
-                heights[beside].max(initial=heights[index]) + 13,
+            for side, baseline in (
+                ("above", heights[beside].min(initial=heights[index]) - 6),
+                ("below", heights[beside].max(initial=heights[index]) + 13),
             )
-            if area.top + 9 <= baseline <= area.bottom - 3
+            if side in sides and area.top + 9 <= baseline <= area.bottom - 3
         ]
     plot.label(
         clipped(series.name, 160),

@@ -11,7 +11,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import short_time
 from modelwatch.charts.drawing.plot import Area, Plot
 from modelwatch.charts.drawing.scales import Time
-from modelwatch.charts.drawing.tables import iso, table
+from modelwatch.charts.drawing.tables import TIME, iso, table
 from modelwatch.charts.drawing.text import clipped, isolated
 from modelwatch.charts.lines import Span, draw_spans
 
@@ -133,6 +133,6 @@ def timeline_table(title: str, steps: Sequence[Step]) -> str:
     known = sorted((each for each in steps if math.isfinite(each.at)), key=lambda each: each.at)
     return table(
         title,
-        ["time (UTC)", "step", "detail"],
+        [TIME, "step", "detail"],
         [[iso(each.at), isolated(each.text), isolated(each.detail)] for each in known],
     )

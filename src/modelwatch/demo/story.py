@@ -32,6 +32,7 @@ REFERENCE_PATH = "/api/v1/reference"
 PREDICTION_PATH = "/api/v1/predictions"
 BATCH_PATH = "/api/v1/predictions/batch"
 DRIFT_PATH = "/api/v1/drift/check"
+SEGMENTS = ["merchant_category", "country"]
 MONITOR_PATH = f"/api/v1/models/{MODEL}/monitor"
 PERFORMANCE_PATH = f"/api/v1/models/{MODEL}/performance"
 
@@ -138,7 +139,9 @@ def set_reference(service: Service, plan: Plan, rng: np.random.Generator) -> int
     schedule = {"every": EVALUATED_EVERY, "on_new_data": False}
     # Frauds become known sooner than good payments: nine of ten labels would hold too many of them.
     performance = {"maturity": 0.99}
-    service.put_json(MONITOR_PATH, {"positive_class": FRAUD, "schedule": schedule, "performance": performance})
+    service.put_json(
+        MONITOR_PATH, {"positive_class": FRAUD, "schedule": schedule, "performance": performance, "segments": SEGMENTS}
+    )
     start = plan.start - REFERENCE_DAYS * SECONDS_PER_DAY
     times = event_times(rng, start, plan.start, REFERENCE_SIZE)
     sample = payments(rng, times, np.zeros(REFERENCE_SIZE, dtype=np.bool_))

@@ -94,6 +94,28 @@ def test_a_page_is_complete_without_scripts(visit: Visit, without_scripts: Page,
     assert len(visit.text) == pytest.approx(len(text), rel=0.02)
 
 
+# Texts with a time of day that no script can put into another zone. Fields for times say that they are in UTC.
+IN_NO_ZONE = """() => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const { data, parentElement } = walker.currentNode;
+    const isApart = parentElement.closest("time, [data-at], svg title, svg desc, script");
+    if (!isApart && /\\b\\d\\d:\\d\\d\\b/.test(data)) found.push(data);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_time_follows_the_zone_of_the_reader(browser: Browser, service: str, pattern: str) -> None:
+    context = browser.new_context(base_url=service, timezone_id="Asia/Kolkata")
+    context.add_init_script("localStorage.setItem('zone', 'own')")
+    page = context.new_page()
+    page.goto(address_of(pattern, service))
+    assert page.evaluate(IN_NO_ZONE) == []
+    context.close()
+
+
 def test_names_that_are_hard_to_show_break_no_page(tab: Page, seen: Seen) -> None:
     tab.goto("/ui/models")
     tab.set_viewport_size({"width": 390, "height": 900})

@@ -53,7 +53,10 @@ def test_what_can_not_be_compared_is_said(app: App) -> None:
     assert "Expected a time after the start" in visit(app, f"{PATH}?with_from=2026-01-05&with_to=2026-01-04", 422).text
     assert "Expected a time such as" in visit(app, f"{PATH}?with_from=then", 422).text
     assert "has sent nothing as" in visit(app, f"{PATH}?with_version=9", 404).text
-    assert "Nothing can be compared on these two sides." in visit(app, PATH).text
+    page = visit(app, PATH)
+    assert "No predictions here : version 1 in production" in page.text.replace("here:", "here :")
+    assert "Choose a stretch, a version or a segment that has predictions on both sides." in page.text
+    assert "Metrics" not in page.text
 
 
 def test_a_model_before_its_first_prediction(app: App) -> None:

@@ -197,8 +197,36 @@ def test_a_key_that_can_not_be_is_refused(app: App, fields: dict[str, str], poin
         assert all_keys(connection) == []
 
 
+def test_a_key_may_be_for_some_models_with_limits_and_an_end(app: App) -> None:
+    open_ledger(app.store).commit(traffic(3))
+    assert "Known: m ." in visit(app, "/ui/keys").text
+    fields = {"models": "m\r\nfraud, v2\r\n", "requests_per_second": "2.5", "body_bytes": "100000"}
+    made = send(app, "/ui/keys/create", name="trainer", ingest="yes", expires_at="2020-01-01T00:00", **fields)
+    assert (made.status_code, "Expected an end in the future" in made.text) == (422, True)
+    send(app, "/ui/keys/create", name="trainer", ingest="yes", expires_at="2027-01-01T00:00", **fields)
+    with app.store.read() as connection:
+        [key] = all_keys(connection)
+    assert (key.models, key.requests_per_second, key.body_bytes) == ({"m", "fraud, v2"}, 2.5, 100_000)
+    assert key.expires_at == 1_798_761_600_000_000
+    text = visit(app, "/ui/keys").text
+    assert "2.5 requests a second, bodies up to 100,000 bytes" in text
+    assert "fraud, v2 , m" in text
+    assert "until Fri 1 Jan, 00:00" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [("requests_per_second", "many"), ("requests_per_second", "nan"), ("body_bytes", "1"), ("expires_at", "soon")],
+)
+def test_a_limit_or_an_end_that_can_not_be_is_named(app: App, field: str, given: str) -> None:
+    answer = send(app, "/ui/keys/create", name="x", read="yes", **{field: given})
+    assert (answer.status_code, f"/{field}" in answer.text) == (422, True)
+    with app.store.read() as connection:
+        assert all_keys(connection) == []
+
+
 def test_a_key_for_one_model_reads_that_model_alone(app: App) -> None:
-    send(app, "/ui/keys/create", name="m only", read="yes", model="m")
+    send(app, "/ui/keys/create", name="m only", read="yes", models="m")
     with app.store.read() as connection:
         [key] = all_keys(connection)
     assert key.models == {"m"}

@@ -39,8 +39,9 @@ def test_what_may_be_chance_is_said_to_be(app: App) -> None:
 
 def test_without_segments_the_page_says_how_to_name_them(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
-    text = visit(app, PATH).text
-    assert "Name features under segments in the model's monitor" in text
+    page = visit(app, PATH)
+    assert "Name features under segments in the monitor : each of their values is then counted by itself" in page.text
+    assert page.links["monitor"].endswith("ui/models/m/monitor")
 
 
 def test_a_metric_that_the_task_has_not_is_refused(app: App) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step, step_from_row
 from modelwatch.alerting.runbook import Runbook, runbook_for
 from modelwatch.alerting.views.deliveries import DeliveryLine, delivery_line
-from modelwatch.alerting.wording import current_summary, title_of
+from modelwatch.alerting.wording import current_summary, title_of, worst_of
 from modelwatch.findings import Doubt, FindingSeverity, Kind
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.storage.alerts.alerts import StoredAlertEvent
@@ -39,6 +39,7 @@ class AlertLine(msgspec.Struct, frozen=True):
     bad_from, bad_until (the predictions that show it), judged_until (the newest data judged), began (an estimate of
     when it began, made when it was found; null where the stored windows don't show it). uncertain_since: since when no
     evaluation finds any member, and none shows that it is over. silent_since: since when the model sends nothing.
+    worst: sentence on its worst finding.
     """
 
     alert_id: str
@@ -68,6 +69,7 @@ class AlertLine(msgspec.Struct, frozen=True):
     uncertain_since: str | None = None
     silent_since: str | None = None
     began: str | None = None
+    worst: str = ""
 
 
 class MemberReport(msgspec.Struct, frozen=True):
@@ -218,6 +220,7 @@ def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
         uncertain_since=iso_of_seconds(alert.uncertain_since),
         silent_since=iso_of_micros(silent_since),
         began=iso_of_micros(alert.began),
+        worst=worst_of(alert),
     )
 
 

@@ -10,6 +10,8 @@ from datetime import timedelta
 from modelwatch.charts.drawing.markup import element, written
 from modelwatch.charts.drawing.numbers import moment
 
+# Heads the times of rows, as `iso` writes them.
+TIME = "time (UTC)"
 Cell = str | float | None
 # Begins of a cell that a spreadsheet would run as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -21,12 +23,16 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *
     >>> print(table("PSI", ["time", "PSI"], [["00:00", "0.68"]]))  # doctest: +ELLIPSIS
     <details class="chart-table"><summary>The numbers</summary>...<th scope="row">00:00</th><td>0.68</td></tr>...
     """
-    head = element("tr", "".join(element("th", _cell(each), scope="col") for each in columns))
+    heads = ['time (<span data-zone="">UTC</span>)' if each == TIME else _cell(each) for each in columns]
+    head = element("tr", "".join(element("th", each, scope="col") for each in heads))
+    of_times = columns[0] == TIME
     body = "".join(
         element(
             "tr",
             "".join(
-                element("td", _cell(each)) if index else element("th", _cell(each), scope="row")
+                element("td", _cell(each))
+                if index
+                else element("th", _time(each) if of_times else _cell(each), scope="row")
                 for index, each in enumerate(row)
             ),
         )
@@ -42,6 +48,10 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *
 def _cell(text: str) -> str:
     # An element without content would be written as closed, which HTML does not know.
     return written(text) or "\u200b"
+
+
+def _time(text: str) -> str:
+    return element("time", written(text), datetime=text)
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

@@ -130,7 +130,8 @@ def _compared(drift: Headline) -> str:
         f"{drift.features:,} feature{'' if drift.features == 1 else 's'}" if drift.features else "all that is compared"
     )
     others = " and what the model makes of them" if drift.checked > drift.features > 0 else ""
-    return f"{what}{others} as in the reference"
+    verb = "is" if not others and drift.features <= 1 else "are"
+    return f"{what}{others} {verb} as in the reference"
 
 
 def _detail(member: Member) -> str:

@@ -20,6 +20,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.references import overview
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict
+from modelwatch.views.models.words import sentence
 
 # Rows of the newest window that are looked at for features that nothing is compared with.
 ROWS_LOOKED_AT = 50
@@ -125,4 +126,4 @@ def _silence(connection: Connection, stream: StreamKey, rules: QualityRules, now
 
 def _line(check: str, subject: str, state: str, reason: str | None, more: int = 0) -> Unwatched:
     known: WhyNot = state if state in REASONS else "no_data"  # type: ignore[assignment]
-    return Unwatched(check, subject, known, reason or REASONS[known], more)
+    return Unwatched(check, subject, known, sentence(reason or REASONS[known]), more)

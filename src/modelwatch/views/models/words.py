@@ -8,6 +8,15 @@ def capitalized(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
+def sentence(text: str) -> str:
+    """The text as a sentence.
+
+    >>> sentence("there are no labels"), sentence("There are none.")
+    ('There are no labels.', 'There are none.')
+    """
+    return f"{capitalized(text).rstrip('.')}."
+
+
 def listed(names: list[str], total: int) -> str:
     """Some names of so many in all.
 

@@ -50,12 +50,17 @@ def cells_of(connection: Connection, members: Iterable[MemberReport]) -> Cells:
     return found
 
 
+def _cell_name(subject: SubjectReport, cell: str) -> str:
+    is_first_range = subject.feature_type != "categorical" and cell.startswith("<= ")
+    return name(f"≤ {cell.removeprefix('<= ')}" if is_first_range else cell)
+
+
 def _shares(subject: SubjectReport, end: str) -> CellShares:
     counts = subject.counts
     assert counts is not None, "a subject that was compared has counts"
     before, now = max(sum(counts.reference), 1), max(sum(counts.current), 1)
     rows = [
-        Category(name(cell), reference / before, current / now)
+        Category(_cell_name(subject, cell), reference / before, current / now)
         for cell, reference, current in zip(counts.cells, counts.reference, counts.current, strict=True)
         # Of categories, those that were never sent: the cell for what is new.
         if reference or current

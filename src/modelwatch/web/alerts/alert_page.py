@@ -11,24 +11,28 @@ from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views.actions import SilenceLine
 from modelwatch.alerting.views.alerts import AlertLine, AlertReport, MemberReport, RecoveredLine, StepLine
 from modelwatch.alerting.views.deliveries import DeliveryLine
-from modelwatch.alerting.wording import METRIC_KINDS, doubt_text
+from modelwatch.alerting.wording import KINDS, METRIC_KINDS, doubt_text
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.rows import categories, categories_table
 from modelwatch.measures import metric_name
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
+from modelwatch.views.models.words import listed
 from modelwatch.web.alerts.alert_cells import Cells
 from modelwatch.web.alerts.alert_chart import AlertChart
-from modelwatch.web.alerts.alert_verdict import alert_verdict, steps_of
+from modelwatch.web.alerts.alert_verdict import alert_verdict
 from modelwatch.web.frame.model_frame import TAB_OF_KIND
-from modelwatch.web.frame.rendering import When, count, drawn, microseconds, name, size, when
+from modelwatch.web.frame.rendering import When, aged, count, drawn, microseconds, name, near, size, when
 from modelwatch.web.frame.site import segment_of
-from modelwatch.web.frame.verdict import Verdict
+from modelwatch.web.frame.steps import page_steps
+from modelwatch.web.frame.verdict import Verdict, joined
 
 MEMBERS_SHOWN = 100
 # Cards beside each other; the others are in the table of the numbers.
 CARDS_SHOWN = 6
 CELLS_SHOWN = 40
+# Subjects in the heading.
+NAMED = 2
 SUBJECT_PAGES = {"prediction": "prediction", "score": "score", "latency": "latency"}
 OWN_LABELS = frozenset({"model", "environment", "kind", "severity"})
 
@@ -67,6 +71,16 @@ class AlertPage:
         return self.report.alert.severity if self.is_open else "stable"
 
     @property
+    def heading(self) -> str:
+        """What is wrong, and with what; the model and its environment stand above it."""
+        alert = self.report.alert
+        subjects = list(dict.fromkeys(self.subject(member) for member in self.report.members))
+        kind = KINDS[alert.kind]
+        if alert.kind == "freshness" or not subjects:
+            return kind
+        return f"{kind}: {listed(subjects[:NAMED], len(subjects))}"
+
+    @property
     def verdict(self) -> Verdict:
         return alert_verdict(self.report, self.now)
 
@@ -84,7 +98,7 @@ class AlertPage:
     @property
     def runbook(self) -> list[str]:
         """Steps of the runbook, without the one that leads to this page."""
-        return steps_of(self.report)
+        return page_steps(self.report.runbook.steps)
 
     @property
     def further(self) -> list[tuple[str, str]]:
@@ -110,7 +124,7 @@ class AlertPage:
         rows = () if shares is None else shares.rows
         title = f"{name(member.subject)}: shares of the reference and now"
         facts = [
-            f"{self.lookback(member)} to {self.when(member.window_end).short}",
+            joined([self.lookback(member), near(self.when(member.window_end))], " to "),
             f"n\u00a0{count(member.sample_size)}",
             f"N\u00a0{count(member.reference_size)}" if member.reference_size else "",
         ]
@@ -121,7 +135,7 @@ class AlertPage:
             drawn(categories(title, rows[:CELLS_SHOWN])) if rows else None,
             drawn(categories_table(title, rows)) if rows else Markup(),
             max(len(rows) - CELLS_SHOWN, 0),
-            " · ".join(fact for fact in facts if fact),
+            joined([fact for fact in facts if fact], " · "),
         )
 
     def _subject_way(self, member: MemberReport) -> str:
@@ -173,9 +187,9 @@ class AlertPage:
             facts = [("No predictions since", self.aged(alert.started_at))]
         else:
             facts = [
-                ("Bad data", f"{self.when(alert.bad_from).text} to {self.when(alert.bad_until).text}"),
+                ("Bad data", joined([near(self.when(alert.bad_from)), near(self.when(alert.bad_until))], " to ")),
                 ("Detected at", self.aged(alert.detected_at)),
-                ("Data evaluated up to", self.aged(alert.judged_until)),
+                ("Evaluated up to", self.aged(alert.judged_until)),
             ]
         if alert.uncertain_since is not None:
             facts.append(("No longer certain since", self.aged(alert.uncertain_since)))
@@ -184,10 +198,10 @@ class AlertPage:
         facts.append(("Opened", self.aged(alert.opened_at)))
         if alert.acknowledgement is not None:
             taken = alert.acknowledgement
-            facts.append(("Acknowledged", f"by {name(taken.actor)}, {self.when(taken.at).text}"))
+            facts.append(("Acknowledged", joined([f"by {name(taken.actor)}", near(self.when(taken.at))])))
         if alert.resolved_at is not None:
-            by = "" if alert.resolved_by is None else f"by {name(alert.resolved_by)}, "
-            facts.append(("Resolved", by + self.aged(alert.resolved_at)))
+            by = [] if alert.resolved_by is None else [f"by {name(alert.resolved_by)}"]
+            facts.append(("Resolved", joined([*by, self.aged(alert.resolved_at)])))
         if alert.reopenings:
             facts.append(("Reopened", f"{count(alert.reopenings)} ×" + (", flapping" if alert.flapping else "")))
         own = self.report.labels.items()
@@ -204,8 +218,7 @@ class AlertPage:
 
     def aged(self, at: str) -> str:
         """Moment of an RFC 3339 text, with how long ago it was."""
-        then = self.when(at)
-        return f"{then.text} ({then.ago})" if then.ago else then.text
+        return aged(self.when(at))
 
     def thresholds(self, member: MemberReport) -> str:
         """Thresholds of a warning and of an alert; else the one that there is."""
@@ -241,9 +254,9 @@ class AlertPage:
     def progress(self, delivery: DeliveryLine) -> str:
         """Times, attempts and last error of a delivery."""
         parts = (
-            "" if delivery.finished_at is None else self.when(delivery.finished_at).text,
-            f"not before {self.when(delivery.not_before).text}" if delivery.state == "pending" else "",
+            "" if delivery.finished_at is None else near(self.when(delivery.finished_at)),
+            joined(["not before", near(self.when(delivery.not_before))], " ") if delivery.state == "pending" else "",
             "" if delivery.attempts < 2 else f"{count(delivery.attempts)} attempts",
             "" if delivery.last_error is None else name(delivery.last_error),
         )
-        return ", ".join(part for part in parts if part)
+        return joined([part for part in parts if part])

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-
-from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
-from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.models.words import capitalized
 from modelwatch.web.frame.rendering import chance, count, microseconds, moment, name, near, size, size_name, when
-from modelwatch.web.frame.verdict import Answer, Verdict, joined, strong
+from modelwatch.web.frame.steps import first_step
+from modelwatch.web.frame.verdict import Answer, Verdict, between, joined, strong
 
 NAMED = 3
 # Kinds whose members have a sentence of their own; of drift the subjects are listed.
 DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
-# How the step begins that is to be done first; of a drift of many features, and of one.
-FIRST = {"performance": "Are the labels correct?", "label_drift": "The world has changed"}
-LABELS_MISSING = "Labels are missing"
-MANY, ONE = "Many features", "One feature"
-# What the pages show, where the runbooks name the way of the API to it.
-_OF_API = re.compile(r"GET /api/v1/models/\S+/(performance|quality)\b")
 
 
 def alert_verdict(report: AlertReport, now: int) -> Verdict:
@@ -53,10 +44,12 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
         words = joined(["No predictions since ", strong(since), "."], "")
     elif alert.kind in DRIFTS:
         subjects = list(dict.fromkeys(member.subject for member in report.members))
-        listed = joined([strong(name(each)) for each in subjects[:NAMED]])
-        more = f" and {len(subjects) - NAMED} more" if len(subjects) > NAMED else ""
+        shown = [strong(name(each)) for each in subjects[:NAMED]]
+        left = len(subjects) - NAMED
+        ending = f"{left} more" if left > 0 else shown.pop() if len(shown) > 1 else ""
+        listed = joined([joined(shown), ending], " and ") if ending else joined(shown)
         have = "has" if len(subjects) == 1 else "have"
-        words = joined([listed, f"{more} {have} drifted from the reference since ", strong(since), "."], "")
+        words = joined([listed, f" {have} drifted from the reference since ", strong(since), "."], "")
     else:
         words = joined([worst.detail.rstrip("."), ", since ", strong(since), "."], "")
     if is_open:
@@ -92,8 +85,7 @@ def _between(report: AlertReport, now: int) -> Sequence[str]:
     first = min(known, key=lambda each: each.began or "", default=None)
     if first is None or first.began_earliest is None or first.began_latest is None:
         return []
-    ends = [near(when(each, now)) for each in (first.began_earliest, first.began_latest)]
-    return [joined(["Approximately between ", ends[0], " and ", ends[1], "."], "")]
+    return between(when(first.began_earliest, now), when(first.began_latest, now))
 
 
 def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
@@ -137,30 +129,11 @@ def _why(kind: Kind, members: Sequence[MemberReport]) -> Sequence[str]:
 
 
 def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
-    steps = steps_of(report)
     if not is_open:
         return ["Nothing: it is over."]
     subjects = {member.subject for member in report.members}
-    begins = FIRST.get(report.alert.kind, "")
-    if report.alert.kind == "feature_drift":
-        begins = MANY if len(subjects) > 1 else ONE
-    elif subjects == {COVERAGE}:
-        begins = LABELS_MISSING
-    rule = report.members[0].subject.rpartition(": ")[2]
-    # Steps on the quality of data begin with the rules that they are about.
-    fitting = (
-        each for each in steps if rule in each.partition(":")[0].split(", ") or (begins and each.startswith(begins))
-    )
-    step = next(fitting, steps[0])
-    first, _, rest = step.partition(":")
-    words = Markup("{}").format(step) if not rest else joined([strong(f"{first}:"), rest], "")
-    return [words, _told(report)]
-
-
-def steps_of(report: AlertReport) -> list[str]:
-    """Steps of the runbook as a page shows them, without the one that leads to the alert's own."""
-    steps = [step for step in report.runbook.steps if not step.startswith("Open the page of the alert")]
-    return [_OF_API.sub(r"The page on \1", step) for step in steps]
+    first = first_step(report.alert.kind, subjects, report.members[0].subject, report.runbook.steps)
+    return [first, _told(report)]
 
 
 def _told(report: AlertReport) -> str:

@@ -25,7 +25,7 @@ function inZone(text, date) {
   const clock = written(date, { hour: "2-digit", minute: "2-digit", ...(/:\d\d:/.test(text) && { second: "2-digit" }) });
   if (/^\d\d:\d\d(:\d\d)?$/.test(text)) return clock;
   if (/^\w{3} \d\d:\d\d$/.test(text)) return `${written(date, { weekday: "short" })} ${clock}`;
-  if (/\d\d:\d\d/.test(text)) return dayAndTime(date) + (/ UTC$/.test(text) ? ` ${zone}` : "");
+  if (/\d\d:\d\d/.test(text)) return dayAndTime(date) + (/ UTC$/.test(text) ? ` ${zoneName(date)}` : "");
   const day = /^\w{3} \d{1,2}( \w{3})?$/.exec(text);
   const parts = { weekday: "short", day: "numeric", ...(day?.[1] && { month: "short" }) };
   return day ? written(date, parts).replace(",", "") : text;
@@ -48,7 +48,7 @@ function showTimes(root) {
   for (const element of root.querySelectorAll("svg text.zone")) {
     element.textContent = zoneName(new Date((element.closest("svg").dataset.end ?? Date.now() / 1000) * 1000));
   }
-  for (const element of document.querySelectorAll(".clock [data-zone]")) {
+  for (const element of document.querySelectorAll("[data-zone]")) {
     element.textContent = zone === "UTC" ? "UTC" : zone.split("/").pop().replaceAll("_", " ");
   }
 }

@@ -47,7 +47,7 @@ MANY = 60
 MOST_UNJUDGED = 20
 NAMES_WIDTH, READINGS_WIDTH = 136, 72
 # A PSI so large fills its bar.
-LARGEST_PSI = 0.5
+LARGEST_PSI = 1.0
 FOUND: tuple[State, ...] = ("alert", "warning")
 RANKS: dict[State, int] = {
     "alert": 0,

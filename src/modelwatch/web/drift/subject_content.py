@@ -26,7 +26,7 @@ from modelwatch.web.drift.subject_cells import drawn_cells, drawn_comparison, us
 from modelwatch.web.drift.subject_lanes import SubjectLanes
 from modelwatch.web.drift.subject_verdict import SubjectVerdict
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, when
+from modelwatch.web.frame.rendering import When, chance, dated, drawn, microseconds, moments, near, psi_text, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Verdict, joined, strong
 
@@ -167,10 +167,7 @@ class SubjectPage:
         if self.between is None or self.between.before is None or self.between.after is None:
             return ""
         sides = (self.between.before, self.between.after)
-        return " against ".join(
-            f"{when(each.start or '', self.of_model.now).day} to {when(each.end or '', self.of_model.now).day}"
-            for each in (sides[1], sides[0])
-        )
+        return joined([_stretch(each.start, each.end, self.of_model.now) for each in sides[::-1]], " against ")
 
     @property
     def numbers(self) -> list[tuple[str, str, bool]]:
@@ -181,7 +178,7 @@ class SubjectPage:
         found: list[tuple[str, str, bool]] = []
         bad = report.severity in ("warning", "alert")
         if report.psi is not None:
-            found.append(("PSI", number(report.psi.score), bad))
+            found.append(("PSI", psi_text(report.psi.score), bad))
         if report.odds is not None:
             found.append(("Odds of " + report.odds.category, f"{number(report.odds.ratio)} times", report.odds.decides))
         if report.ks_test is not None:
@@ -264,16 +261,17 @@ class SubjectPage:
                 continue
             lines = {line.segment: line for line in feature.segments}
             ranked = sorted(drift.contributions.items(), key=lambda each: (-each[1], each[0]))
-            parts = [
-                self._part(lines[segment], contribution / drift.psi)
+            shown = [
+                (lines[segment], contribution / drift.psi)
                 for segment, contribution in ranked
                 if segment in lines and lines[segment].predictions
             ][:MOST_SEGMENTS]
+            parts = [self._part(line, part, shown[0][1]) for line, part in shown]
             against = "the reference" if drift.baseline == "reference" else "the stretch before"
             found.append((feature.feature_name, against, parts))
         return [each for each in found if each[2]]
 
-    def _part(self, line: SegmentLine, part: float) -> SegmentPart:
+    def _part(self, line: SegmentLine, part: float, largest: float) -> SegmentPart:
         feature, _, text = line.segment.partition("=")
         return SegmentPart(
             line.value,
@@ -281,7 +279,7 @@ class SubjectPage:
             percent(part),
             "–" if line.share is None else percent(line.share),
             "–" if not line.share else f"{part / line.share:.1f} ×",
-            drawn(level_bar(f"Part of {line.value} in the PSI", max(part, 0.0), (), highest=1.0, style="f-now")),
+            drawn(level_bar(f"Part of {line.value} in the PSI", max(part, 0.0), (), highest=largest, style="f-now")),
         )
 
     @property
@@ -313,5 +311,9 @@ def _span_words(compared: SubjectComparison, now: int) -> str:
     if report.window is None:
         return "now"
     if report.onset is not None:
-        return f"since {when(report.window.start, now).short}"
-    return f"{when(report.window.start, now).day} to {when(report.window.end, now).day}"
+        return joined(["since", near(when(report.window.start, now))], " ")
+    return _stretch(report.window.start, report.window.end, now)
+
+
+def _stretch(start: str | None, end: str | None, now: int) -> Markup:
+    return joined([dated(when(each or "", now)) for each in (start, end)], " to ")

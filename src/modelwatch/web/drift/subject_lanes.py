@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -14,7 +15,7 @@ from modelwatch.charts.bars import SHARES_GUTTER, Stack, bar_chart, change_class
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import RIGHT, gutter
-from modelwatch.charts.drawing.tables import table
+from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import cell_names
 from modelwatch.charts.lanes import Lane, lanes
@@ -24,6 +25,7 @@ from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries
 from modelwatch.web.frame.rendering import drawn, microseconds
 
+LEVELS: tuple[Literal["alert", "warning"], ...] = ("alert", "warning")
 PSI_HEIGHT, VALUES_HEIGHT, SHARES_HEIGHT, RATE_HEIGHT = 130.0, 110.0, 180.0, 26.0
 MOST_CATEGORIES = 9
 # Quantiles so many times apart are drawn on a logarithmic scale.
@@ -66,7 +68,7 @@ class SubjectLanes:
     def numbers(self) -> Markup:
         """The lanes as a table, newest first."""
         quantiles = [f"{percent(share)}" for share in self.series.quantile_shares]
-        columns = ["time (UTC)", "values", "PSI", "p", *quantiles, "missing", "invalid", "unseen", "out of range"]
+        columns = [TIME, "values", "PSI", "p", *quantiles, "missing", "invalid", "unseen", "out of range"]
         rows = [
             [
                 each.start,
@@ -111,13 +113,12 @@ class SubjectLanes:
 
     def _psi(self, axis: bool) -> Lane:
         steps = self.series.steps
-        last = next((each for each in reversed(steps) if each.psi_warning is not None), None)
-        levels = []
-        if last is not None and last.psi_warning is not None and last.psi_alert is not None:
-            levels = [
-                Level(last.psi_alert, f"alert from {number(last.psi_alert)}", "alert"),
-                Level(last.psi_warning, f"warning from {number(last.psi_warning)}", "warning"),
-            ]
+        # A step with few values is allowed more; the lines are those of whole steps.
+        limits = [(each.psi_alert, each.psi_warning) for each in steps if each.psi_alert and each.psi_warning]
+        levels = [
+            Level(value, f"{word} from {number(value)}", word)
+            for value, word in zip(min(limits, default=()), LEVELS, strict=False)
+        ]
         # What holds too little is chance: it would set the scale.
         values = [_known(each.psi) if each.severity != "insufficient_data" else math.nan for each in steps]
         chart = line_chart(

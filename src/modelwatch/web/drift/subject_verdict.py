@@ -17,8 +17,8 @@ from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, moment, name, near, when
-from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
+from modelwatch.web.frame.rendering import When, chance, moment, name, near, psi_text, when
+from modelwatch.web.frame.verdict import Answer, Verdict, between, joined, link, strong
 
 TO_DO: dict[PatternKind, str] = {
     "missing": "Look at the step that fills it: a join or a source that no longer answers.",
@@ -77,7 +77,7 @@ class SubjectVerdict:
         if report.severity == "shifted":
             return self._small(report.psi.score, report.tolerance)
         span = f" in the last {lookback(report.lookback)}" if report.lookback else ""
-        said: list[str] = [joined(["As in the reference", span, ": PSI ", strong(number(report.psi.score)), "."], "")]
+        said: list[str] = [joined(["As in the reference", span, ": PSI ", strong(psi_text(report.psi.score)), "."], "")]
         if report.reason:
             said.append(report.reason)
         return joined(said, " ")
@@ -86,7 +86,7 @@ class SubjectVerdict:
         limit = "" if tolerance is None else f", warning from {number(tolerance.psi_warning)}"
         evidence = self.compared.report.evidence
         sure = "" if evidence is None else f" By chance: p {_below(evidence.p_value)}."
-        said = [strong("Small but real"), ": PSI ", strong(number(psi)), f"{limit}.{sure} Nothing alerts about it."]
+        said = [strong("Small but real"), ": PSI ", strong(psi_text(psi)), f"{limit}.{sure} Nothing alerts about it."]
         return joined(said, "")
 
     def _sentence(self) -> Markup:
@@ -132,8 +132,9 @@ class SubjectVerdict:
         if self.finding is not None:
             known = self.finding.finding
             if known.began_earliest is not None and known.began_latest is not None:
-                ends = [near(when(each, self.of_model.now)) for each in (known.began_earliest, known.began_latest)]
-                lines.append(joined(["Approximately between ", ends[0], " and ", ends[1], "."], ""))
+                lines += between(
+                    *(when(each, self.of_model.now) for each in (known.began_earliest, known.began_latest))
+                )
             found = when(self.finding.finding.since, self.of_model.now)
             lines.append(joined(["Found ", near(found), "."], ""))
         return Answer("Since", lines)
@@ -154,7 +155,9 @@ class SubjectVerdict:
             )
         elif report.psi is not None and report.tolerance is not None:
             limit = report.tolerance.psi_alert if self.state == "alert" else report.tolerance.psi_warning
-            lines.append(joined(["PSI ", strong(number(report.psi.score)), f", {self.state} from {number(limit)}"], ""))
+            lines.append(
+                joined(["PSI ", strong(psi_text(report.psi.score)), f", {self.state} from {number(limit)}"], "")
+            )
         span = f" in {lookback(report.lookback)}" if report.lookback else ""
         lines.append(f"Of {report.sample_size:,} values{span}, against {report.reference_size:,}.")
         if report.evidence is not None:
@@ -186,7 +189,7 @@ class SubjectVerdict:
         if after is not None:
             counts = ((after.missing, "missing"), (after.invalid, "invalid"), (after.unseen, "unseen"))
             odd = [f"{number:,} {what}" for number, what in counts if number]
-            lines.append(f"{', '.join(odd)}." if odd else "Nothing missing, nothing invalid: the values are sound.")
+            lines.append(f"{', '.join(odd)}." if odd else "No value is missing or invalid.")
         return Answer("Why", lines)
 
     def _what_to_do(self) -> Answer:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelwatch.alerting.text import span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.views.service import EvaluationState
-from modelwatch.web.frame.rendering import When, when
+from modelwatch.web.frame.rendering import When, about, when
 
 # Shown where there is such a page.
 MENU = (
@@ -67,7 +66,7 @@ class Frame:
             return text, "modelwatchevaluationstopped"
         if state.waiting and state.waiting_seconds >= BEHIND_SECONDS:
             streams = "1 stream waits" if state.waiting == 1 else f"{state.waiting:,} streams wait, the first"
-            waited = span(int(state.waiting_seconds))
+            waited = about(int(state.waiting_seconds) * MICROS_PER_SECOND)
             text = f"Evaluations are catching up: {streams} for {waited}. Verdicts and alerts are about older data."
             return text, "modelwatchevaluationlagging"
         return None

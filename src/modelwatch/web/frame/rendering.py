@@ -13,7 +13,7 @@ from functools import cache
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from modelwatch.alerting.text import clipped, number, span
@@ -27,7 +27,7 @@ from modelwatch.measures import in_sentence, score_title, score_value
 from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
 
 LONGEST_NAME = 120
-# So many days back, a weekday says which day it was.
+# Within so many days, a weekday says which day it is.
 NEAR_DAYS = 6
 LONGEST_TEXT = 2_000
 SMALL_CHANCE = 1e-3
@@ -36,6 +36,8 @@ LEAST_PSI = 0.001
 SILENCE = "silence in seconds"
 LEAST_CHANCE = 1e-300
 _SPAN = re.compile(r"(\d)([hd])$")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b")
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 STEPS = {
@@ -92,6 +94,7 @@ def templates() -> Environment:
         "name": name,
         "breakable": breakable_name,
         "text": text,
+        "timed": timed,
         "segment": segment,
         "count": count,
         "measure": measure,
@@ -110,7 +113,7 @@ def templates() -> Environment:
 class When:
     """Moment for people, for machines, and how long ago it was; ago is empty for what is to come.
 
-    day: with its weekday, to the minute. short: the same without the date, of the last six days. All are in UTC.
+    day: with its weekday, to the minute. short: the same without the date, within six days. All are in UTC.
     """
 
     text: str
@@ -137,11 +140,11 @@ def when(iso: str, now: int) -> When:
     """Moment of an RFC 3339 text. now: microseconds."""
     at = microseconds(iso)
     day = short_time(at // MICROS_PER_SECOND)
-    is_near = 0 <= now - at < NEAR_DAYS * MICROS_PER_DAY
+    is_near = abs(now - at) < NEAR_DAYS * MICROS_PER_DAY
     return When(
         minute_of_micros(at),
         iso,
-        f"{span((now - at) // MICROS_PER_SECOND)} ago" if at <= now else "",
+        f"{about(now - at)} ago" if at <= now else "",
         day,
         f"{day[:3]} {day[-5:]}" if is_near else day,
     )
@@ -164,6 +167,22 @@ def near(at: When) -> Markup:
 def dated(at: When) -> Markup:
     """The same with its date, however near it is."""
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.iso, at.text, at.day)
+
+
+def aged(at: When) -> Markup:
+    """The same, and how long ago it was."""
+    return Markup("{}, {}").format(near(at), at.ago) if at.ago else near(at)
+
+
+def timed(given: str) -> Markup:
+    """Text in which the reader's zone is applied to each moment. Markup stays as it is: it has its own.
+
+    >>> timed("a < b since 2026-11-29 05:30 UTC.")  # doctest: +NORMALIZE_WHITESPACE
+    Markup('a &lt; b since <time datetime="2026-11-29T05:30Z">2026-11-29 05:30 UTC</time>.')
+    """
+    if isinstance(given, Markup):
+        return given
+    return Markup(_MOMENT.sub(r'<time datetime="\1T\2Z">\g<0></time>', str(escape(unbroken(given)))))
 
 
 def moments(*times: When) -> Moments:
@@ -197,7 +216,16 @@ def breakable_name(given: str) -> Markup:
 
 def text(given: str) -> str:
     """Text that anybody may have written, on one line."""
-    return clipped(given, LONGEST_TEXT)
+    return unbroken(clipped(given, LONGEST_TEXT))
+
+
+def unbroken(given: str) -> str:
+    """The text, no line of which ends between a number and its per cent or points.
+
+    >>> unbroken("95 % of 2 points")
+    '95\xa0% of 2\xa0points'
+    """
+    return _BEFORE_UNIT.sub("\xa0", given)
 
 
 def segment(given: str) -> str:
@@ -228,10 +256,14 @@ def psi_text(value: float | None) -> str:
 
     >>> psi_text(0.67812), psi_text(0.0003), psi_text(0.0), psi_text(None)
     ('0.678', '< 0.001', '0', '–')
+    >>> psi_text(0.26)
+    '0.260'
     """
     if value is None or value != value:
         return "–"
-    return "< 0.001" if 0.0 < value < LEAST_PSI else number(round(value, 3))
+    if value == 0.0:
+        return "0"
+    return "< 0.001" if value < LEAST_PSI else f"{value:.3f}"
 
 
 def size(score: str, value: float) -> str:

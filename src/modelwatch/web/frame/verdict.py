@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from modelwatch.charts.drawing.marks import State
+from modelwatch.web.frame.rendering import When, near
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,13 @@ def quiet(text: str) -> Markup:
 def link(text: str, address: str) -> Markup:
     """The text, escaped, as a link."""
     return Markup('<a href="{}">{}</a>').format(address, text)
+
+
+def between(earliest: When, latest: When) -> list[Markup]:
+    """Line on the interval in which something began; none where both ends are one moment."""
+    if earliest.text == latest.text:
+        return []
+    return [joined(["Approximately between ", near(earliest), " and ", near(latest), "."], "")]
 
 
 def joined(parts: Sequence[str], between: str = ", ") -> Markup:

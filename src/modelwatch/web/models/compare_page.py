@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
@@ -14,8 +14,10 @@ from modelwatch.api.state import ServiceState
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.small import histogram_pair
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.rules import rules_for
+from modelwatch.storage.counts.volumes import first_window
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
@@ -57,13 +59,31 @@ class SideFields:
 
 @dataclass(frozen=True)
 class ComparePage:
-    """Page on two sides of a model. sides: the baseline and the current one; None before the first prediction."""
+    """Page on two sides of a model. sides: the baseline and the current one; None before the first prediction. began:
+    the first predictions, in seconds, where the halves of the range are compared since nothing came before it."""
 
     of_model: ModelFrame
     comparison: ModelComparison
     sides: tuple[StretchQuery, StretchQuery] | None
     volumes: tuple[VolumeSeries, VolumeSeries] | None
     segments: tuple[str, ...]
+    began: int | None = None
+
+    @property
+    def halved(self) -> str:
+        """Sentence on why the halves of the range are compared; empty where they are not."""
+        if self.began is None:
+            return ""
+        first = dated(when(iso_of_seconds(self.began), self.of_model.now))
+        return joined(
+            ["Nothing was sent before ", first, ": the later half of the range is compared with the earlier."], ""
+        )
+
+    @property
+    def without(self) -> list[tuple[str, str]]:
+        """The sides without predictions: which one, and what it is."""
+        named = (("there", self.comparison.baseline), ("here", self.comparison.current))
+        return [(word, self.words(side)) for word, side in named if side is not None and not side.predictions]
 
     @property
     def verdict(self) -> Verdict:
@@ -71,6 +91,9 @@ class ComparePage:
         found = self.comparison
         if found.reason is not None:
             return Verdict("no_data", found.reason)
+        if self.without:
+            nothing = [joined([f"No predictions {word}: ", what, "."], "") for word, what in self.without]
+            return Verdict("no_data", joined(nothing, " "))
         said: list[str] = []
         main = next((each for each in found.metrics if each.change.value is not None), None)
         if main is not None:
@@ -84,7 +107,7 @@ class ComparePage:
                     [
                         f"{len(moved)} of {compared} subjects differ, ",
                         strong(name(first.feature_name)),
-                        f" most (PSI {number(first.psi or 0.0)}).",
+                        f" most (PSI {psi_text(first.psi)}).",
                     ],
                     "",
                 )
@@ -120,7 +143,11 @@ class ComparePage:
 
     @property
     def metrics(self) -> list[tuple[str, str, str, str, str, str, str, str]]:
-        """Name, value and interval there, value and interval here, difference, its interval, how certain it is."""
+        """Name, value and interval there, value and interval here, difference, its interval, how certain it is; none
+        where neither side has labels."""
+        values = [side.value for each in self.comparison.metrics for side in (each.baseline, each.current) if side]
+        if all(value is None for value in values):
+            return []
         return [
             (
                 metric_name(each.name),
@@ -224,7 +251,7 @@ class ComparePage:
         others = {"the stretch before": length, "a day earlier": SECONDS_PER_DAY, "a week earlier": 7 * SECONDS_PER_DAY}
         found = []
         for word, back in others.items():
-            if back >= length:
+            if back > length or word == "the stretch before":
                 fields = {"with_from": iso_of_seconds(start - back), "with_to": iso_of_seconds(end - back)}
                 found.append(Entry(word[0].upper() + word[1:], self._query(here, fields), self._is(fields, here)))
         others_of = [each for each in self.of_model.streams if each != here.stream]
@@ -288,11 +315,15 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Co
         generation = require_model(connection, of_model.model)
         segmentation = read_layouts(connection, of_model.model, generation).segmentation
         monitor = monitor_of(connection, of_model.model)
-        settled = None
+        settled = began = None
         if of_model.stream is not None:
             _, version, environment = of_model.stream
             segment = of_model.selection.segment_text or None
             here = SideQuery(version, environment, of_model.start, of_model.end, segment)
+            first = first_window(connection, of_model.stream)
+            if there == SideQuery() and first is not None and first >= of_model.start:
+                began = first
+                here, there = _halves(here, first, of_model.end)
             settled = settled_sides(connection, of_model.model, here, there)
     texts = tuple(text for feature in segmentation.features for text in feature.texts)
     if settled is None:
@@ -303,7 +334,14 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Co
     volumes = None
     if comparison.reason is None:
         volumes = (_volume(state, settled[0]), _volume(state, settled[1]))
-    return ComparePage(of_model, comparison, settled, volumes, texts)
+    return ComparePage(of_model, comparison, settled, volumes, texts, began)
+
+
+def _halves(side: SideQuery, start: int, end: int) -> tuple[SideQuery, SideQuery]:
+    """The later half of a stretch and the earlier one, of the same stream."""
+    middle = start + (end - start) // 2 // BASE_WINDOW_SECONDS * BASE_WINDOW_SECONDS
+    middle = max(middle, start + BASE_WINDOW_SECONDS)
+    return replace(side, start=middle, end=max(end, middle + BASE_WINDOW_SECONDS)), SideQuery(start=start, end=middle)
 
 
 def _volume(state: ServiceState, side: StretchQuery) -> VolumeSeries:

@@ -20,7 +20,7 @@ from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
 from modelwatch.views.models.model_situation import ModelSituation
 from modelwatch.views.models.unwatched import Unwatched
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
-from modelwatch.web.frame.rendering import When, about, dated, drawn, name, near, when
+from modelwatch.web.frame.rendering import When, about, dated, drawn, name, near, size, when
 from modelwatch.web.frame.verdict import Verdict, joined
 from modelwatch.web.models.overview_lanes import OverviewLanes
 from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, onset, state_of
@@ -110,7 +110,7 @@ class OverviewPage:
     def _wrong(self, member: Member) -> Wrong:
         finding = member.finding
         if finding.kind == "performance":
-            subject, value = metric_name(finding.subject), ""
+            subject, value = metric_name(finding.subject), size(finding.score_name, finding.score)
         else:
             subject = name(finding.subject)
             value = f"PSI {finding.score:.2f}" if finding.score_name == "PSI" else ""
@@ -158,6 +158,13 @@ class OverviewPage:
         severity = line.severity[-1] if line.severity else "no_data"
         judged: State = "shifted" if severity == "shifted" else "stable" if severity in KNOWN_STATES else "unknown"
         title = name(line.feature_name)
+        # Of what is wrong, the number that the finding has.
+        scores = {
+            each.finding.subject: each.finding.score
+            for each in self.verdict_words.members
+            if each.finding.score_name == "PSI"
+        }
+        last = scores.get(line.feature_name, last)
         state = self.lanes.found.get(line.feature_name, judged)
         return Tile(
             state,

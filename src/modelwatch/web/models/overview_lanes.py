@@ -14,7 +14,7 @@ from modelwatch.charts.drawing.marks import State, key
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import Area, Plot
 from modelwatch.charts.drawing.scales import Time
-from modelwatch.charts.drawing.tables import table
+from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import Event, line_chart
@@ -328,7 +328,7 @@ class OverviewLanes:
             ]
             for each in reversed(self.volume.steps)
         ]
-        columns = ["time (UTC)", "predictions", *(f"PSI {name(line.feature_name)}" for line in shown)]
+        columns = [TIME, "predictions", *(f"PSI {name(line.feature_name)}" for line in shown)]
         return drawn(table("Over time", columns, rows))
 
 

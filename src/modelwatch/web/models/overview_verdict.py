@@ -19,8 +19,9 @@ from modelwatch.views.models.words import capitalized, listed
 from modelwatch.views.performance.outcomes import MetricValue
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, moment, name, near, size, size_name, when
+from modelwatch.web.frame.rendering import When, moment, name, near, size, size_name, unbroken, when
 from modelwatch.web.frame.site import segment_of
+from modelwatch.web.frame.steps import first_step
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
 
 LONGEST_STEP = 220
@@ -176,8 +177,9 @@ class OverviewVerdict:
         return Answer("Why", [f"{each}." for each in details[: REASONS + 1]])
 
     def _what_to_do(self) -> Answer:
-        # What moved explains what got worse, so that is where to begin.
-        worst = (self.of_kind(*DRIFT_KINDS) or self.members)[0]
+        # What moved explains what got worse, and the inputs what the model makes of them: that is where to begin.
+        found = self.of_kind("feature_drift") or self.of_kind(*DRIFT_KINDS) or self.members
+        worst = found[0]
         book = runbook_for(worst.finding.kind, worst.finding.severity, worst.finding.subject, self.of_model.model)
         alert = self.situation.alert_of(worst)
         ways = joined(
@@ -187,7 +189,8 @@ class OverviewVerdict:
             ],
             " · ",
         )
-        return Answer("What to do", [*(clipped(step, LONGEST_STEP) for step in book.steps[:1]), ways])
+        subjects = {each.finding.subject for each in found if each.finding.kind == worst.finding.kind}
+        return Answer("What to do", [first_step(worst.finding.kind, subjects, worst.finding.subject, book.steps), ways])
 
     def when(self, seconds: int) -> When:
         return when(iso_of_seconds(seconds), self.of_model.now)
@@ -202,7 +205,7 @@ def onset(member: Member) -> int:
 def detail_of(member: Member) -> str:
     """Sentence on a finding, with its subject, without a full stop."""
     finding = member.finding
-    detail = clipped(finding.detail, LONGEST_STEP).rstrip(".")
+    detail = unbroken(clipped(finding.detail, LONGEST_STEP).rstrip("."))
     if finding.kind in ("freshness", "volume", "performance"):
         return detail
     return f"{name(finding.subject)}: {detail}"

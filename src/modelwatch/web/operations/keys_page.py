@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -16,12 +17,18 @@ from modelwatch.access.keys import RANDOM_BYTES, KeyLine, KeyRequest, KeyState, 
 from modelwatch.access.keys import revoke as revoke_key
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.charts.drawing.marks import State
+from modelwatch.config import Settings
+from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.storage.engine.models import known_models
+from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.web.frame.login import read_form
-from modelwatch.web.frame.rendering import When, when
+from modelwatch.web.frame.rendering import When, count, when
+from modelwatch.web.frame.selection import moment_of_text
 from modelwatch.web.frame.site import Site, action, actor_of, identity_of, page, seen_other, site_of
 
-MODELS_OFFERED = 500
+# Models of a key that are written out, and known ones that the form names.
+MODELS_SHOWN, MODELS_NAMED = 5, 8
+NOT_VALID = "The key is not valid."
 # How long a key may last, with a name for it.
 LASTS = {"": "without end", "30d": "30 days", "90d": "90 days", "365d": "a year"}
 STATES: dict[KeyState, tuple[State, str]] = {
@@ -38,12 +45,12 @@ WHAT = {
 
 @dataclass(frozen=True, slots=True)
 class KeysPage:
-    """Keys, those in force first. made: a new one, with its text. required: whether requests need a key. now:
-    microseconds."""
+    """Keys, those in force first. models: known ones. settings: of the service. now: microseconds. made: a new
+    key, with its text."""
 
     keys: Sequence[KeyLine]
     models: Sequence[str]
-    required: bool
+    settings: Settings
     now: int
     made: NewKey | None = None
 
@@ -62,6 +69,30 @@ class KeysPage:
     def lasts(self) -> list[tuple[str, str]]:
         """Durations that can be chosen, with their names."""
         return list(LASTS.items())
+
+    @property
+    def named(self) -> Sequence[str]:
+        """Known models that the form names, as examples."""
+        return self.models[:MODELS_NAMED]
+
+    @property
+    def models_shown(self) -> int:
+        """Number of a key's models that are written out."""
+        return MODELS_SHOWN
+
+    @property
+    def rate_words(self) -> str:
+        """Limit of requests of a key without one of its own."""
+        rate = self.settings.rate_limit_per_second
+        return f"{rate:g}" if rate else "no limit"
+
+    def limits_of(self, key: KeyLine) -> list[str]:
+        """Limits of a key; none for those of the settings."""
+        rate, size = key.requests_per_second, key.body_bytes
+        return [
+            *([] if rate is None else [f"{rate:g} requests a second"]),
+            *([] if size is None else [f"bodies up to {count(size)} bytes"]),
+        ]
 
     def state_of(self, key: KeyLine) -> tuple[State, str]:
         """State and word of a key."""
@@ -85,12 +116,14 @@ async def create(request: Request) -> Response:
     """Makes the key in the form, and shows it. Raises InvalidInput for a form that is not valid."""
     site = site_of(request)
     form = await read_form(request)
-    model = form.get("model")
     wanted = KeyRequest(
         form.get("name", ""),
         [scope for scope in SCOPES if scope in form],
-        [model] if model else None,
-        form.get("duration") or None,
+        [each.strip() for each in form["models"].split("\n")] if "models" in form else None,
+        form.get("duration"),
+        _end_of(form),
+        _number_of(form, "requests_per_second"),
+        None if (size := _number_of(form, "body_bytes")) is None else int(size),
     )
     made = await asyncio.to_thread(
         make_key,
@@ -128,7 +161,27 @@ ROUTES = (
 )
 
 
+def _end_of(form: Mapping[str, str]) -> int | None:
+    """Time of the form's field, in microseconds; None for none."""
+    text = form.get("expires_at")
+    return None if text is None else moment_of_text(text, "expires_at", NOT_VALID) * MICROS_PER_SECOND
+
+
+def _number_of(form: Mapping[str, str], field: str) -> float | None:
+    """Number of a field of the form; None for none. Raises InvalidInput for what is no number."""
+    text = form.get(field)
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(NOT_VALID, (FieldError(f"/{field}", "Expected a number", excerpt(text)),))
+    return number
+
+
 def _page(connection: Connection, site: Site, made: NewKey | None = None) -> KeysPage:
     state, now = site.state, site.state.clock()
-    models = known_models(connection)[:MODELS_OFFERED]
-    return KeysPage(list_keys(connection, now), models, state.settings.keys_required, now, made)
+    models = known_models(connection)
+    return KeysPage(list_keys(connection, now), models, state.settings, now, made)

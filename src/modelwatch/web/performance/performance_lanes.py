@@ -11,7 +11,7 @@ from markupsafe import Markup
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import gutter
-from modelwatch.charts.drawing.tables import table
+from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import Event, Level, line_chart
 from modelwatch.charts.series import Series
@@ -78,7 +78,7 @@ class PerformanceLanes:
     def numbers(self) -> Markup:
         """The lanes as a table, newest first."""
         names = self.names
-        columns = ["time (UTC)", "predictions", "labelled", *map(metric_name, names)]
+        columns = [TIME, "predictions", "labelled", *map(metric_name, names)]
         rows = [
             [
                 each.start,

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 
 from modelwatch.api.state import ServiceState
-from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.rows import Contribution, waterfall
 from modelwatch.charts.small import level_bar
 from modelwatch.measures import in_sentence, metric_change, metric_form, metric_interval, metric_name, metric_value
@@ -22,7 +22,7 @@ from modelwatch.monitoring.segments.reports import SegmentFeatureReport, Segment
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
-from modelwatch.web.frame.rendering import drawn, name, near, when
+from modelwatch.web.frame.rendering import drawn, name, near, psi_text, when
 from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, quiet, strong
 
@@ -69,6 +69,11 @@ class SegmentsPage:
         return metric_name(self.metric)
 
     @property
+    def metric_words(self) -> str:
+        """Its name inside of a sentence."""
+        return in_sentence(self.metric)
+
+    @property
     def metrics(self) -> list[Entry]:
         """The switch of the metric; addresses are queries."""
         known = METRICS_OF.get(self.metric, ())
@@ -80,6 +85,8 @@ class SegmentsPage:
     def verdict(self) -> Verdict:
         """Sentence on the change of the metric, and on the segment with most of it."""
         report, worst = self.report, self.report.worst
+        if not report.features:
+            return Verdict("unknown", "No segments are counted for this model.")
         if report.reason is not None:
             return Verdict("unknown", report.reason)
         if report.now is None or report.now.value is None:
@@ -157,7 +164,7 @@ class SegmentsPage:
 
     def _row(self, line: SegmentLine) -> SegmentRow:
         drift = ", ".join(
-            f"{name(each.feature_name)} {number(each.contribution)}"
+            f"{name(each.feature_name)} {psi_text(each.contribution)}"
             for each in line.drift
             if each.contribution >= LEAST_DRIFT
         )
@@ -210,7 +217,7 @@ class SegmentsPage:
                     (),
                     highest=largest or 1.0,
                     style="f-alert" if _is_certain(each.adjusted_p_value) else "f-unknown",
-                    height=6.0,
+                    height=10.0,
                 )
             )
             for each in shown
@@ -229,9 +236,11 @@ class SegmentsPage:
         """Features that drift most: name, PSI, and the segments that contribute most to it."""
         found = []
         for each in feature.drift:
+            if each.psi < LEAST_DRIFT:
+                continue
             parts = sorted(each.contributions.items(), key=lambda part: -part[1])[:3]
-            texts = [f"{name(segment.partition('=')[2])} {number(value)}" for segment, value in parts if value > 0.0]
-            found.append((each.feature_name, number(each.psi), ", ".join(texts)))
+            texts = [f"{name(segment.partition('=')[2])} {psi_text(value)}" for segment, value in parts if value > 0.0]
+            found.append((each.feature_name, psi_text(each.psi), ", ".join(texts)))
         return found
 
     def address(self, tab: str, segment: str) -> str:

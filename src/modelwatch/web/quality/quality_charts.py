@@ -11,7 +11,7 @@ from markupsafe import Markup
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import gutter
-from modelwatch.charts.drawing.tables import table
+from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import Event, Level, line_chart
@@ -219,7 +219,7 @@ class QualityCharts:
         """The rates as a table, newest first."""
         shown = self.ranked[:MOST_LANES]
         columns = [
-            "time (UTC)",
+            TIME,
             "predictions",
             "duplicates",
             *(f"{feature}, {RULES.get(rule.rule, rule.rule)}" for feature, rule, _ in shown),

@@ -161,8 +161,8 @@ class QualityPage:
         report = self.words.report
         if report is None or report.score is None:
             return []
-        rows = [("All values sound", percent(report.score))]
-        names = {"completeness": "given", "validity": "of the right type", "consistency": "inside of the reference"}
+        rows = [("Values without issues", percent(report.score))]
+        names = {"completeness": "not missing", "validity": "of the right type", "consistency": "as in the reference"}
         return rows + [
             (names.get(key, key).capitalize(), percent(_of(value))) for key, value in report.dimensions.items()
         ]

@@ -195,7 +195,7 @@ class QualityVerdict:
                     joined([f"{name(feature)}, {RULES.get(rule.rule, rule.rule)}: ", strong(points), limit], "")
                 )
         if self.report is not None and self.report.score is not None:
-            lines.append(f"{percent(self.report.score)} of values are sound, over all features.")
+            lines.append(f"{percent(self.report.score)} of values have no issue, over all features.")
         return Answer("How bad", lines)
 
     def _what_to_do(self) -> Answer:
