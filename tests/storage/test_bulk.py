@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import RowsById
+from modelwatch.storage.engine.bulk import NewRows, RowsById
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
@@ -44,6 +44,49 @@ def test_rows_are_found_by_their_ids_in_the_model_alone(store: Store) -> None:
         found = rows.read(connection, "m", ["7", "8", "no such id", "it's"])
         assert sorted(map(tuple, found)) == [("7", "m"), ("7", "m"), ("8", "m")]
         assert list(rows.read(connection, "m", [])) == []
+
+
+KEYS = {"day": 1, "model": "m", "version": "1", "environment": "production", "ts": 5, "arrived_at": 7, "generation": 1}
+
+
+@pytest.mark.both_engines
+@pytest.mark.parametrize(
+    ("ids", "latencies", "probabilities"),
+    [
+        (["a"], [None], [None]),
+        (["a"], [2], ["0.5"]),
+        (["a", "b", "c"], [1, 1, 1], ["0.5"] * 3),
+        (["a", "b", "c"], [None, 2, 2.5], [None, None, "0.5"]),
+        (["a", "b", "c"], [None, None, None], [None, None, None]),
+    ],
+)
+def test_rows_are_inserted_as_they_are_whether_their_columns_have_one_value_or_several(
+    store: Store, ids: list[str], latencies: list[float | None], probabilities: list[str | None]
+) -> None:
+    table, number = tables.prediction, len(ids)
+    names = ("prediction_id", "latency_ms", "probability", "features", "model", "ts")
+    columns = {name: [value] * number for name, value in KEYS.items()}
+    columns |= {"prediction_id": ids, "latency_ms": latencies, "probability": probabilities}
+    columns |= {"prediction": ['"yes"'] * number, "features": [b"{}"] * number}
+    insert = NewRows(store, table, ("prediction_id", "day"))
+    with store.write() as connection:
+        assert sorted(map(tuple, insert.insert(connection, columns))) == [(identity, 1) for identity in ids]
+        assert list(insert.insert(connection, columns)) == []
+        found = connection.execute(select(*(table.c[name] for name in names)).order_by(table.c.prediction_id)).all()
+    expected = zip(ids, latencies, probabilities, strict=True)
+    assert [tuple(row) for row in found] == [(*row, b"{}", "m", 5) for row in expected]
+
+
+def test_the_sign_of_zero_is_kept(postgres: Cluster) -> None:
+    with postgres.database() as url:
+        store = Store(url)
+        columns = {name: [value] * 2 for name, value in KEYS.items()}
+        columns |= {"prediction_id": ["a", "b"], "latency_ms": [0.0, -0.0], "prediction": ["1"] * 2}
+        with store.write() as connection:
+            NewRows(store, tables.prediction, ("model",)).insert(connection, columns)
+            query = select(tables.prediction.c.latency_ms).order_by(tables.prediction.c.prediction_id)
+            assert [str(value) for (value,) in connection.execute(query)] == ["0.0", "-0.0"]
+        store.close()
 
 
 def test_a_few_ids_of_a_model_that_the_planner_does_not_know_read_a_few_rows(unknown: Store) -> None:

@@ -49,11 +49,13 @@ class ManyRows:
         """Executes the statement for each row; nothing for none."""
         if not rows:
             return
-        if self._names is None:
-            execute_many(connection, self._text, rows)
+        names = self._names
+        given = rows if names is None else [tuple(row[name] for name in names) for row in rows]
+        if len(given) == 1:
+            # Most commits are of one window, and drivers do more for several rows.
+            execute(connection, self._text, given[0])
         else:
-            names = self._names
-            execute_many(connection, self._text, [tuple(row[name] for name in names) for row in rows])
+            execute_many(connection, self._text, given)
 
 
 class RowsById:
@@ -140,27 +142,22 @@ class WholeRows:
 
     def __init__(self, store: Store, table: Table) -> None:
         statement = store.upsert(table)
-        self._columns = list(table.columns)
-        self._by_column = not store.is_sqlite
-        if self._by_column:
-            update = str(statement.compile(dialect=store.engine.dialect)).partition(" ON CONFLICT ")[2]
-            self._text = _unnested(table, [column.name for column in self._columns], store, f"ON CONFLICT {update}")
-        else:
-            self._text = str(statement.compile(dialect=store.engine.dialect))
+        self._names = [column.name for column in table.columns]
+        self._by_column: _ByColumn | None = None
+        self._text = str(statement.compile(dialect=store.engine.dialect))
+        if not store.is_sqlite:
+            update = self._text.partition(" ON CONFLICT ")[2]
+            self._by_column = _ByColumn(store, table, f"ON CONFLICT {update}")
 
     def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """rows: values in the order of the table's columns; no key comes twice. Nothing is done for none."""
         if not rows:
             return
-        if self._by_column:
-            values = zip(*rows, strict=True)
-            execute(
-                connection,
-                self._text,
-                {column.name: list(each) for column, each in zip(self._columns, values, strict=True)},
-            )
-        else:
+        if self._by_column is None:
             execute_many(connection, self._text, rows)
+        else:
+            values = zip(*rows, strict=True)
+            self._by_column.execute(connection, dict(zip(self._names, map(list, values), strict=True)))
 
 
 class NewRows:
@@ -172,9 +169,8 @@ class NewRows:
 
     def __init__(self, store: Store, table: Table, returned: Sequence[str]) -> None:
         self._table = table
-        self._store = store
         self._ending = f"ON CONFLICT DO NOTHING RETURNING {', '.join(returned)}"
-        self._texts: dict[tuple[str, ...], str] = {}
+        self._by_column = None if store.is_sqlite else _ByColumn(store, table, self._ending)
 
     def insert(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> Sequence[tuple[Any, ...]]:
         """Insert rows, return the requested columns of exactly those that are new. columns: a value for each row."""
@@ -182,16 +178,12 @@ class NewRows:
         number = len(columns[names[0]])
         if not number:
             return ()
-        if self._store.is_sqlite:
-            rows = list(zip(*columns.values(), strict=True))
-            most = min(MOST_ROWS, MOST_PARAMETERS // len(names))
-            some = (rows[start : start + most] for start in range(0, number, most))
-            return [row for each in some for row in self._insert_values(connection, names, each)]
-        text = self._texts.get(names) or self._texts.setdefault(
-            names, _unnested(self._table, names, self._store, self._ending)
-        )
-        values = {name: self._of_type(name, values) for name, values in columns.items()}
-        return _rows(execute(connection, text, values))
+        if self._by_column is not None:
+            return _rows(self._by_column.execute(connection, columns))
+        rows = list(zip(*columns.values(), strict=True))
+        most = min(MOST_ROWS, MOST_PARAMETERS // len(names))
+        some = (rows[start : start + most] for start in range(0, number, most))
+        return [row for each in some for row in self._insert_values(connection, names, each)]
 
     def _insert_values(
         self, connection: Connection, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
@@ -201,19 +193,45 @@ class NewRows:
         text = f"{into}{', '.join([of_row] * len(rows))} {self._ending}"
         return _rows(execute(connection, text, tuple(chain.from_iterable(rows))))
 
-    def _of_type(self, name: str, values: Sequence[Any]) -> list[Any]:
-        if isinstance(self._table.c[name].type, Float):
+
+class _ByColumn:
+    """An INSERT for PostgreSQL whose columns come as arrays. A column with one value in all rows, as most have in a
+    commit, comes as that value: the driver writes arrays item by item, in Python."""
+
+    def __init__(self, store: Store, table: Table, ending: str) -> None:
+        self._into, self._ending = table.name, ending
+        self._types = {column.name: column.type.compile(store.engine.dialect) for column in table.columns}
+        self._floats = {column.name for column in table.columns if isinstance(column.type, Float)}
+        # By the columns and those of them that come as arrays.
+        self._texts: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
+
+    def execute(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> Any:
+        """The driver's cursor. columns: a value for each row, of one at least."""
+        names = tuple(columns)
+        arrays = tuple(name for name, values in columns.items() if self._varies(name, values)) or names[:1]
+        text = self._texts.get((names, arrays)) or self._texts.setdefault((names, arrays), self._text(names, arrays))
+        given = {name: self._array(name, values) if name in arrays else values[0] for name, values in columns.items()}
+        return execute(connection, text, given)
+
+    def _varies(self, name: str, values: Sequence[Any]) -> bool:
+        # 0.0 and -0.0 are equal, and not the same.
+        return (name in self._floats and values[0] is not None) or values.count(values[0]) < len(values)
+
+    def _array(self, name: str, values: Sequence[Any]) -> list[Any]:
+        if name in self._floats:
             # The driver takes no whole numbers among others in one array.
             return [None if value is None else float(value) for value in values]
         return list(values)
+
+    def _text(self, names: Sequence[str], arrays: Sequence[str]) -> str:
+        selected = [name if name in arrays else f"%({name})b::{self._types[name]}" for name in names]
+        unnested = ", ".join(f"%({name})b::{self._types[name]}[]" for name in arrays)
+        return (
+            f"INSERT INTO {self._into} ({', '.join(names)}) SELECT {', '.join(selected)}"  # noqa: S608
+            f" FROM unnest({unnested}) AS given ({', '.join(arrays)}) {self._ending}"
+        )
 
 
 def _rows(cursor: Any) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
-
-
-def _unnested(table: Table, names: Sequence[str], store: Store, ending: str) -> str:
-    types = [table.c[name].type.compile(store.engine.dialect) for name in names]
-    arrays = ", ".join(f"%({name})b::{kind}[]" for name, kind in zip(names, types, strict=True))
-    return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {ending}"  # noqa: S608
