@@ -125,6 +125,7 @@ def both_ways(monkeypatch: pytest.MonkeyPatch, body: bytes, kind: str, defaults:
     times=st.sampled_from([1, 1, 9]),
     usual=st.integers(0, 3),
     odd=st.none() | ODD,
+    listed=st.booleans(),
 )
 def test_rows_together_are_what_they_are_one_by_one(
     written: Callable[[list[dict[str, Any]]], bytes],
@@ -133,13 +134,22 @@ def test_rows_together_are_what_they_are_one_by_one(
     times: int,
     usual: int,
     odd: dict[str, Any] | None,
+    listed: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Most rows of a batch are alike.
     alike = [row(f"usual-{place}") for place in range(10 * usual)]
+    if listed:
+        alike = [{**each, "features": as_typed(each["features"])} for each in alike]
     others = [] if odd is None else [row("odd", **odd)]
     together, one_by_one = both_ways(monkeypatch, written([*alike, *rows * times, *others]), kind)
     assert together == one_by_one
+
+
+def as_typed(features: dict[str, Any]) -> list[dict[str, Any]]:
+    """The features as a list, of which every second one says a type."""
+    kinds: list[dict[str, Any]] = [{"data_type": "categorical"}, {}, {"data_type": None}, {"data_type": "continuous"}]
+    return [{"name": name, "value": value, **kinds[place % 4]} for place, (name, value) in enumerate(features.items())]
 
 
 def row(identity: str, **others: Any) -> dict[str, Any]:
@@ -180,10 +190,22 @@ def test_rows_of_a_type_that_is_made_for_their_names_are_as_any(
         row(f"id-{place}", features={name: values[(place + shift) % len(values)] for shift, name in enumerate(names)})
         for place in range(80)
     ]
-    together, one_by_one = both_ways(monkeypatch, as_list(rows), JSON)
-    assert together == one_by_one
-    # One that is not like the first.
-    rows[70]["features"] = {"another": 1.5}
+    for listed in (False, True):
+        if listed:
+            rows = [{**each, "features": as_typed(each["features"])} for each in rows]
+        together, one_by_one = both_ways(monkeypatch, as_list(rows), JSON)
+        assert together == one_by_one
+        # One that is not like the first.
+        for other in ({"another": 1.5}, [{"value": 1.5, "name": names[0], "data_type": "categorical"}], []):
+            mixed = [*rows[:70], {**rows[70], "features": other}, *rows[71:]]
+            together, one_by_one = both_ways(monkeypatch, as_list(mixed), JSON)
+            assert together == one_by_one
+
+
+@pytest.mark.parametrize("first", [{"name": 1}, {"name": "a", "data_type": []}, {"value": 1.5}, 7, {"name": "a"}])
+def test_what_is_wrong_in_the_first_row_is_named_as_in_any(first: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [row(f"id-{place}", features=as_typed({"a": 0.5, "b": "red"})) for place in range(80)]
+    rows[0]["features"] = [first]
     together, one_by_one = both_ways(monkeypatch, as_list(rows), JSON)
     assert together == one_by_one
 

@@ -1,7 +1,8 @@
 """Rows of a JSON body, decoded together and taken apart into lists of what they say.
 
 Nearly always all rows of a body name the same features. Then they are decoded by a type that is made for these names,
-which makes no map for each row. A row that is not like the first, or is not valid, has the body decoded in another way.
+which makes no map or names for each row. A row that is not like the first, or is not valid, has the body decoded in
+another way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal, TypeVar, cast
 
 import msgspec
@@ -22,12 +24,16 @@ from modelwatch.api.decoding.json_batch import is_wrapped
 from modelwatch.api.decoding.repeated_keys import keys_of
 from modelwatch.events import DataType, FeatureBody, PredictionBody, Scalar
 
-# Types are made for so many features at most, and so many of them are kept: clients choose the names.
-MOST_NAMES, MOST_TYPES = 500, 64
+# Types are made for so many features at most, and so many of them are kept: clients choose the names. A list takes a
+# type for each of its features.
+MOST_NAMES, MOST_LISTED, MOST_TYPES = 500, 200, 32
 # Making a type takes as long as it spares in so many rows.
 WORTH_A_TYPE = 64
 # The first row is looked for in so many bytes.
 HEAD_BYTES = 1 << 16
+
+# A tuple: what a client says may have no hash.
+_DATA_TYPES = (UNSET, None, "continuous", "categorical")
 
 T = TypeVar("T")
 Form = Literal["list", "object", "lines"]
@@ -39,6 +45,7 @@ _FIRST_ROW: dict[Form, re.Pattern[str]] = {
 }
 _read_first = json.JSONDecoder().raw_decode
 _values_of = msgspec.structs.astuple
+_value_of = attrgetter("value")
 
 
 class _Feature(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -71,6 +78,21 @@ class _UnnamedRow(_Row, kw_only=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class _Shape:
+    """The names of the features of a row, and their types where they are a list; UNSET where one has none."""
+
+    names: tuple[str, ...]
+    types: tuple[DataType | UnsetType | None, ...] | None = None
+
+    @property
+    def keys(self) -> int:
+        """Number of JSON keys in the features of a row."""
+        if self.types is None:
+            return len(self.names)
+        return 3 * len(self.names) - self.types.count(UNSET)
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureGroup:
     """Features of rows that name the same ones in the same order: of each its values, and its types where one is said.
 
@@ -89,9 +111,9 @@ class JsonRows:
     keys: number of keys that they have without repetitions.
     """
 
-    def __init__(self, rows: Sequence[_Row], names: tuple[str, ...] | None = None) -> None:
-        """names: of the features of each row, where these were decoded by a type that was made for a map of them."""
-        self._rows, self._made_of = rows, names
+    def __init__(self, rows: Sequence[_Row], shape: _Shape | None = None) -> None:
+        """shape: of each row, where they were decoded by a type that was made for it."""
+        self._rows, self._shape = rows, shape
         number = len(rows)
         # The features and the prediction are always there.
         self.keys = 2 * number
@@ -106,7 +128,7 @@ class JsonRows:
         self.truths = self._column([row.ground_truth for row in rows])
         self.keys += sum(len(share) for share in self.probabilities if type(share) is dict)
         features = [row.features for row in rows]
-        self.groups = [self._made(features, names)] if names else [*self._maps(features), *self._lists(features)]
+        self.groups = [self._made(features, shape)] if shape else [*self._maps(features), *self._lists(features)]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -119,13 +141,17 @@ class JsonRows:
             return given  # type: ignore[return-value]
         return [None if value is UNSET else value for value in given]  # type: ignore[misc]
 
-    def _made(self, features: Sequence[Any], names: tuple[str, ...]) -> FeatureGroup:
-        self.keys += len(names) * len(features)
+    def _made(self, features: Sequence[Any], shape: _Shape) -> FeatureGroup:
+        self.keys += shape.keys * len(features)
         flat: list[Scalar] = []
         for each in features:
-            flat += _values_of(each)
-        width = len(names)
-        return FeatureGroup(range(len(features)), names, [flat[place::width] for place in range(width)])
+            flat += _values_of(each) if shape.types is None else map(_value_of, each)
+        width = len(shape.names)
+        values = [flat[place::width] for place in range(width)]
+        types = None
+        if shape.types is not None and not {UNSET, None}.issuperset(shape.types):
+            types = [[None if kind is UNSET else kind] * len(features) for kind in shape.types]
+        return FeatureGroup(range(len(features)), shape.names, values, types)
 
     def _maps(self, features: Sequence[Any]) -> Iterator[FeatureGroup]:
         by_names: dict[tuple[str, ...], list[int]] = {}
@@ -174,8 +200,11 @@ class JsonRows:
     def body(self, row: int) -> PredictionBody:
         """A row as it is when it is decoded alone."""
         features: Any = self._rows[row].features
-        if self._made_of:
-            features = dict(zip(self._made_of, _values_of(features), strict=True))
+        if self._shape is not None and self._shape.types is None:
+            features = dict(zip(self._shape.names, _values_of(features), strict=True))
+        elif self._shape is not None and self._shape.types is not None:
+            said = zip(self._shape.names, features, self._shape.types, strict=True)
+            features = [FeatureBody(name, each.value, _or_none(kind)) for name, each, kind in said]
         elif type(features) is list:
             features = [FeatureBody(each.name, _or_none(each.value), _or_none(each.data_type)) for each in features]
         return PredictionBody(
@@ -198,36 +227,29 @@ def read_rows(body: bytes, in_lines: bool, unnamed: bool) -> JsonRows | None:
     None when a row is not valid, when none is there, and when an object may have a key twice.
     """
     form: Form = "lines" if in_lines else "object" if is_wrapped(body) else "list"
-    names = _names_of_first(body, form)
-    for made_of in (names, None) if names else (None,):
-        decode = _decoder(form, unnamed, made_of)
+    first = _shape_of_first(body, form)
+    for shape in (first, None) if first else (None,):
+        decode = _decoder(form, unnamed, shape)
         try:
             found = [] if decode is None else decode(body)
         except DECODING_ERRORS:
             continue
         if found:
-            rows = JsonRows(found, made_of)
+            rows = JsonRows(found, shape)
             return rows if keys_of(body) == rows.keys + (form == "object") else None
     return None
 
 
 @lru_cache(maxsize=MOST_TYPES)
-def _decoder(form: Form, unnamed: bool, names: tuple[str, ...] | None) -> Callable[[bytes], list[_Row]] | None:
-    """The function that decodes such a body. names: of the features of each row; None: any.
+def _decoder(form: Form, unnamed: bool, shape: _Shape | None) -> Callable[[bytes], list[_Row]] | None:
+    """The function that decodes such a body. shape: of each row; None: any.
 
     None when a type can't have these names.
     """
     row: type[_Row] = _UnnamedRow if unnamed else _Row
-    if names is not None:
-        fields = {f"feature_{place}": name for place, name in enumerate(names)}
+    if shape is not None:
         try:
-            features = msgspec.defstruct(
-                "Features",
-                [(field, Scalar) for field in fields],
-                rename=fields,
-                forbid_unknown_fields=True,
-                gc=False,
-            )
+            features = _map_type(shape.names) if shape.types is None else _list_type(shape.names, shape.types)
         except ValueError:
             return None
         made = msgspec.defstruct("Row", [("features", features)], bases=(row,), kw_only=True, gc=False)
@@ -241,8 +263,29 @@ def _decoder(form: Form, unnamed: bool, names: tuple[str, ...] | None) -> Callab
     return lambda body: decode(body).predictions  # type: ignore[attr-defined]
 
 
-def _names_of_first(body: bytes, form: Form) -> tuple[str, ...] | None:
-    """The names of the features of the first row when they are a map and the body is worth a type for them."""
+def _map_type(names: Sequence[str]) -> Any:
+    """A type of maps that have these keys. Raises ValueError when there is none."""
+    fields = {f"feature_{place}": name for place, name in enumerate(names)}
+    return msgspec.defstruct(
+        "Features", [(field, Scalar) for field in fields], rename=fields, forbid_unknown_fields=True, gc=False
+    )
+
+
+def _list_type(names: Sequence[str], types: Sequence[DataType | UnsetType | None]) -> Any:
+    """A type of lists of features that have these names and types, in this order: each is told by its name as a tag."""
+    features = []
+    for name, kind in zip(names, types, strict=True):
+        fields: list[tuple[str, Any]] = [("value", Scalar)]
+        if kind is not UNSET:
+            fields.append(("data_type", Literal[kind]))
+        features.append(
+            msgspec.defstruct("Feature", fields, tag_field="name", tag=name, forbid_unknown_fields=True, gc=False)
+        )
+    return tuple[tuple(features)]  # type: ignore[misc]
+
+
+def _shape_of_first(body: bytes, form: Form) -> _Shape | None:
+    """The shape of the first row when the body is worth a type for it."""
     head = body[:HEAD_BYTES].decode(errors="ignore")
     start = _FIRST_ROW[form].match(head)
     if start is None:
@@ -252,10 +295,19 @@ def _names_of_first(body: bytes, form: Form) -> tuple[str, ...] | None:
     except (ValueError, RecursionError):
         return None
     features = row.get("features") if isinstance(row, dict) else None
-    if not isinstance(features, dict) or not 0 < len(features) <= MOST_NAMES or end * WORTH_A_TYPE > len(body):
+    if not features or end * WORTH_A_TYPE > len(body):
         return None
-    return tuple(features)
+    if isinstance(features, dict):
+        return _Shape(tuple(features)) if len(features) <= MOST_NAMES else None
+    if not isinstance(features, list) or len(features) > MOST_LISTED:
+        return None
+    if not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in features):
+        return None
+    types = tuple(each.get("data_type", UNSET) for each in features)
+    return (
+        _Shape(tuple(each["name"] for each in features), types) if all(kind in _DATA_TYPES for kind in types) else None
+    )
 
 
-def _or_none(value: T | UnsetType) -> T | None:
+def _or_none(value: T | UnsetType | None) -> T | None:
     return None if value is UNSET else value

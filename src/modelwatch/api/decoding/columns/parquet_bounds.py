@@ -110,7 +110,10 @@ class CorruptThrift(ValueError):
 class CompactReader:
     """Reads from a position on. All methods raise CorruptThrift."""
 
+    __slots__ = ("_body", "position")
+
     def __init__(self, body: bytes, position: int) -> None:
+        """position: not negative."""
         self._body = body
         self.position = position
 
@@ -120,12 +123,11 @@ class CompactReader:
         Raises CorruptThrift.
         """
         field = 0
-        while True:
-            head = self._byte()
-            kind = head & 0x0F
+        while head := self._byte():
+            step, kind = head >> 4, head & 0x0F
             if kind == STOP:
                 return
-            field = field + (head >> 4) if head >> 4 else self.integer()
+            field = field + step if step else self.integer()
             if not 0 <= field < 1 << 15:
                 raise CorruptThrift("a field with an impossible number")
             yield field, kind
@@ -188,14 +190,18 @@ class CompactReader:
             raise CorruptThrift("a type that Parquet does not use")
 
     def _byte(self) -> int:
-        if not 0 <= self.position < len(self._body):
-            raise CorruptThrift("cut off")
-        value = self._body[self.position]
+        try:
+            value = self._body[self.position]
+        except IndexError:
+            raise CorruptThrift("cut off") from None
         self.position += 1
         return value
 
     def _varint(self) -> int:
-        value = shift = 0
+        value = self._byte()
+        if value < 0x80:
+            return value
+        value, shift = value & 0x7F, 7
         while True:
             byte = self._byte()
             value |= (byte & 0x7F) << shift

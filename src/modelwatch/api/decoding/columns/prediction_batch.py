@@ -73,17 +73,11 @@ def _decoded(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str,
         present = name in table.schema.names
         return read(table.column(name)) if present else [defaults.get(name)] * size
 
-    def name_column(name: str) -> list[Any]:
-        given, default = column(name), defaults.get(name)
-        return [default if value is None else value for value in given]
-
-    streams: dict[tuple[str | None, str, str], int] = {}
-    of_rows = zip(*map(name_column, DEFAULT_COLUMNS), strict=True)
-    stream_of = [streams.setdefault(stream, len(streams)) for stream in of_rows]
+    streams, stream_of = _streams(table, defaults)
     identities = given_ids(column("prediction_id", ids), checker)
     moments = given_times(column("timestamp", lambda given: times(given, problems)), identities, checker, now)
     fields = Fields(
-        [Stream(*stream) for stream in streams],
+        streams,
         stream_of,
         identities,
         moments,
@@ -103,6 +97,28 @@ def _decoded(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str,
     good = np.flatnonzero(is_good)
     rejected = collector.batch(len(good)).rejected
     return DecodedBatch(fields.batch((features,), np.zeros(size, dtype=np.intp), np.arange(size), good), rejected)
+
+
+def _streams(table: pa.Table, defaults: Mapping[str, str | None]) -> tuple[list[Stream], list[int]]:
+    """The distinct streams, and of each row the place in them. defaults: of the columns that name them."""
+    codes = np.zeros(table.num_rows, dtype=np.intp)
+    known: list[tuple[str | None, ...]] = [()]
+    for name in DEFAULT_COLUMNS:
+        values: list[Any] = []
+        own = np.zeros_like(codes)
+        if name in table.schema.names:
+            own, values = feature_column(table.column(name)).distinct()
+        # What is missing has the code -1: the last one.
+        values = [*values, defaults.get(name)]
+        if len(own) and (own == own[0]).all():
+            # Nearly always a table is of one stream.
+            known = [(*names, values[own[0]]) for names in known]
+            continue
+        found, codes = np.unique(codes * len(values) + own % len(values), return_inverse=True)
+        known = [(*known[each // len(values)], values[each % len(values)]) for each in found.tolist()]
+    places: dict[Stream, int] = {}
+    of_codes = [places.setdefault(Stream._make(names), len(places)) for names in known]
+    return list(places), np.array(of_codes, dtype=np.intp)[codes].tolist()
 
 
 def _unusual_rows(fields: Fields, problems: Problems, checker: Checker, now: int) -> set[int]:
@@ -188,8 +204,13 @@ def times(column: pa.ChunkedArray, problems: Problems) -> list[int | None]:
             return [None if count is None else cast(int, count) // 1_000 for count in counts]
         factor = MICROSECONDS_PER_UNIT[column.type.unit]
         return [None if count is None else cast(int, count) * factor for count in counts]
-    found: list[int | None] = []
-    for index, text in enumerate(scalars(column)):
+    texts = scalars(column)
+    try:
+        return [None if time is None else micros_of(time) for time in msgspec.convert(texts, list[datetime | None])]
+    except msgspec.ValidationError:
+        # One by one, those that are wrong are named.
+        found: list[int | None] = []
+    for index, text in enumerate(texts):
         try:
             found.append(None if text is None else micros_of(msgspec.convert(text, datetime)))
         except msgspec.ValidationError:

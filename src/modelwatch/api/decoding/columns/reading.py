@@ -128,7 +128,8 @@ def _read_parquet(body: bytes, bounds: Bounds) -> pa.Table:
     bounds.check_bytes(size)
     # A text that is repeated in a million rows is written once: it must stay one.
     texts = [field.name for field in stored if is_text(field.type)]
-    table = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts).read(use_threads=False)
+    reading = pq.ParquetFile(pa.BufferReader(body), metadata=file.metadata, read_dictionary=texts)
+    table = reading.read(use_threads=False)
     bounds.check_size(table.num_rows, len(stored))
     return _with_dictionaries(table, file.metadata.metadata)
 
@@ -191,6 +192,8 @@ def feature_column(column: pa.ChunkedArray) -> Column:
     import pyarrow as pa
 
     kind = column.type
+    if pa.types.is_float64(kind):
+        return FloatColumn(column.to_numpy())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return FloatColumn(column.cast(pa.float64()).to_numpy())
     if pa.types.is_integer(kind):
@@ -210,7 +213,8 @@ def feature_column(column: pa.ChunkedArray) -> Column:
         own = map(category_name, scalars(pa.chunked_array([chunk.dictionary])))
         codes = [MISSING if name is None else names.setdefault(name, len(names)) for name in own]
         # The last one is that of nulls.
-        places = chunk.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+        indices = chunk.indices.cast(pa.int64()).fill_null(-1) if chunk.indices.null_count else chunk.indices
+        places = indices.to_numpy()
         parts.append(np.array([*codes, MISSING], dtype=np.intp)[places])
     return TextColumn(np.concatenate(parts), tuple(names))
 
