@@ -52,6 +52,7 @@ def default_document(settings: Settings, channels: Iterable[str]) -> dict[str, A
             "persistence": {"alarms": 1, "of": 1},
             "resolve_after": RESOLVE_AFTER,
             "leave_out": [],
+            "cluster_by": None,
             "prediction": True,
             "score": True,
             "latency": True,

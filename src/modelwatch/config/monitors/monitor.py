@@ -113,6 +113,7 @@ class DriftConfig(_Thresholds):
     persistence: Persistence | None = None
     resolve_after: Annotated[Whole, Field(ge=1, le=100)] | None = None
     leave_out: Annotated[tuple[Text, ...], Field(max_length=1_000)] | None = None
+    cluster_by: Text | None = None
     prediction: Truth | None = None
     score: Truth | None = None
     latency: Truth | None = None

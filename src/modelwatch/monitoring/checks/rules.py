@@ -74,7 +74,8 @@ class DriftRules(AccruingBudget):
     directed tests are among those that decide, and sizes are less what chance adds. detects_from: from so many values
     on a look-back may show a shift, though a verdict needs `min_samples`, and only look-backs that hold so many have a
     part of the level (None: all have, and nothing is shown by fewer than `min_samples`). dispersed: whether p-values
-    allow for the natural variation of the reference.
+    allow for the natural variation of the reference. cluster_by: feature whose values group predictions that are alike;
+    it is not watched.
     """
 
     psi_warning: float
@@ -101,6 +102,7 @@ class DriftRules(AccruingBudget):
     looks_after: int | None = None
     detects_from: int | None = None
     dispersed: bool = False
+    cluster_by: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -178,7 +180,7 @@ class DriftRules(AccruingBudget):
         """True when the subject is watched."""
         if kind != "feature":
             return kind in self.kinds
-        return not any(fnmatchcase(name, pattern) for pattern in self.leave_out)
+        return name != self.cluster_by and not any(fnmatchcase(name, pattern) for pattern in self.leave_out)
 
 
 def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules:
@@ -202,6 +204,7 @@ def rules_for(defaults: DriftRules, monitor: MonitorConfig | None) -> DriftRules
         "alert_on": drift.alert_on,
         "resolve_after": drift.resolve_after,
         "leave_out": drift.leave_out,
+        "cluster_by": drift.cluster_by,
         "kinds": tuple(kind for kind in defaults.kinds if kinds[kind] is not False),
     }
     if drift.features:

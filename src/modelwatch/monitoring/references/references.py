@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, SampleKind, Scalar
 from modelwatch.monitoring.checks.drift.judge import ids_reason
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.clusters import clusters_by_subject
 from modelwatch.monitoring.references.labelled import (
     check_stated_task,
     counted,
@@ -85,6 +86,7 @@ def set_reference_frame(
         profiles,
         variations=_variations(frame, profiles),
         splits=splits,
+        clusters=clusters_by_subject(store, frame, profiles),
         outcomes=outcomes,
         hashed=hashed,
         by_segment=by_segment,
@@ -209,9 +211,16 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
     del rows, found  # they are large, and the frame has what is still needed
     frame, hashed = _protected(store, frame, stored_hashed)
     profiles, splits = frozen(frame)
-    by_segment = counts_by_segment(frame, profiles, rows_by_segment(store, frame, profiles))
     return set_provisional_references(
-        store, model, profiles, splits=splits, by_segment=by_segment, hashed=hashed, now=now, new_id=new_id
+        store,
+        model,
+        profiles,
+        splits=splits,
+        clusters=clusters_by_subject(store, frame, profiles),
+        by_segment=counts_by_segment(frame, profiles, rows_by_segment(store, frame, profiles)),
+        hashed=hashed,
+        now=now,
+        new_id=new_id,
     )
 
 

@@ -221,6 +221,8 @@ reference = Table(
     Column("hashed", Boolean, nullable=False, server_default=text("false")),
     # Of a categorical one, how it was split for its tests; null for one of a release that did not.
     Column("split", LargeBinary),
+    # How alike its values are that have the same key, where the monitor named one; else null.
+    Column("clusters", LargeBinary),
     Index("reference_by_model", "model", "from_generation"),
 )
 

@@ -13,6 +13,7 @@ from modelwatch.errors import UnknownResource
 from modelwatch.stats.counting.binning import Binning, encode_binning
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, encode_sparse
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.clusters import Clusters, decode_clusters, encode_clusters
 from modelwatch.stats.drift.names import Split, decode_split, encode_split
 from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, encode_natural
@@ -31,7 +32,8 @@ from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import OUTCOME, OUTCOMES, SEGMENTS, State, Subject
 
 # What a reference says never changes, so it is decoded once; only its state does.
-_known: Decoded[tuple[Profile, Variation | None, Split | None]] = Decoded()
+_Content = tuple[Profile, Variation | None, Split | None, Clusters | None]
+_known: Decoded[_Content] = Decoded()
 
 
 # By the id of a segment feature's definition, the counts of each subject in its segments, shape (segments, cells).
@@ -51,6 +53,7 @@ def set_references(
     *,
     variations: Mapping[Subject, Variation] | None = None,
     splits: Mapping[Subject, Split] | None = None,
+    clusters: Mapping[Subject, Clusters] | None = None,
     outcomes: OutcomeCounts | None = None,
     hashed: Collection[Subject] = (),
     by_segment: BySegment | None = None,
@@ -64,11 +67,11 @@ def set_references(
 ) -> int:
     """Puts references in force, retires those they replace, and returns the model's new generation.
 
-    splits: how categorical samples were split. outcomes: outcome counts of the reference's labelled predictions; of no
-    rows for their layout alone. hashed: subjects whose categories have keyed hashes for names. by_segment: the
-    reference's counts in each segment, of the outcomes under the subject `OUTCOMES`. labelled: the rows of the
-    outcomes. natural: how their metrics vary over time. audit: entry of the audit trail. Raises MalformedProfile when a
-    stored reference is damaged.
+    splits: how categorical samples were split. clusters: how alike values with the same key are. outcomes: outcome
+    counts of the reference's labelled predictions; of no rows for their layout alone. hashed: subjects whose categories
+    have keyed hashes for names. by_segment: the reference's counts in each segment, of the outcomes under the subject
+    `OUTCOMES`. labelled: the rows of the outcomes. natural: how their metrics vary over time. audit: entry of the audit
+    trail. Raises MalformedProfile when a stored reference is damaged.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -83,7 +86,7 @@ def set_references(
             "state": state,
             "from_generation": generation,
         }
-        rows = _profile_rows(profiles, variations or {}, splits or {}, hashed)
+        rows = _profile_rows(profiles, variations or {}, splits or {}, clusters or {}, hashed)
         if outcomes is not None:
             rows.append(_outcome_row(outcomes, natural))
         inserted = [{"id": new_id(), **common, **row} for row in rows]
@@ -104,6 +107,7 @@ def set_provisional_references(
     profiles: dict[Subject, Profile],
     *,
     splits: Mapping[Subject, Split] | None = None,
+    clusters: Mapping[Subject, Clusters] | None = None,
     hashed: Collection[Subject] = (),
     by_segment: BySegment | None = None,
     now: int,
@@ -133,7 +137,10 @@ def set_provisional_references(
                 "state": "provisional",
                 "from_generation": generation,
             }
-            rows = [{"id": new_id(), **common, **row} for row in _profile_rows(missing, {}, splits or {}, hashed)]
+            rows = [
+                {"id": new_id(), **common, **row}
+                for row in _profile_rows(missing, {}, splits or {}, clusters or {}, hashed)
+            ]
             _insert(connection, rows, by_segment or {})
             _settle_segments(connection, model, generation, now, new_id)
         connection.execute(update(table).where(table.c.name == model).values(provisional_done=True))
@@ -324,6 +331,7 @@ def _profile_rows(
     profiles: Mapping[Subject, Profile],
     variations: Mapping[Subject, Variation],
     splits: Mapping[Subject, Split],
+    clusters: Mapping[Subject, Clusters],
     hashed: Collection[Subject],
 ) -> list[dict[str, Any]]:
     return [
@@ -335,6 +343,7 @@ def _profile_rows(
             "counts": encode_counts(profile.counts),
             "variation": encode_variation(variations[subject]) if subject in variations else None,
             "split": encode_split(splits[subject]) if subject in splits else None,
+            "clusters": encode_clusters(clusters[subject]) if subject in clusters else None,
             "hashed": subject in hashed,
         }
         for subject, profile in sorted(profiles.items(), key=lambda item: item[0])
@@ -350,12 +359,13 @@ def _outcome_row(outcomes: OutcomeCounts, natural: NaturalVariation | None) -> d
         "counts": outcomes.encode(),
         "variation": None if natural is None else encode_natural(natural),
         "split": None,
+        "clusters": None,
         "hashed": False,
     }
 
 
 def _reference(row: Any) -> StoredReference:
-    profile, variation, split = _decoded(row)
+    profile, variation, split, clusters = _decoded(row)
     return StoredReference(
         id=row.id,
         model=row.model,
@@ -367,13 +377,16 @@ def _reference(row: Any) -> StoredReference:
         source=row.source,
         state=row.state,
         split=split,
+        clusters=clusters,
     )
 
 
-def _decoded(row: Any) -> tuple[Profile, Variation | None, Split | None]:
-    def decode() -> tuple[Profile, Variation | None, Split | None]:
+def _decoded(row: Any) -> _Content:
+    def decode() -> _Content:
         profile = Profile(binning_of(row.binning_id, row.binning), decode_counts(row.counts))
         variation = None if row.variation is None else decode_variation(row.variation)
-        return profile, variation, None if row.split is None else decode_split(row.split)
+        split = None if row.split is None else decode_split(row.split)
+        return profile, variation, split, None if row.clusters is None else decode_clusters(row.clusters)
 
-    return _known.get(row.id, len(row.counts) + len(row.variation or b"") + len(row.split or b""), decode)
+    parts = (row.counts, row.variation, row.split, row.clusters)
+    return _known.get(row.id, sum(len(part or b"") for part in parts), decode)

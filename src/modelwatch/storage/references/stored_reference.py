@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.clusters import Clusters
 from modelwatch.stats.drift.names import Split
 from modelwatch.stats.drift.natural_variation import Variation
 from modelwatch.storage.references.subjects import State, Subject
@@ -14,7 +15,8 @@ from modelwatch.storage.references.subjects import State, Subject
 class StoredReference:
     """A reference as it is kept: `version` None means every version that has none of its own.
 
-    split: of a categorical one, how it was split for its tests; None for those of earlier releases, too.
+    split: of a categorical one, how it was split for its tests; None for those of earlier releases, too. clusters: how
+    alike its values are that have the same key; None where no key was known when it was set.
     """
 
     id: str
@@ -27,3 +29,4 @@ class StoredReference:
     source: str
     state: State
     split: Split | None = None
+    clusters: Clusters | None = None

@@ -9,7 +9,7 @@ from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
 from modelwatch.monitoring.checks.drift.judge import Severity
 from modelwatch.monitoring.checks.drift.screening import screened
-from modelwatch.monitoring.checks.drift.subject_counts import references_for, vectors_of_subjects
+from modelwatch.monitoring.checks.drift.subject_counts import keys_of, references_for, vectors_of_subjects
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.engine.store import Store
@@ -96,7 +96,8 @@ def _series(divided: Divided, defaults: DriftRules) -> DriftSeries:
     for block in blocks_of_windows(divided):
         windows = [Window(*span) for span, _ in block]
         vectors, received = vectors_of_subjects([sums for _, sums in block], divided.layouts, references)
-        of_subjects = screened(references, windows, vectors, received, rules, alpha)
+        keys = keys_of([sums for _, sums in block], divided.layouts, chosen, rules.cluster_by)
+        of_subjects = screened(references, windows, vectors, received, rules, alpha, keys)
         for (subject, reference), counts, found in zip(references.items(), vectors, of_subjects, strict=True):
             scores[subject] += found.psi
             severities[subject] += found.severity

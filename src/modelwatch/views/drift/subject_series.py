@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.evaluation import WindowResult, results_of
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
-from modelwatch.monitoring.checks.drift.subject_counts import counts_of_subjects, references_for
+from modelwatch.monitoring.checks.drift.subject_counts import counts_of_subjects, keys_of, references_for
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.numeric import NumericBinning
@@ -144,7 +144,7 @@ def _series(divided: Divided, defaults: DriftRules, subject: Subject, *, known: 
     alpha = alpha_of_steps(divided, rules, chosen)
     kind = reference.profile.binning.kind
     compared, compared_with = _compared(divided, reference)
-    steps = _steps(divided, rules, alpha, reference, compared)
+    steps = _steps(divided, rules, alpha, reference, compared, chosen)
     return replace(
         series,
         began=_began(compared, steps),
@@ -230,7 +230,12 @@ def quantiles_of(profiles: Sequence[Profile]) -> list[list[float | None]]:
 
 
 def _steps(
-    divided: Divided, rules: DriftRules, alpha: float, reference: StoredReference, compared: Profile
+    divided: Divided,
+    rules: DriftRules,
+    alpha: float,
+    reference: StoredReference,
+    compared: Profile,
+    chosen: Mapping[Subject, StoredReference],
 ) -> list[SeriesStep]:
     query, subject = divided.query, reference.subject
     found = []
@@ -243,7 +248,8 @@ def _steps(
             scores = [psi(compared.coarse, each.coarse) if compared.n and each.n else None for each in profiles]
             results: Sequence[WindowResult | None] = [None] * len(block)
         else:
-            [of_subject] = results_of(windows, {subject: reference}, counts, rules, alpha)
+            keys = keys_of([sums for _, sums in block], divided.layouts, chosen, rules.cluster_by)
+            [of_subject] = results_of(windows, {subject: reference}, counts, rules, alpha, keys=keys)
             results, scores = of_subject.windows, [each.judgement.psi for each in of_subject.windows]
         parts = zip(windows, received, profiles, results, scores, quantiles_of(profiles), strict=True)
         found += [_step(*of_step) for of_step in parts]

@@ -21,7 +21,12 @@ from modelwatch.monitoring.checks.drift.judge import (
     odds_cells,
     tolerance,
 )
-from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts, counts_of_subjects, same_binning
+from modelwatch.monitoring.checks.drift.subject_counts import (
+    SubjectCounts,
+    counts_of_subjects,
+    keys_of,
+    same_binning,
+)
 from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
@@ -120,6 +125,7 @@ def _evaluate(inputs: Inputs, subject: Subject | None) -> DriftEvaluation:
         rules,
         alpha,
         query.min_samples,
+        keys=keys_of(evidence.sums, inputs.layouts, chosen, rules.cluster_by),
     )
     left_out = _versions_left_out(evidence, inputs.layouts, chosen)
     return with_onsets(DriftEvaluation(evidence, alpha, watched, subjects, tuple(wanted), tuple(left_out)), evidence)
@@ -177,11 +183,14 @@ def results_of(
     rules: DriftRules,
     alpha: float,
     min_samples: int | None = None,
+    *,
+    keys: Sequence[Profile] = (),
 ) -> tuple[SubjectResult, ...]:
     """Results of the subjects of these references in each window, in their order.
 
     counts: of at least these subjects, in each window. alpha: chance of a false alarm that each window of a subject may
     take. min_samples: number of values that a window must hold for anything to be said; None: as the rules say.
+    keys: counts of the feature that groups predictions, in each window; none at all where they are unknown.
     """
     configured = [rules.thresholds(subject.kind, subject.name) for subject in chosen]
     cases = []
@@ -193,9 +202,10 @@ def results_of(
         needed, least = thresholds.min_samples, rules.least(thresholds.min_samples)
         if min_samples is not None:
             needed = least = min_samples
+        of_keys: Sequence[Profile | None] = keys or [None] * len(windows)
         dispersions = tuple(
-            _dispersion(reference, window, current, rules)
-            for window, current in zip(windows, counts[subject].profiles, strict=True)
+            _dispersion(reference, window, current, rules, of_window)
+            for window, current, of_window in zip(windows, counts[subject].profiles, of_keys, strict=True)
         )
         cases.append(
             Case(
@@ -273,11 +283,20 @@ def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int
     return replace(judgement, reason=f"{judgement.reason} {why}." if judgement.reason else f"{why}.")
 
 
-def _dispersion(reference: StoredReference, window: Window, current: Profile, rules: DriftRules) -> Dispersion | None:
+def _dispersion(
+    reference: StoredReference, window: Window, current: Profile, rules: DriftRules, keys: Profile | None
+) -> Dispersion | None:
     """How much more than by chance a window varies; None where no more is known of its reference."""
-    if reference.variation is None or not (rules.dispersed and rules.natural_variation):
-        return None
-    return reference.variation.dispersion(reference.profile, window.end - window.start, current.n)
+    variation, clusters, found = reference.variation, reference.clusters, None
+    if variation is not None and rules.dispersed and rules.natural_variation:
+        found = variation.dispersion(reference.profile, window.end - window.start, current.n)
+    if clusters is None or clusters.key != rules.cluster_by:
+        return found
+    size = None if keys is None else clusters.size_in(keys)
+    of_clusters = clusters.dispersion(current.n, reference.profile.n, size)
+    if found is None or of_clusters is None:
+        return found or of_clusters
+    return found.larger(of_clusters)
 
 
 def _allowed(

@@ -38,15 +38,16 @@ def screened(
     received: Sequence[Sequence[int]],
     rules: DriftRules,
     alpha: float,
+    keys: Sequence[Profile] = (),
 ) -> list[Screened]:
     """Result of `results_of` for each subject, in a fraction of the time where little has moved.
 
     vectors: of each subject, shape (windows, size of the binning). received: of each, the predictions of each window.
-    alpha: as in `results_of`.
+    alpha, keys: as in `results_of`.
     """
     passing = _passing(references, vectors, rules, alpha)
     return [
-        _screened(reference, windows, counts, of_windows, rules, alpha, passing.get(subject))
+        _screened(reference, windows, counts, of_windows, rules, alpha, passing.get(subject), keys)
         for (subject, reference), counts, of_windows in zip(references.items(), vectors, received, strict=True)
     ]
 
@@ -80,6 +81,7 @@ def _screened(
     rules: DriftRules,
     alpha: float,
     passing: NDArray[np.bool_] | None,
+    keys: Sequence[Profile],
 ) -> Screened:
     subject, profile, split = reference.subject, reference.profile, reference.split
     thresholds, binning = rules.thresholds(subject.kind, subject.name), profile.binning
@@ -111,7 +113,8 @@ def _screened(
             tuple(Profile(binning, counts[place]) for place in places), tuple(received[place] for place in places)
         )
         chosen, of_places = {subject: reference}, [windows[place] for place in places]
-        [result] = results_of(of_places, chosen, {subject: some}, rules, alpha)
+        of_keys = [keys[place] for place in places] if keys else ()
+        [result] = results_of(of_places, chosen, {subject: some}, rules, alpha, keys=of_keys)
         for place, window in zip(places, result.windows, strict=True):
             found[place] = window.judgement.severity
     return Screened([None if each != each else each for each in scores.tolist()], found)

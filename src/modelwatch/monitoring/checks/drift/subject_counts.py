@@ -70,6 +70,20 @@ def counts_of_subjects(
     }
 
 
+def keys_of(
+    sums: Sequence[Mapping[str, Slot]],
+    layouts: ModelLayouts,
+    chosen: Mapping[Subject, StoredReference],
+    cluster_by: str | None,
+) -> tuple[Profile, ...]:
+    """The counts of the feature that groups predictions, in each window; empty where there is none, or no reference of
+    it. sums: as in `counts_of_subjects`."""
+    subject = None if cluster_by is None else Subject("feature", cluster_by)
+    if subject is None or subject not in chosen:
+        return ()
+    return counts_of_subjects(sums, layouts, {subject: chosen[subject]})[subject].profiles
+
+
 def vectors_of_subjects(
     sums: Sequence[Mapping[str, Slot]], layouts: ModelLayouts, chosen: Mapping[Subject, StoredReference]
 ) -> tuple[list[Counts], list[tuple[int, ...]]]:

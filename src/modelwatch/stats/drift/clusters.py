@@ -1,0 +1,135 @@
+"""Clusters: predictions of one client, session or request, which are alike and count as fewer than they are.
+
+A reference whose rows carry such a key knows how alike they are. How many predictions a window has of each, the counts
+of the key in the window say: those of its frequent names one by one, those of the others as large as the reference's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from modelwatch.stats.counting.binning import Binning, CategoricalBinning, Scalar
+from modelwatch.stats.counting.columns import column_of
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.overdispersion import CellScores, Dispersion, Overdispersion, overdispersion
+from modelwatch.stats.errors import MalformedProfile
+
+# Of more clusters so many are looked at.
+MOST_CLUSTERS = 20_000
+
+
+class KeyedRows:
+    """The rows of a reference by the values of its key.
+
+    keys: of each row; None, and what is no value, for a row that belongs to no other. cells: of the key as a feature.
+    """
+
+    def __init__(self, key: str, keys: Sequence[Scalar], cells: Binning) -> None:
+        self.key = key
+        places = cells.cells(column_of(keys)).places
+        valid = places < cells.n_fine
+        numbers: dict[Scalar, int] = {}
+        self.cluster_of = np.arange(len(places), dtype=np.int64) + len(places)
+        self.cluster_of[valid] = [numbers.setdefault(keys[row], len(numbers)) for row in np.flatnonzero(valid).tolist()]
+        sizes = np.unique(self.cluster_of, return_counts=True)[1].astype(np.float64)
+        self.size = float((sizes**2).sum()) / max(len(places), 1)
+
+
+class Clusters(msgspec.Struct, frozen=True):
+    """How alike the values of one subject are that have the same key.
+
+    key: the name of the feature. size: of the cluster of a row, on average over the rows of the reference. groups,
+    group_size, statistics, cells, varies: as `Overdispersion` has them.
+    """
+
+    key: str
+    size: float
+    groups: int
+    group_size: float
+    statistics: tuple[float, ...]
+    cells: tuple[float, ...]
+    varies: bool
+
+    def dispersion(self, n: int, n_reference: int, size: float | None) -> Dispersion | None:
+        """The dispersion of a window of n values. size: of the cluster of one of its predictions, on average; None
+        where it is unknown: as in the reference. None where clusters are no more alike than by chance."""
+        if not self.varies or not n:
+            return None
+        found = Overdispersion(
+            self.groups, self.group_size, np.array(self.statistics), np.array(self.cells), self.varies
+        )
+        return found.dispersion(n, n_reference, min(self.size if size is None else size, float(n)), self.size)
+
+    def size_in(self, keys: Profile) -> float | None:
+        """The size of the cluster of a prediction, on average over a window. keys: counts of the key in the window.
+
+        Frequent names are counted one by one. Rarer and new ones are counted together: their clusters are taken to be
+        as large as those of the whole reference, which is too large for clients that come again and again, and right
+        for sessions and bursts. None where the window has no key, or one that is a number.
+
+        >>> from modelwatch.stats.counting.categorical import categorical_binning
+        >>> cells = categorical_binning(["a", "b"])
+        >>> clusters = Clusters("client", 3.0, 2, 1.0, (), (), True)
+        >>> clusters.size_in(Profile.of(cells, ["a"] * 6 + ["b"] * 2 + ["new"] * 2))
+        4.4
+        """
+        binning = keys.binning
+        if not keys.n or not isinstance(binning, CategoricalBinning):
+            return None
+        named, rest = keys.coarse[:-2].astype(np.float64), float(keys.coarse[-2:].sum())
+        return float((named**2).sum() + rest * min(self.size, rest)) / keys.n
+
+
+def clusters_of(reference: Profile, values: Sequence[Scalar], rows: KeyedRows) -> Clusters | None:
+    """How alike the values of a subject are in the clusters of these rows; None with fewer than ten clusters, or where
+    none has two of the values. reference: the profile of the values."""
+    binning = reference.binning
+    places = binning.cells(column_of(values)).places
+    inside = places < binning.n_fine
+    clusters: NDArray[np.int64] = rows.cluster_of[inside]
+    if not len(clusters):
+        return None
+    cells = binning.coarse_starts.searchsorted(places[inside], side="right") - 1
+    found, numbers = np.unique(clusters, return_inverse=True)
+    if len(found) > MOST_CLUSTERS:
+        chosen = np.random.default_rng(0).permutation(len(found)) < MOST_CLUSTERS
+        place = np.cumsum(chosen) - 1
+        kept = chosen[numbers]
+        numbers, cells, number = place[numbers[kept]], cells[kept], MOST_CLUSTERS
+    else:
+        number = len(found)
+    counts = np.bincount(numbers * binning.n_coarse + cells, minlength=number * binning.n_coarse)
+    between = overdispersion([counts.reshape(number, binning.n_coarse)], CellScores.of(reference))
+    if between is None:
+        return None
+    return Clusters(
+        rows.key,
+        rows.size,
+        between.groups,
+        between.size,
+        tuple(between.statistics.tolist()),
+        tuple(between.cells.tolist()),
+        between.varies,
+    )
+
+
+def encode_clusters(clusters: Clusters) -> bytes:
+    """Bytes that `decode_clusters` turns back into the same."""
+    return msgspec.json.encode(clusters)
+
+
+def decode_clusters(raw: bytes) -> Clusters:
+    """The clusters of their bytes. Raises MalformedProfile when they are none.
+
+    >>> before = Clusters("client", 3.0, 40, 2.5, (0.1, 0.0, 0.1, 0.2), (0.1, 0.3), True)
+    >>> decode_clusters(encode_clusters(before)) == before
+    True
+    """
+    try:
+        return msgspec.json.decode(raw, type=Clusters)
+    except msgspec.DecodeError as error:
+        raise MalformedProfile(f"these are not the bytes of a reference's clusters: {error}") from error

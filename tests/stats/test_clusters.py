@@ -1,0 +1,122 @@
+"""How alike the predictions of one client are, and how many of each a window has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.clusters import Clusters, KeyedRows, clusters_of, decode_clusters, encode_clusters
+from modelwatch.stats.drift.combined import combined_tests
+from modelwatch.stats.drift.overdispersion import LOCATION
+from modelwatch.stats.errors import MalformedProfile
+
+CLIENTS = [f"client {number}" for number in range(400)]
+
+
+def of_clients(rng: np.random.Generator, clients: np.ndarray, correlation: float) -> np.ndarray:
+    """Values with so large a correlation of two of the same client."""
+    own = rng.normal(size=clients.max() + 1)
+    return np.sqrt(correlation) * own[clients] + np.sqrt(1.0 - correlation) * rng.normal(size=len(clients))
+
+
+def test_a_cluster_is_the_rows_with_the_same_key() -> None:
+    """By hand: clusters of 3, 2 and 1, and a row without a key, which is alone: (9 + 4 + 1 + 1) / 7."""
+    keys = ["a", "b", "a", None, "c", "b", "a"]
+    rows = KeyedRows("client", keys, categorical_binning(keys))
+    assert rows.size == pytest.approx(15 / 7)
+    assert len(set(rows.cluster_of.tolist())) == 4
+    numbers = KeyedRows("client", [1, 2, 1, 1, 2, 3], numeric_binning(np.array([1.0, 2.0, 3.0])))
+    assert numbers.size == pytest.approx(14 / 6)
+
+
+@pytest.mark.parametrize("correlation", [0.05, 0.1, 0.3])
+def test_the_correlation_of_a_client_is_found(correlation: float) -> None:
+    rng = np.random.default_rng(1)
+    clients = np.repeat(np.arange(400), 25)
+    values = of_clients(rng, clients, correlation)
+    keys = [CLIENTS[place] for place in clients]
+    reference = Profile.of(numeric_binning(values), values)
+    found = clusters_of(reference, values.tolist(), KeyedRows("client", keys, categorical_binning(keys)))
+    assert found is not None
+    assert found.varies
+    assert (found.groups, found.size) == (400, 25.0)
+    assert found.group_size == pytest.approx(25.0)
+    assert found.statistics[LOCATION] == pytest.approx(correlation, abs=0.05)
+    # Kish: 1 + (m - 1) ρ, where window and reference have clusters of one size.
+    dispersion = found.dispersion(500, 10_000, 25.0)
+    assert dispersion is not None
+    assert dispersion.factors[LOCATION] == pytest.approx(1 + 24 * found.statistics[LOCATION])
+
+
+def test_clusters_that_are_no_more_alike_change_nothing() -> None:
+    rng, varies = np.random.default_rng(2), 0
+    for _ in range(40):
+        values = rng.normal(size=4_000)
+        keys = [CLIENTS[place] for place in rng.integers(0, 400, 4_000)]
+        reference = Profile.of(numeric_binning(values), values)
+        found = clusters_of(reference, values.tolist(), KeyedRows("client", keys, categorical_binning(keys)))
+        varies += found is None or found.dispersion(100, 4_000, 30.0) is not None
+    assert varies <= 2
+
+
+@pytest.mark.parametrize("correlation", [0.05, 0.3])
+def test_bursts_of_one_client_keep_the_level_with_a_key_and_break_it_without(correlation: float) -> None:
+    """Windows of 300 predictions in bursts of 20 and 60 of one client each, of clients old and new."""
+    rng = np.random.default_rng(3)
+    low = {"with": 0, "without": 0}
+    for _ in range(12):
+        sizes = rng.choice([5, 20, 60], 400)
+        clients = np.repeat(np.arange(400), sizes)
+        values = of_clients(rng, clients, correlation)
+        names = [CLIENTS[place] for place in clients]
+        rows, reference = (
+            KeyedRows("client", names, cells := categorical_binning(names)),
+            Profile.of(numeric_binning(values), values),
+        )
+        found = clusters_of(reference, values.tolist(), rows)
+        assert found is not None
+        windows, dispersions = [], []
+        for _ in range(60):
+            bursts = rng.choice([20, 60], 8)
+            of_burst = np.repeat(np.arange(8), bursts)
+            senders = [CLIENTS[place] if rng.random() < 0.5 else f"new {place}" for place in rng.integers(0, 400, 8)]
+            now = Profile.of(reference.binning, of_clients(rng, of_burst, correlation))
+            keys = Profile.of(cells, [senders[place] for place in of_burst])
+            windows.append(now)
+            dispersions.append(found.dispersion(now.n, reference.n, found.size_in(keys)))
+        [with_key] = combined_tests([(reference, None, windows)], [dispersions])
+        [without] = combined_tests([(reference, None, windows)])
+        low["with"] += sum(each.p_value < 1e-3 for each in with_key)
+        low["without"] += sum(each.p_value < 1e-3 for each in without)
+    # 720 windows: 0.7 are expected, five would be there in one of 1,000 runs.
+    assert low["with"] < 5
+    assert low["without"] > 30
+
+
+def test_the_key_of_a_window_tells_how_large_its_clusters_are() -> None:
+    names = [*["often"] * 60, *[name for name in CLIENTS for _ in range(2)]]
+    cells = categorical_binning(names)
+    rows = KeyedRows("client", names, cells)
+    found = Clusters("client", rows.size, 400, 2.0, (0.1,) * 4, (0.1,) * 10, True)
+    assert found.size_in(Profile.of(cells, ["often"] * 30)) == 30.0
+    # Those that have no cell of their own are as large as the reference's, and no larger than all of them together.
+    others = sorted(cells.rare)
+    assert found.size_in(Profile.of(cells, others[:10])) == pytest.approx(rows.size)
+    assert found.size_in(Profile.of(cells, ["new"] * 40)) == pytest.approx(rows.size)
+    assert found.size_in(Profile.of(cells, [others[0], "new"])) == 2.0
+    assert found.size_in(Profile.empty(cells)) is None
+    numbers = numeric_binning(np.arange(10.0))
+    assert found.size_in(Profile.of(numbers, [1.0, 2.0])) is None
+    unknown, known = found.dispersion(100, 860, None), found.dispersion(100, 850, rows.size)
+    assert unknown is not None
+    assert known is not None
+    assert unknown.factors.tolist() == known.factors.tolist()
+
+
+def test_damaged_clusters_are_refused() -> None:
+    with pytest.raises(MalformedProfile, match="clusters"):
+        decode_clusters(b"{}")
+    found = Clusters("client", 2.0, 40, 2.0, (0.1, 0.0, 0.1, 0.2), (0.1,), False)
+    assert decode_clusters(encode_clusters(found)) == found
