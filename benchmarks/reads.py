@@ -1,4 +1,4 @@
-"""What is asked for again and again: scrapes of 20,000 series.
+"""What is asked for again and again: scrapes of 20,000 series, and drift over 30 days of windows.
 
 The models are copies of one that really sends and is evaluated. Requests go straight to the application, so that no
 network is measured. Beside the scrape: how late the event loop comes to what waits for it, with a scrape every half
@@ -11,27 +11,36 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 import httpx
 import numpy as np
+from sqlalchemy import text
 
-from benchmarks.pages import copy, fill
+from benchmarks.pages import MODEL, copy, fill
 from benchmarks.report import Row
 from modelwatch.config import Settings, load_settings
+from modelwatch.monitoring.checks.drift.check import check_drift
+from modelwatch.monitoring.checks.drift.evidence import DriftQuery
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.server.build import build_service
+from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
+from modelwatch.views.drift.drift_series import drift_series
+from modelwatch.views.stretches.stretch import SeriesQuery
 
 # So many models of 20 features have 20,000 series.
 MODELS, FEATURES, HOURS = 83, 20, 3
+WIDE, DAYS = 50, 30
 REPETITIONS, QUICK = 21, 5
 TICK_SECONDS, BETWEEN_SECONDS = 0.001, 0.5
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
 
 
 def run(*, quick: bool = False) -> list[Row]:
-    """Rows of scrapes."""
+    """Rows of scrapes, then of drift."""
+    repetitions = QUICK if quick else REPETITIONS
     with tempfile.TemporaryDirectory(prefix="modelwatch-reads-") as folder:
         settings = load_settings({"DATA_DIR": folder}, dotenv=None)
         store = Store(settings.database_url)
@@ -40,7 +49,51 @@ def run(*, quick: bool = False) -> list[Row]:
         with store.write() as connection:
             copy(connection, MODELS, 1)
         store.close()
-        return asyncio.run(_scrapes(settings, QUICK if quick else REPETITIONS))
+        rows = asyncio.run(_scrapes(settings, repetitions))
+    with tempfile.TemporaryDirectory(prefix="modelwatch-reads-") as folder:
+        store = Store(load_settings({"DATA_DIR": folder}, dotenv=None).database_url)
+        migrate(store)
+        fill(store, 24, WIDE)
+        _repeat(store)
+        rows += _drift(store, repetitions)
+        store.close()
+    return rows
+
+
+def _repeat(store: Store) -> None:
+    """The windows of the day on the days before it, as a monitor with a look-back of 30 days keeps them; each a window
+    earlier in the day, so that no two days are the same."""
+    columns = [column.name for column in tables.profile.columns]
+    moved = ", ".join("window_start - day * 86700" if name == "window_start" else name for name in columns)
+    days = f"WITH RECURSIVE earlier(day) AS (SELECT 1 UNION ALL SELECT day + 1 FROM earlier WHERE day < {DAYS - 1})"
+    with store.write() as connection:
+        connection.execute(
+            text(f"{days} INSERT INTO profile ({', '.join(columns)}) SELECT {moved} FROM profile, earlier")
+        )
+
+
+def _drift(store: Store, repetitions: int) -> list[Row]:
+    """Checks and series over all of it, in processor time of their thread."""
+    rules, end = DriftRules.of(Settings()), int(time.time())
+    stretch = SeriesQuery(MODEL, "production", "1", start=end - DAYS * 86_400, end=end)
+    work: dict[str, Callable[[], object]] = {
+        "drift check over 30 days": lambda: check_drift(
+            store, rules, DriftQuery(MODEL, "production", "1", lookback="30d"), end * 10**6
+        ),
+        "drift series of 30 days": lambda: drift_series(store, rules, stretch, end * 10**6),
+    }
+    rows = []
+    for name, each in work.items():
+        taken = []
+        for _ in range(repetitions + 1):
+            began = time.thread_time()
+            each()
+            taken.append(1e3 * (time.thread_time() - began))
+        first, *again = taken
+        spread = f"processor time, {min(again):.0f}-{max(again):.0f} ms; the first {first:.0f} ms"
+        note = f"{spread}; {DAYS * 288:,} windows of {WIDE} features"
+        rows.append(Row(name, statistics.median(again), "ms, median", None, None, note))
+    return rows
 
 
 async def _scrapes(settings: Settings, repetitions: int) -> list[Row]:

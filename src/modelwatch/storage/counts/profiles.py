@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts
+from modelwatch.storage.counts.known_sums import known_sum
 from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.engine import tables
@@ -78,26 +80,44 @@ def sliding_sums(
 
 
 def _window_parts(connection: Connection, where: Mapping[str, str | int], spans: Sequence[Span]) -> Iterator[Part]:
-    """Sums of the stored windows inside of spans, a number of rows at a time: for each version, and for each set of the
-    spans that some of its windows lie in."""
+    """Sums of the stored windows inside of spans, a number of rows at a time: for each version, each day, and each set
+    of the spans that some of its windows lie in. The sum of a day is known where it has been asked for before."""
     starts, ends = (np.array(edges, dtype=np.int64) for edges in zip(*spans, strict=True))
     for first, end in merged(spans):
         rows = connection.execute(_windows_between("of_version" in where), {**where, "first": first, "end": end})
-        number = FIRST_ROWS
+        number, held, waiting = FIRST_ROWS, 0, dict[_Group, list[tuple[int, bytes]]]()
         while some := rows.fetchmany(number):
             begins, length, names, predictions, encoded = zip(*some, strict=True)
-            number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(map(len, encoded))))
+            size = sum(map(len, encoded))
+            number, held = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + size)), held + size
             start = np.array(begins, dtype=np.int64)
             inside = (start[:, None] >= starts) & ((start + np.array(length, dtype=np.int64))[:, None] <= ends)
             sets, of_rows = np.unique(np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True)
-            for name in set(names):
-                own = np.array([each == name for each in names])
-                for place, of_set in enumerate(sets.tolist()):
-                    chosen = np.flatnonzero(own & (of_rows == place)).tolist()
-                    within = tuple(np.flatnonzero(np.frombuffer(of_set, dtype=np.bool_)).tolist())
-                    if chosen and within:
-                        counts = sum_counts([encoded[at] for at in chosen])
-                        yield Part(name, within, Total(len(chosen), sum(predictions[at] for at in chosen), counts))
+            within = [tuple(np.flatnonzero(np.frombuffer(each, dtype=np.bool_)).tolist()) for each in sets.tolist()]
+            days = (start // SECONDS_PER_DAY).tolist()
+            for name, place, day, row in zip(
+                names, of_rows.tolist(), days, zip(predictions, encoded, strict=True), strict=True
+            ):
+                if within[place]:
+                    waiting.setdefault(_Group(name, within[place], day), []).append(row)
+            # Rows come by their time: the day of the last one may go on.
+            done = [group for group in waiting if group.day != days[-1] or held > BYTES_AT_ONCE]
+            yield from (_part(group, waiting.pop(group)) for group in done)
+            held = sum(len(row[1]) for group in waiting.values() for row in group)
+        yield from (_part(group, of_group) for group, of_group in waiting.items())
+
+
+class _Group(NamedTuple):
+    """Windows of a version on a day, since 1970, that lie in the same spans, by their places."""
+
+    version: str
+    inside: tuple[int, ...]
+    day: int
+
+
+def _part(group: _Group, rows: Sequence[tuple[int, bytes]]) -> Part:
+    predictions, encoded = zip(*rows, strict=True)
+    return Part(group.version, group.inside, Total(len(rows), sum(predictions), known_sum(encoded)))
 
 
 @cache

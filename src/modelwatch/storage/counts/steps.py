@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, select
 
-from modelwatch.stats.counting.encoded_counts import decode_sparse, sum_counts
+from modelwatch.stats.counting.encoded_counts import decode_sparse
+from modelwatch.storage.counts.known_sums import known_sum
 from modelwatch.storage.counts.profiles import BYTES_AT_ONCE, FIRST_ROWS, MOST_ROWS
 from modelwatch.storage.engine import tables
 from modelwatch.storage.ledger.slots import Slot
@@ -34,10 +35,10 @@ def profile_steps(
     for step, rows in _by_step(connection, tables.profile, key, boundaries):
         predictions: dict[str, int] = {}
         encoded: dict[str, list[bytes]] = {}
-        for row in rows:
-            predictions[row.version] = predictions.get(row.version, 0) + row.predictions
-            encoded.setdefault(row.version, []).append(row.counts)
-        yield step, {name: Slot(predictions[name], sum_counts(parts)) for name, parts in encoded.items()}
+        for _, _, name, counts, number in rows:
+            predictions[name] = predictions.get(name, 0) + number
+            encoded.setdefault(name, []).append(counts)
+        yield step, {name: Slot(predictions[name], known_sum(parts)) for name, parts in encoded.items()}
 
 
 def outcome_steps(
@@ -56,9 +57,9 @@ def outcome_steps(
     key = (model, environment, segment, version, layouts.outcome_generation)
     for step, rows in _by_step(connection, tables.outcome, key, boundaries):
         sums: dict[str, Counts] = {}
-        for row in rows:
-            counts = decode_sparse(row.counts)
-            sums[row.version] = sums[row.version] + counts if row.version in sums else counts
+        for _, _, name, encoded in rows:
+            counts = decode_sparse(encoded)
+            sums[name] = sums[name] + counts if name in sums else counts
         yield step, {name: total for name, total in sums.items() if total.any()}
 
 
@@ -68,7 +69,8 @@ _Key = tuple[str, str, str, str | None, int]
 def _by_step(
     connection: Connection, table: Table, key: _Key, boundaries: Sequence[int]
 ) -> Iterator[tuple[int, list[Any]]]:
-    """The rows inside of each step, in the order of the steps; of those that have some."""
+    """The rows inside of each step, in the order of the steps, of those that have some: start and length of the window
+    in seconds, version, encoded counts; of profiles also the number of predictions."""
     model, environment, segment, version, generation = key
     conditions = [
         table.c.model == model,
@@ -87,10 +89,10 @@ def _by_step(
     edges, number = np.asarray(boundaries, dtype=np.int64), FIRST_ROWS
     present, held = -1, list[Any]()
     while some := result.fetchmany(number):
-        number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(len(row.counts) for row in some)))
-        steps = np.searchsorted(edges, [row.window_start for row in some], side="right") - 1
+        number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + sum(len(row[3]) for row in some)))
+        steps = np.searchsorted(edges, [row[0] for row in some], side="right") - 1
         for step, row in zip(steps.tolist(), some, strict=True):
-            if row.window_start + row.window_len > boundaries[step + 1]:
+            if row[0] + row[1] > boundaries[step + 1]:
                 continue
             if step != present:
                 if held:

@@ -19,13 +19,16 @@ class Decoded(Generic[T]):
     """Decoded values by the id of their content; beyond `max_bytes` those used longest ago go. Safe to use from several
     threads.
 
+    size_of: bytes of a value; without it they are estimated from the stored ones.
+
     >>> known = Decoded[str](max_bytes=2 * OVERHEAD_BYTES)
     >>> [known.get(name, 0, name.upper) for name in ("a", "b", "c")], len(known)
     (['A', 'B', 'C'], 2)
     """
 
-    def __init__(self, max_bytes: int = MAX_DECODED_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_DECODED_BYTES, size_of: Callable[[T], int] | None = None) -> None:
         self._max_bytes = max_bytes
+        self._size_of = size_of
         self._values: OrderedDict[str, tuple[T, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -40,7 +43,8 @@ class Decoded(Generic[T]):
             if found is not None:
                 self._values.move_to_end(identity)
                 return found[0]
-        value, cost = decode(), size * TIMES_LARGER + OVERHEAD_BYTES
+        value = decode()
+        cost = OVERHEAD_BYTES + (size * TIMES_LARGER if self._size_of is None else self._size_of(value))
         with self._lock:
             # Another thread may have decoded it meanwhile.
             if identity not in self._values:
