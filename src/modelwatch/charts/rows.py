@@ -144,4 +144,6 @@ def _points(value: float, form: Format, *, fine: bool) -> str:
         text = number(value) if form == "number" else percent(value).removesuffix("\u00a0%")
     else:
         text = f"{value * 100:.{2 if fine else 1}f}".replace("-", "−")
+    if not text.strip("−0."):
+        return text.removeprefix("−")
     return f"+{text}" if value > 0 else text

@@ -192,6 +192,7 @@ def test_a_page_that_can_not_be_renewed_says_since_when(tab: Page) -> None:
     tab.route("**/*", lambda route: route.fulfill(status=503, body="gone"))
     tab.clock.run_for(16_000)
     expect(tab.locator("[data-old]")).to_contain_text("Not renewed since")
+    expect(tab.locator("[data-old] time")).to_have_text(tab.locator(".clock time").inner_text())
     tab.unroute("**/*")
     tab.clock.run_for(16_000)
     expect(tab.locator("[data-old]")).to_have_count(0)

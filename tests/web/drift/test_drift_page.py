@@ -27,11 +27,11 @@ def test_what_drifts_is_said_first_with_since_when_and_how_far(app: App) -> None
     filled(app, factor=2.5, mixed=True)
     evaluated(app)
     page = seen(app)
-    assert "2 of 4 drift: amount , country , since Sat 14 Jun" in page.text
+    assert "2 of 4 subjects drift: amount , country , since Sat 14 Jun" in page.text
     for part in (
         "PSI",
         "at most, alert from 0.25",
-        "amount : all values about 2",
+        "amount : all values are about 2",
         "2 drift now",
         "2 as in the reference",
     ):

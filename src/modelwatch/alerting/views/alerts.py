@@ -6,6 +6,7 @@ Times are RFC 3339 in UTC; links are paths on this service.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +15,7 @@ from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, R
 from modelwatch.alerting.runbook import Runbook, runbook_for
 from modelwatch.alerting.views.deliveries import DeliveryLine, delivery_line
 from modelwatch.alerting.wording import current_summary, title_of, worst_of
-from modelwatch.findings import Doubt, FindingSeverity, Kind
+from modelwatch.findings import Doubt, Finding, FindingSeverity, Kind, Times
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.storage.alerts.alerts import StoredAlertEvent
 from modelwatch.storage.alerts.outbox import DeliveryRecord
@@ -79,9 +80,8 @@ class MemberReport(msgspec.Struct, frozen=True):
     not been calm for long enough. early: the share of the usual labels that it rests on, while the others are still
     coming; null where most have come, and of what needs no labels. began: as of the alert; began_earliest,
     began_latest: between which it probably did, approximately. found_by: the test that says most. small: it is real,
-    but smaller than a warning. pattern: pattern that
-    explains a shift (`missing`, `new_categories`, `one_category`, `one_factor`, `larger`, `smaller`); null where none
-    does, or where there is no shift of a distribution.
+    but smaller than a warning. pattern: pattern that explains a shift (`missing`, `new_categories`, `one_category`,
+    `one_factor`, `larger`, `smaller`); null where none does, or where there is no shift of a distribution.
     """
 
     model_version: str
@@ -255,46 +255,24 @@ def alert_report(
     )
 
 
+# Fields of a finding that its report has, too, and which of them are times.
+_SHARED = [name for name in MemberReport.__struct_fields__ if name in Finding.__struct_fields__]
+_MOMENTS = {"since", "window_start", "window_end", "uncertain_since", "began", "began_earliest", "began_latest"} | set(
+    Times._fields
+)
+
+
 def member_report(member: Member) -> MemberReport:
-    """View of a member."""
-    finding, times = member.finding, member.finding.times
+    """View of a member: its finding with times as texts, and the verdict that it comes from."""
+    finding = member.finding
+    found: dict[str, Any] = {name: getattr(finding, name) for name in _SHARED} | finding.times._asdict()
     verdict = f"/api/v1/verdicts/{quote(member.verdict_id, safe='')}"
     return MemberReport(
+        **{name: iso_of_seconds(value) if name in _MOMENTS else value for name, value in found.items()},
         model_version=member.version,
-        subject=finding.subject,
-        severity=finding.severity,
-        score_name=finding.score_name,
-        score=finding.score,
-        threshold=finding.threshold,
-        p_value=finding.p_value,
-        alpha=finding.alpha,
-        sample_size=finding.sample_size,
-        reference_size=finding.reference_size,
-        lookback=finding.lookback,
-        window_start=iso_of_seconds(finding.window_start),
-        window_end=iso_of_seconds(finding.window_end),
-        since=iso_of_seconds(finding.since),
-        holding=finding.holding,
-        detail=finding.detail,
         verdict_id=member.verdict_id,
         verdict=verdict,
         verification=f"{verdict}/verification",
-        warning_threshold=finding.warning_threshold,
-        alert_threshold=finding.alert_threshold,
-        worst=finding.worst,
-        detected_at=iso_of_seconds(times.detected_at),
-        bad_from=iso_of_seconds(times.bad_from),
-        bad_until=iso_of_seconds(times.bad_until),
-        judged_until=iso_of_seconds(times.judged_until),
-        uncertain_since=iso_of_seconds(finding.uncertain_since),
-        doubt=finding.doubt,
-        early=finding.early,
-        began=iso_of_seconds(finding.began),
-        pattern=finding.pattern,
-        began_earliest=None if finding.began_earliest is None else iso_of_seconds(finding.began_earliest),
-        began_latest=None if finding.began_latest is None else iso_of_seconds(finding.began_latest),
-        found_by=finding.found_by,
-        small=finding.small,
     )
 
 

@@ -328,7 +328,8 @@ function tellOld(isOld) {
   notice.dataset.old = "";
   notice.setAttribute("role", "status");
   const text = document.createElement("p");
-  text.textContent = `Not renewed since ${document.querySelector(".clock time")?.textContent}: the service or its store does not answer. What you see is of then.`;
+  text.append("Not renewed since ", document.querySelector(".clock time").cloneNode(true));
+  text.append(": the service or its store does not answer. What you see is of then.");
   notice.append(text);
   document.querySelector("main").before(notice);
 }

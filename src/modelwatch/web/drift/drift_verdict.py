@@ -62,7 +62,7 @@ def drift_verdict(
     more = f" and {len(moved) - NAMED:,} more" if len(moved) > NAMED else ""
     sentence = joined(
         [
-            strong(f"{len(moved):,} of {compared:,}"),
+            strong(f"{len(moved):,} of {compared:,} subjects"),
             f" drift{'s' if len(moved) == 1 else ''}: ",
             joined(names),
             more,
@@ -114,7 +114,7 @@ def _why(moved: Sequence[Moved], findings: Sequence[OpenFinding]) -> Answer:
         if pattern is None or each.finding.subject not in names:
             continue
         if pattern.kind == "one_factor" and pattern.factor is not None:
-            what = f"all values about {number(pattern.factor)} times"
+            what = f"all values are about {number(pattern.factor)} times what they were"
         elif pattern.kind == "one_category" and pattern.cell is not None:
             what = f"only {name(pattern.cell)} moved"
         else:

@@ -26,7 +26,7 @@ from modelwatch.web.drift.subject_cells import drawn_cells, drawn_comparison, us
 from modelwatch.web.drift.subject_lanes import SubjectLanes
 from modelwatch.web.drift.subject_verdict import SubjectVerdict
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, dated, drawn, microseconds, moments, near, psi_text, when
+from modelwatch.web.frame.rendering import When, chance, dated, drawn, microseconds, moments, near, psi_text, size, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Verdict, joined, strong
 
@@ -247,7 +247,14 @@ class SubjectPage:
                 continue
             if abs(microseconds(each.finding.began or each.finding.since) - began) <= TOGETHER:
                 address = subject_address(self.of_model, each.finding.subject, each.kind)
-                found.append(Beside(each.finding.subject, address, number(each.finding.score), each.finding.severity))
+                found.append(
+                    Beside(
+                        each.finding.subject,
+                        address,
+                        size(each.finding.score_name, each.finding.score),
+                        each.finding.severity,
+                    )
+                )
         return found[:MOST_BESIDE]
 
     @cached_property

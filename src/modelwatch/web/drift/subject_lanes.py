@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from markupsafe import Markup
 
@@ -25,7 +24,6 @@ from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries
 from modelwatch.web.frame.rendering import drawn, microseconds
 
-LEVELS: tuple[Literal["alert", "warning"], ...] = ("alert", "warning")
 PSI_HEIGHT, VALUES_HEIGHT, SHARES_HEIGHT, RATE_HEIGHT = 130.0, 110.0, 180.0, 26.0
 MOST_CATEGORIES = 9
 # Quantiles so many times apart are drawn on a logarithmic scale.
@@ -115,10 +113,12 @@ class SubjectLanes:
         steps = self.series.steps
         # A step with few values is allowed more; the lines are those of whole steps.
         limits = [(each.psi_alert, each.psi_warning) for each in steps if each.psi_alert and each.psi_warning]
-        levels = [
-            Level(value, f"{word} from {number(value)}", word)
-            for value, word in zip(min(limits, default=()), LEVELS, strict=False)
-        ]
+        levels = []
+        if limits:
+            alert, warning = min(limits)
+            levels.append(Level(alert, f"alert from {number(alert)}", "alert"))
+            if warning < alert:
+                levels.append(Level(warning, f"warning from {number(warning)}", "warning"))
         # What holds too little is chance: it would set the scale.
         values = [_known(each.psi) if each.severity != "insufficient_data" else math.nan for each in steps]
         chart = line_chart(

@@ -40,6 +40,15 @@ _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b")
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+EXPLAINED: dict[State, str] = {
+    "alert": "A finding that is beyond chance and large",
+    "warning": "A finding that is beyond chance and matters",
+    "shifted": "A real shift, smaller than what matters: no alert is sent for it",
+    "stable": "As in the reference, as far as chance allows",
+    "unknown": "No verdict: no reference, or too little data",
+    "catching_up": "Received, and still to be evaluated",
+    "no_data": "Nothing has arrived",
+}
 STEPS = {
     "firing": "Fired",
     "updated": "Updated",
@@ -89,7 +98,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals |= {"mark": _mark, "definitions": _definitions, "STATES": STATES}
+    found.globals |= {"mark": _mark, "definitions": _definitions, "STATES": STATES, "EXPLAINED": EXPLAINED}
     found.filters |= {
         "name": name,
         "breakable": breakable_name,
