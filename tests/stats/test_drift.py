@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
-from modelwatch.stats.counting.numeric import rounded
+from modelwatch.stats.counting.kernel import rounded
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import (
     drift_scores,

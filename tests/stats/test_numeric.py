@@ -8,8 +8,17 @@ from hypothesis import given
 
 from modelwatch.stats.counting.binning import NumericBinning, decode_binning, encode_binning
 from modelwatch.stats.counting.binning import numeric_binning as build
-from modelwatch.stats.counting.kernel import CHUNK, LARGEST, MANY_VALUES, bounds_of, count_values, search_cells
-from modelwatch.stats.counting.numeric import binning_and_counts, rounded
+from modelwatch.stats.counting.kernel import (
+    CHUNK,
+    LARGEST,
+    LARGEST_SINGLE,
+    MANY_VALUES,
+    bounds_of,
+    count_values,
+    rounded,
+    search_cells,
+)
+from modelwatch.stats.counting.numeric import binning_and_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 from tests.stats.strategies import raw_numbers, samples
@@ -105,6 +114,21 @@ def test_every_way_of_counting_gives_the_same_counts(n: int, edges: int) -> None
     assert found.places.tolist() == places.tolist()
     assert np.sort(found.below).tolist() == np.flatnonzero(np.isfinite(values) & (values < -3)).tolist()
     assert np.sort(found.above).tolist() == np.flatnonzero(np.isfinite(values) & (values > 3)).tolist()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-44, 1e-38, 3e38, 1e300])
+def test_values_at_the_limits_of_single_precision_are_counted_as_each_alone(scale: float) -> None:
+    rng = np.random.default_rng(3)
+    binning = build(rng.normal(size=2_000) * scale)
+    near = np.concatenate(
+        (binning.edges, rng.normal(size=300) * scale, [LARGEST_SINGLE, 3.4028235677973366e38, 1e-45, 7e-46])
+    )
+    values = np.concatenate([near, -near, near * (1 + 1e-8), near * (1 - 1e-8), [0.0, -0.0, np.nan]])
+    expected = np.bincount(binning.cells_of_few(values.tolist()), minlength=binning.size)
+    assert binning.count_floats(values).tolist() == expected.tolist()
+    with_infinite = np.concatenate((values, [np.inf, -np.inf]))
+    expected = np.bincount(binning.cells_of_few(with_infinite.tolist()), minlength=binning.size)
+    assert binning.count_floats(with_infinite).tolist() == expected.tolist()
 
 
 def test_infinite_values_are_beside_the_cells_of_a_reference_with_the_largest_numbers() -> None:

@@ -31,6 +31,7 @@ def subjects(number: int) -> list[tuple[Binning, list[Scalar]]]:
         (normal, [None if place % 3 else place / 1_000 for place in range(number)]),
         (fine, rng.choice([0.1, 0.1 + 1e-12, 0.2], number).tolist()),
         (names, rng.choice(["red", "green", "blue"], number).tolist()),
+        (normal, [1e300 if place == 3 else place / 100 for place in range(number)]),
         (normal, [number if place % 2 else number + 0.5 for place in range(number)]),
     ]
 

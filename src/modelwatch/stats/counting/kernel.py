@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Places = NDArray[np.intp]
 
 CHUNK = 16_384
 FEW_BOUNDS, MANY_VALUES = 21, 4_096
-LARGEST = float(np.finfo(np.float64).max)
+LARGEST, LARGEST_SINGLE = float(np.finfo(np.float64).max), float(np.finfo(np.float32).max)
 # Counted beside the cells: missing, invalid, below, above.
 BESIDE_CELLS = 4
 # Entries that are added up at once: more would not be faster, only larger.
@@ -123,6 +124,49 @@ def count_values(values: Floats, bounds: Floats) -> NDArray[np.int64]:
         # NaN sorts last, so it is at or below no bound.
         at_or_below += np.sort(values[start : start + CHUNK]).searchsorted(bounds, side="right")
     return counts_between(at_or_below, len(values))
+
+
+def rounded(values: Floats) -> Floats:
+    """The values as single precision has them; what it can't hold stays as it is. Shape as given."""
+    with np.errstate(over="ignore", under="ignore"):
+        singles = values.astype(np.float32).astype(np.float64)
+    return np.where(np.abs(values) <= LARGEST_SINGLE, singles, values)
+
+
+def single_bounds_of(bounds: Floats) -> Singles:
+    """The largest number of single precision at or below each bound: what is one is at or below both or neither."""
+    with np.errstate(over="ignore", under="ignore"):
+        nearest = bounds.astype(np.float32)
+    return np.where(nearest > bounds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+
+
+def count_rounded(values: Floats, bounds: Floats, single_bounds: Singles) -> NDArray[np.int64]:
+    """The counts of the `rounded` values, as of `count_values`. single_bounds: of `single_bounds_of` the bounds.
+
+    >>> bounds = bounds_of(np.array([0.1]), 0.0, 1.0)
+    >>> count_rounded(np.array([0.1 - 1e-12, 0.1 + 1e-12]), bounds, single_bounds_of(bounds)).tolist()
+    [0, 2, 0, 0, 0, 0]
+    """
+    counts = np.zeros(len(bounds), dtype=np.int64)
+    for start in range(0, len(values), CHUNK):
+        chunk = values[start : start + CHUNK]
+        with np.errstate(over="ignore", under="ignore"):
+            ascending = np.sort(chunk.astype(np.float32))
+        found = counts_of_singles(ascending, single_bounds)
+        counts += count_values(rounded(chunk), bounds) if found is None else found
+    return counts
+
+
+def counts_of_singles(ascending: Singles, single_bounds: Singles) -> NDArray[np.int64] | None:
+    """The counts of numbers of single precision in ascending order; None when some may have been larger than it holds.
+
+    They take half the time of others.
+    """
+    at_or_below = ascending.searchsorted(single_bounds, side="right")
+    numbers = at_or_below[-3]
+    if numbers and (ascending[0] <= -LARGEST_SINGLE or ascending[numbers - 1] >= LARGEST_SINGLE):
+        return None
+    return counts_between(at_or_below, len(ascending))
 
 
 def counts_between(at_or_below: NDArray[np.int64], number: int) -> NDArray[np.int64]:

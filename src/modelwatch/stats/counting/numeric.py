@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.kernel import BESIDE_CELLS, CellPlaces, bounds_of, count_values, search_cells
+from modelwatch.stats.counting.kernel import (
+    BESIDE_CELLS,
+    LARGEST_SINGLE,
+    CellPlaces,
+    bounds_of,
+    count_rounded,
+    count_values,
+    rounded,
+    search_cells,
+    single_bounds_of,
+)
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 
 if TYPE_CHECKING:
@@ -38,7 +48,6 @@ NUMERIC_MAGIC = b"MWN"
 # 1: values as they are. 2: values rounded to single precision.
 CODEC_VERSION = 2
 SINGLE = struct.Struct("<f")
-LARGEST_SINGLE = float(np.finfo(np.float32).max)
 PLAIN_NUMBERS = frozenset((float, int, type(None)))
 
 
@@ -55,7 +64,7 @@ class NumericBinning:
     atomic: shape (n_fine,), whether the cell can hold one single value only, so that nothing is hidden inside it.
     id: hash of the content and of the codec version; profiles merge only when it is equal.
     size: length of a count vector: the fine cells, then missing, invalid, below, above.
-    bounds: what counting asks an array for, `bounds_of` the kernel.
+    bounds, single_bounds: what counting asks an array for, in double and in single precision.
 
     >>> binning = numeric_binning(np.array([0.0] * 5 + [1.5] * 3 + [2.0] * 3))
     >>> binning.coarse_labels()
@@ -74,6 +83,7 @@ class NumericBinning:
     size: int = field(init=False)
     coarse_starts: NDArray[np.intp] = field(init=False, repr=False)
     bounds: NDArray[np.float64] = field(init=False, repr=False)
+    single_bounds: NDArray[np.float32] = field(init=False, repr=False)
     _edge_list: list[float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,13 +94,15 @@ class NumericBinning:
         atomic[1:-1] = np.nextafter(edges[:-1], np.inf) == edges[1:]
         starts = np.concatenate(([0], np.flatnonzero(np.diff(coarse_of)) + 1)).astype(np.intp)
         bounds = bounds_of(edges, self.low, self.high)
-        for array in (edges, coarse_of, atomic, starts, bounds):
+        single_bounds = single_bounds_of(bounds)
+        for array in (edges, coarse_of, atomic, starts, bounds, single_bounds):
             array.flags.writeable = False
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "coarse_of", coarse_of)
         object.__setattr__(self, "atomic", atomic)
         object.__setattr__(self, "coarse_starts", starts)
         object.__setattr__(self, "bounds", bounds)
+        object.__setattr__(self, "single_bounds", single_bounds)
         object.__setattr__(self, "size", len(coarse_of) + BESIDE_CELLS)
         object.__setattr__(self, "_edge_list", edges.tolist())
         object.__setattr__(self, "id", sha256(encode_numeric(self)).hexdigest()[:32])
@@ -141,7 +153,9 @@ class NumericBinning:
 
     def count_floats(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """The count vector of a one-dimensional float array, shape (size,). NaN is missing, ±inf is invalid."""
-        return count_values(rounded(values) if self.version > 1 else values, self.bounds)
+        if self.version > 1:
+            return count_rounded(values, self.bounds, self.single_bounds)
+        return count_values(values, self.bounds)
 
     def counted_as(self, value: float) -> float:
         """The value as it is compared with the edges."""
@@ -186,15 +200,8 @@ class NumericBinning:
         return np.bincount(np.array(self.cells_of_few(values), dtype=np.intp), minlength=self.size)
 
 
-def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The values as single precision has them; what it can't hold stays as it is. Shape as given."""
-    with np.errstate(over="ignore", under="ignore"):
-        singles = values.astype(np.float32).astype(np.float64)
-    return np.where(np.abs(values) <= LARGEST_SINGLE, singles, values)
-
-
 def single(value: float) -> float:
-    """The same of one value.
+    """The value as single precision has it; what it can't hold stays as it is.
 
     >>> single(0.1) == single(0.10000000149011612), single(0.1 + 0.2) == single(0.3)
     (True, True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from modelwatch.stats.counting.binning import Binning, NumericBinning
 from modelwatch.stats.counting.columns import Column
-from modelwatch.stats.counting.kernel import CHUNK, Floats, counts_between
-from modelwatch.stats.counting.numeric import SCALAR_BATCH, rounded
+from modelwatch.stats.counting.kernel import CHUNK, Floats, counts_between, counts_of_singles
+from modelwatch.stats.counting.numeric import SCALAR_BATCH
 
 # Values that are sorted together, some columns at a time: as many as stay in the processor's cache.
 MOST_TOGETHER = 1 << 16
@@ -46,7 +46,7 @@ def count_together(subjects: Sequence[Counted], size: int) -> NDArray[np.int64]:
 
 
 def _parts(numeric: Sequence[tuple[int, NumericBinning, Floats]]) -> Iterator[list[tuple[int, NumericBinning, Floats]]]:
-    """Subjects that are sorted together: of one version, so that all or none are rounded."""
+    """Subjects that are sorted together: of one version, so that they are rounded, all or none."""
     for version in sorted({binning.version for _, binning, _ in numeric}):
         alike = [each for each in numeric if each[1].version == version]
         at_once = max(MOST_TOGETHER // len(alike[0][2]), 1)
@@ -59,11 +59,17 @@ def _count_numbers(numeric: Sequence[tuple[int, NumericBinning, Floats]], counts
         for start, binning, values in numeric:
             counts[start : start + binning.size] = binning.count_floats(values)
         return
-    matrix = np.stack([values for _, _, values in numeric])
-    if numeric[0][1].version > 1:
-        matrix = rounded(matrix)
+    in_single = numeric[0][1].version > 1
+    with np.errstate(over="ignore", under="ignore"):
+        matrix = np.stack(
+            [values for _, _, values in numeric], dtype=np.float32 if in_single else np.float64, casting="same_kind"
+        )
     # NaN sorts last, so it is at or below no bound.
     matrix.sort(axis=1)
-    for (start, binning, _), ascending in zip(numeric, matrix, strict=True):
-        at_or_below = ascending.searchsorted(binning.bounds, side="right")
-        counts[start : start + binning.size] = counts_between(at_or_below, number)
+    for (start, binning, values), ascending in zip(numeric, matrix, strict=True):
+        if in_single:
+            found = counts_of_singles(ascending, binning.single_bounds)
+            found = binning.count_floats(values) if found is None else found
+        else:
+            found = counts_between(ascending.searchsorted(binning.bounds, side="right"), number)
+        counts[start : start + binning.size] = found
