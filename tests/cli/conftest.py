@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from modelwatch.cli import main
+from tests.support.forking import run_command
 from tests.support.live_service import LiveService
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,15 +60,6 @@ def run_process(tmp_path: Path) -> RunCli:
     """The same in a process of its own, for what is about processes: services, logs, what a terminal sends."""
 
     def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "modelwatch", *map(str, words)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        return run_command(words, tmp_path, {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), **environment})
 
     return run

@@ -66,14 +66,14 @@ def test_it_says_where_it_listens(tmp_path: Path) -> None:
 
 
 def test_requests_are_logged_in_debug_mode(tmp_path: Path) -> None:
-    with LiveService(tmp_path, interpreter=True, DEBUG="true") as live:
+    with LiveService(tmp_path, DEBUG="true") as live:
         httpx.get(f"{live.url}/docs")
         live.stop()
     assert "GET /docs" in live.output()
 
 
 def test_the_log_can_be_json(tmp_path: Path) -> None:
-    with LiveService(tmp_path, interpreter=True, LOG_FORMAT="json", DEBUG="true") as live:
+    with LiveService(tmp_path, LOG_FORMAT="json", DEBUG="true") as live:
         httpx.get(f"{live.url}/docs")
         live.stop()
     entries = [json.loads(line) for line in live.output().splitlines()]
@@ -122,17 +122,17 @@ def test_migrating_is_done_once_and_can_be_repeated(
 
 
 def test_the_start_names_the_pages_and_that_no_channel_is_configured(tmp_path: Path) -> None:
-    with LiveService(tmp_path / "without", interpreter=True) as live:
+    with LiveService(tmp_path / "without") as live:
         live.stop()
     assert ["Pages", f"http://localhost:{live.port}/"] in [line.split() for line in live.output().splitlines()]
     assert "No notification channel is configured" in live.output()
-    with LiveService(tmp_path / "with", interpreter=True, ALERT_WEBHOOK_URL="http://127.0.0.1:9/x") as live:
+    with LiveService(tmp_path / "with", ALERT_WEBHOOK_URL="http://127.0.0.1:9/x") as live:
         live.stop()
     assert "No notification channel" not in live.output()
 
 
 def test_the_start_names_the_public_address_first(tmp_path: Path) -> None:
-    with LiveService(tmp_path, interpreter=True, PUBLIC_URL="https://ml.example.org/watch/") as live:
+    with LiveService(tmp_path, PUBLIC_URL="https://ml.example.org/watch/") as live:
         lines = [line.split() for line in live.output().splitlines()]
     named = [line[1] for line in lines if len(line) == 2 and "://" in line[1]]
     assert named[0] == "https://ml.example.org/watch/"
@@ -152,7 +152,7 @@ def test_the_folder_of_another_programs_metrics_is_left_alone(tmp_path: Path) ->
 
 
 def test_the_log_of_requests_has_no_ids_of_predictions(tmp_path: Path) -> None:
-    with LiveService(tmp_path, interpreter=True, DEBUG="true") as live:
+    with LiveService(tmp_path, DEBUG="true") as live:
         httpx.delete(f"{live.url}/api/v1/models/m/predictions/patient-4711?leave_counts=true")
         live.stop()
     assert "DELETE /api/v1/models/m/predictions/…?leave_counts=true" in live.output()

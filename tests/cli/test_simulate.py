@@ -24,7 +24,7 @@ from modelwatch.simulation import Scenario, Shift, Simulation, simulate
 from tests.cli.conftest import REPOSITORY, RunCli
 from tests.proofs.lock import Proofs
 
-FEW = ("--features", 3, "--months", 2, "--repetitions", 10)
+FEW = ("--features", 3, "--months", 2, "--repetitions", 10, "--jobs", 1)
 
 
 def simulated(budget: float, months: int, *shifts: float) -> Simulation:
@@ -64,7 +64,7 @@ def test_the_traffic_of_the_promise_is_what_the_command_simulates_by_default(run
 
 
 def test_the_result_has_the_promised_shape(run_cli: RunCli) -> None:
-    done = run_cli("simulate", *FEW, "--json")
+    done = run_cli("simulate", *FEW, "--jobs", 2, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
     for rule in (result["rule"], *result["baselines"].values()):

@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from modelwatch.cli.server_packages import SERVER_PACKAGES
-from tests.packaging.installing import install, new_environment, packages_of, run, seconds_to, size_of, top_level
+from tests.packaging.installing import install, new_environment, packages_of, pip, run, seconds_to, size_of, top_level
 from tests.support.doubles import eventually
 from tests.support.live_service import LiveService, free_port
 
@@ -33,7 +33,7 @@ MOST_IMPORT_SECONDS = 0.1
 
 def distributions(python: Path) -> set[str]:
     """Canonical names of what is installed."""
-    listed = json.loads(run(python, "-m", "pip", "list", "--format", "json"))
+    listed = json.loads(pip(python, "list", "--format", "json"))
     return {canonicalize_name(each["name"]) for each in listed}
 
 
@@ -82,7 +82,7 @@ def test_the_library_is_installed_without_the_service(library: Path, extra: set[
     assert not installed & extra
     assert "modelwatch-client" in installed
     assert size_of(packages_of(library)) < MOST_BYTES
-    run(library, "-m", "pip", "check")
+    pip(library, "check")
 
 
 def test_it_is_imported_at_once(library: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -14,7 +12,7 @@ import pytest
 
 from modelwatch.access.known_keys import FRESH_SECONDS
 from modelwatch.storage.engine.store import Store
-from tests.conftest import REPOSITORY
+from tests.support.forking import run_command
 from tests.support.keys import bearer, make_key
 from tests.support.live_service import LiveService
 
@@ -29,14 +27,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
 
 
 def keys(service: LiveService, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "modelwatch", "keys", *command],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src"), "DATA_DIR": str(service.data_dir)},
-        cwd=service.data_dir,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    given = {"PATH": os.environ["PATH"], "DATA_DIR": str(service.data_dir)}
+    done = run_command(["keys", *command], service.data_dir, given)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

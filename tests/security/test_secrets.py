@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +15,7 @@ import pytest
 
 from modelwatch.config.encryption_keys import new_encryption_key
 from modelwatch.storage.engine.store import Store
-from tests.conftest import REPOSITORY
+from tests.support.forking import run_command
 from tests.support.keys import bearer, make_key
 from tests.support.live_service import LiveService, free_port
 from tests.support.postgres import Cluster
@@ -42,15 +40,7 @@ def secrets(port: int, encryption_key: str) -> dict[str, str]:
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    found = subprocess.run(
-        [sys.executable, "-m", "modelwatch", *command],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src"), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    found = run_command(command, folder, {"PATH": os.environ["PATH"], **environment})
     return found.stdout + found.stderr
 
 

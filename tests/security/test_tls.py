@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,8 +15,8 @@ import httpx
 import pytest
 
 from modelwatch.server.certificates import CHECK_EVERY_SECONDS, RenewedCertificate
-from tests.conftest import REPOSITORY
 from tests.support.app import App
+from tests.support.forking import run_command
 from tests.support.live_service import LiveService
 from tests.support.tls import Certificate, make_certificate
 
@@ -98,19 +97,12 @@ def test_predictions_are_taken_over_https_and_a_renewed_certificate_is_used(
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"{service.url}/livez", verify=old)
-    asked = subprocess.run(
-        [sys.executable, "-m", "modelwatch", "health"],
-        env={
-            "PYTHONPATH": str(REPOSITORY / "src"),
-            "PORT": str(service.port),
-            "TLS_CERTFILE": str(certificate.path),
-            "TLS_KEYFILE": str(certificate.path),
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    given = {
+        "PORT": str(service.port),
+        "TLS_CERTFILE": str(certificate.path),
+        "TLS_KEYFILE": str(certificate.path),
+    }
+    asked = run_command(["health"], tmp_path, given)
     assert (asked.returncode, "healthy" in asked.stdout) == (0, True), asked.stderr
     before = serial(service)
     make_certificate(tmp_path)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +24,9 @@ from modelwatch.storage.references.references import in_force
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.assessments import Desk, assessment
 from tests.support.background import background, new_id, run_out
+from tests.support.deleting import delete_in_small_steps
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.forking import forked
 from tests.support.labels import CLASSES, joined, set_layout, summed_outcomes
 
 pytestmark = pytest.mark.both_engines
@@ -296,43 +294,15 @@ def piece(store: Store, deletions: Deletions) -> None:
     deletions._piece(under_way, NOON)
 
 
-CHILD = """
-import sys, time, uuid
-from modelwatch.monitoring.scheduler.runner import Lease
-from modelwatch.monitoring.scheduler import deletions
-from modelwatch.storage.engine.store import Store
-deletions.MOST_ROWS_PER_TRANSACTION = deletions.ROWS_PER_TRANSACTION = 20
-store = Store(sys.argv[1])
-job = deletions.Deletions(
-    store, lambda deletion: False, timer=time.monotonic, new_id=lambda: uuid.uuid4().hex, round_seconds=60.0
-)
-print("begins", flush=True)
-while job(Lease("chores", "child", 1), 1):
-    pass
-print("done", flush=True)
-"""
-
-
 @pytest.mark.timeout(300)
 def test_whoever_is_killed_in_between_leaves_it_where_it_was(store: Store, url_of: Callable[[Store], str]) -> None:
     fill(store)
     identity = ask(store)
     for attempt in range(60):
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, url_of(store)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": "src"},
-        )
-        assert child.stdout is not None
-        assert child.stdout.readline() == "begins\n"
-        try:
-            child.wait(0.01 + 0.02 * attempt)
-        except subprocess.TimeoutExpired:
-            os.kill(child.pid, signal.SIGKILL)
-        finally:
-            child.wait()
-            child.stdout.close()
+        child = forked(delete_in_small_steps, url_of(store))
+        child.join(0.05 + 0.02 * attempt)
+        child.kill()
+        child.join()
         with store.read() as connection:
             found = deletion_by_id(connection, identity)
         assert found is not None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,8 +19,8 @@ from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.secrets import rotation
 from modelwatch.storage.secrets.keys import keys_in_use
 from modelwatch.storage.secrets.rotation import rotate
-from tests.conftest import REPOSITORY
 from tests.support.events import NOON, event, open_ledger
+from tests.support.forking import Forked, run_command
 from tests.support.privacy import key, opened_again, set_privacy, with_keys
 
 DAY = NOON // 86_400_000_000
@@ -126,11 +124,10 @@ def test_killed_again_and_again_it_still_comes_to_its_end(store: Store, tmp_path
     [old] = key_ids(store)
     environment = {
         **os.environ,
-        "PYTHONPATH": str(REPOSITORY / "src"),
         "DATA_DIR": str(tmp_path),
         "ENCRYPTION_KEY": f"{key(2)},{key(1)}",
     }
-    command = [sys.executable, "-m", "modelwatch", "encryption-key", "rotate", "--json"]
+    command = ["encryption-key", "rotate", "--json"]
 
     def left() -> int:
         with store.read() as connection:
@@ -140,7 +137,7 @@ def test_killed_again_and_again_it_still_comes_to_its_end(store: Store, tmp_path
     kills = 0
     for _ in range(4):
         before = left()
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+        process = Forked(command, tmp_path, environment, Path(os.devnull))
         try:
             deadline = time.monotonic() + 30
             while left() == before and process.poll() is None and time.monotonic() < deadline:
@@ -152,7 +149,7 @@ def test_killed_again_and_again_it_still_comes_to_its_end(store: Store, tmp_path
             process.wait()
     assert kills, "it was never killed at work"
     erase(store, "m", "p0", actor="t", now=NOON, new_id=lambda: "audit")
-    assert subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False).returncode == 0
+    assert run_command(command, tmp_path, environment).returncode == 0
     assert left() == 0
     with_keys(store, key(2))
     assert values(store) == {each.prediction_id: each.features["iban"] for each in events(rows)[1:]}

@@ -27,11 +27,12 @@ WAIT_SECONDS = 60
 
 
 def eventually(holds: Callable[[], object], what: str = "what was waited for", seconds: float = WAIT_SECONDS) -> None:
-    """Returns once it holds; fails when it does not within the deadline."""
-    deadline = time.monotonic() + seconds
+    """Returns once it holds; fails when it does not within the deadline. Looks the more seldom the longer it takes."""
+    began = time.monotonic()
     while not holds():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.01)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"{what} did not happen within {seconds} s"
+        time.sleep(min(0.2, max(0.01, (waited - 0.5) / 10)))
 
 
 @dataclass(frozen=True)

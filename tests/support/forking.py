@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
@@ -19,6 +20,7 @@ from unittest import mock
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Of prctl(2): which signal a process gets when its parent dies.
 PARENT_DEATH_SIGNAL = 1
+COMMAND_SECONDS = 100
 # Without prometheus_client, which looks at the environment when it is loaded.
 LOADED = [
     "modelwatch.api.app",
@@ -27,6 +29,7 @@ LOADED = [
     "modelwatch.server.serving",
     "modelwatch.server.workers",
     "modelwatch.web",
+    "tests.support.deleting",
     "tests.support.delivering",
     "tests.support.warmth",
 ]
@@ -57,10 +60,21 @@ def _without_main() -> Iterator[None]:
 
 
 class Forked:
-    """`modelwatch serve` in such a process; what it offers is as of `subprocess.Popen`."""
+    """`modelwatch` with some words in such a process; what it offers is as of `subprocess.Popen`.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], log: Path) -> None:
-        self._process = forked(_serve, str(folder), dict(environment), str(log))
+    output, errors: files that it appends to, or one for both.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        output: Path,
+        errors: Path | None = None,
+    ) -> None:
+        self._words = list(words)
+        self._process = forked(_run, self._words, str(folder), dict(environment), str(output), str(errors or output))
         assert self._process.pid is not None
         self.pid = self._process.pid
 
@@ -73,7 +87,7 @@ class Forked:
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
-            raise subprocess.TimeoutExpired("modelwatch serve", timeout or 0.0)
+            raise subprocess.TimeoutExpired(["modelwatch", *self._words], timeout or 0.0)
         return code
 
     def send_signal(self, number: int) -> None:
@@ -83,7 +97,22 @@ class Forked:
                 os.kill(self.pid, number)
 
 
-def _serve(folder: str, environment: dict[str, str], log: str) -> None:
+def run_command(
+    words: Sequence[object], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """`modelwatch` with these words, until it has ended; as `subprocess.run`, with its output as text."""
+    given = [str(word) for word in words]
+    with tempfile.TemporaryDirectory() as streams:
+        output, errors = Path(streams) / "output", Path(streams) / "errors"
+        process = Forked(given, folder, environment, output, errors)
+        try:
+            code = process.wait(COMMAND_SECONDS)
+        finally:
+            process.send_signal(signal.SIGKILL)
+        return subprocess.CompletedProcess(given, code, output.read_text(), errors.read_text())
+
+
+def _run(words: list[str], folder: str, environment: dict[str, str], output: str, errors: str) -> None:
     """Runs `python -m modelwatch` in a session, a folder and an environment of its own."""
     # A process that ends with another one may have no children, and a service has workers.
     multiprocessing.current_process().daemon = False
@@ -98,8 +127,8 @@ def _serve(folder: str, environment: dict[str, str], log: str) -> None:
     os.environ.update(environment)
     for path, flags, number in (
         (os.devnull, os.O_RDONLY, 0),
-        (log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 1),
-        (log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 2),
+        (output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 1),
+        (errors, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 2),
     ):
         there = os.open(path, flags)
         os.dup2(there, number)
@@ -108,4 +137,4 @@ def _serve(folder: str, environment: dict[str, str], log: str) -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     from modelwatch.cli import main
 
-    sys.exit(main(["serve"]))
+    sys.exit(main(words))

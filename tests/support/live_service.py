@@ -73,7 +73,7 @@ class LiveService:
             self.wait_until_ready()
 
     def _forked(self, environment: dict[str, str]) -> Forked:
-        return Forked(self.data_dir, environment, self.log)
+        return Forked(["serve"], self.data_dir, environment, self.log)
 
     def _interpreted(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
