@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame, take_provisional_reference
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor
-from modelwatch.storage.references.references import in_force
+from modelwatch.storage.references.references import in_force, reference_sets
 from tests.support.background import new_id
 from tests.support.events import NOON, event, open_ledger, open_store
 
@@ -55,13 +56,15 @@ def rows(clients: int, each: int, seed: int) -> tuple[list[Scalar], list[Scalar]
     return [f"client {place}" for place in of_row], [float(amount) for amount in amounts]
 
 
-def set_reference(store: Store, *, in_rows: bool = True) -> None:
+def set_reference(store: Store, *, in_rows: bool = True, timed: bool = False) -> None:
     keys, amounts = rows(200, 20, 1)
     samples = [
         ReferenceSample("feature", "client", "categorical", keys),
         ReferenceSample("feature", "amount", "continuous", amounts),
     ]
-    set_reference_frame(store, ReferenceFrame("m", None, samples, in_rows=in_rows), now=NOON, new_id=new_id)
+    times: list[int | None] = [NOON - place * 60_000_000 for place in range(len(keys))]
+    frame = ReferenceFrame("m", None, samples, timestamps=times if timed else None, in_rows=in_rows)
+    set_reference_frame(store, frame, now=NOON + timed, new_id=new_id)
 
 
 def burst(store: Store) -> None:
@@ -132,6 +135,31 @@ def test_a_reference_that_knows_no_clusters_says_so(store: Store) -> None:
         assert all(each.clusters is None for each in in_force(connection, "m"))
 
 
+def test_what_can_not_be_known_is_said_once(store: Store) -> None:
+    no_times = "Natural variation can't be known: the reference has no time stamps."
+    no_key = (
+        "How alike predictions of one 'client' are can't be known: the reference has no such column, or was set before"
+        " drift.cluster_by."
+    )
+
+    def notes(rules: DriftRules = RULES) -> list[str]:
+        return check_drift(store, rules, QUERY, NOON).summary.notes
+
+    set_reference(store)
+    burst(store)
+    assert notes() == [no_times]
+    assert notes(replace(RULES, natural_variation=False)) == []
+    assert notes(replace(RULES, dispersed=False)) == []
+    with store.read() as connection:
+        assert [each.timed for each in reference_sets(connection, "m")] == [False]
+    name_the_key(store)
+    assert notes() == [no_times, no_key]
+    set_reference(store, timed=True)
+    assert notes() == []
+    with store.read() as connection:
+        assert [each.timed for each in reference_sets(connection, "m")] == [True, False]
+
+
 def test_a_provisional_reference_knows_its_clusters(store: Store) -> None:
     name_the_key(store)
     keys, amounts = rows(60, 20, 4)
@@ -141,6 +169,8 @@ def test_a_provisional_reference_knows_its_clusters(store: Store) -> None:
     ]
     assert all(open_ledger(store).commit(events).accepted)
     assert take_provisional_reference(store, "m", 1_000, now=NOON, new_id=new_id)
+    notes = check_drift(store, RULES, QUERY, NOON).summary.notes
+    assert notes == ["Natural variation can't be known: the reference is the first predictions."]
     with store.read() as connection:
         found = {each.subject.name: each.clusters for each in in_force(connection, "m")}
     assert found["amount"] is not None

@@ -117,6 +117,9 @@ def _show(report: Mapping[str, Any]) -> None:
         f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below {summary['alpha']:.2g}:"
         f" {summary['false_alarm_budget']:g} false alarms per model in 30 days.{_provisional(report)}"
     )
+    # A service of an earlier release sends none.
+    for note in summary.get("notes", []):
+        print_text(note)
 
 
 def _reference(result: Mapping[str, Any]) -> str:

@@ -215,12 +215,13 @@ def overview(connection: Connection, model: str | None = None) -> dict[str, list
 @dataclass(frozen=True, slots=True)
 class ReferenceSet:
     """References set at once: the time (microseconds), the version (None: all), and the number of subjects. source:
-    such as `api`."""
+    such as `api`. timed: whether natural variation is known of any."""
 
     created_at: int
     version: str | None
     subjects: int
     source: str
+    timed: bool = False
 
 
 def reference_sets(connection: Connection, model: str) -> list[ReferenceSet]:
@@ -228,9 +229,12 @@ def reference_sets(connection: Connection, model: str) -> list[ReferenceSet]:
     table = tables.reference
     key = (table.c.created_at, table.c.version, table.c.source)
     rows = connection.execute(
-        select(*key, func.count()).where(table.c.model == model, OF_SUBJECTS).group_by(*key).order_by(key[0].desc())
+        select(*key, func.count(), func.count(table.c.variation))
+        .where(table.c.model == model, OF_SUBJECTS)
+        .group_by(*key)
+        .order_by(key[0].desc())
     )
-    return [ReferenceSet(row.created_at, row.version, row[3], row.source) for row in rows]
+    return [ReferenceSet(row.created_at, row.version, row[3], row.source, row[4] > 0) for row in rows]
 
 
 def oldest_reference_in_force(connection: Connection) -> dict[str, int]:

@@ -278,12 +278,13 @@ class DriftPage:
 
     @property
     def provisional(self) -> str:
-        """Sentence on references that are not set; empty where all are set."""
+        """Sentences on references that are not set, and on what the references don't tell; empty without either."""
         named, compared = self.report.summary.provisional_subjects, len(self.rows)
+        notes = " ".join(self.report.summary.notes)
         if not named:
-            return ""
+            return notes
         some = "The reference is" if len(named) == compared else f"{len(named):,} references are"
-        return f"{some} provisional: the model's own first predictions."
+        return f"{some} provisional: the model's own first predictions. {notes}".strip()
 
     @property
     def key(self) -> Markup:

@@ -226,7 +226,7 @@ class SubjectPage:
         tolerance = report.tolerance
         if tolerance is not None:
             natural = tolerance.natural_variation
-            found.append(("Natural variation", "none known" if natural is None else f"PSI {number(natural)}"))
+            found.append(("Natural variation", "not known" if natural is None else f"PSI {number(natural)}"))
             found.append(("Warning, alert from", f"{number(tolerance.psi_warning)}, {number(tolerance.psi_alert)}"))
         if report.reference_state is not None:
             found.append(("Reference", "provisional" if report.reference_state == "provisional" else "own, active"))

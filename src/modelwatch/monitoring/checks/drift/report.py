@@ -206,7 +206,8 @@ class SubjectReport(msgspec.Struct, frozen=True, gc=False):
 class Summary(msgspec.Struct, frozen=True):
     """All subjects at a glance. severity: the worst that is known; not_judged: the subjects without a verdict.
 
-    provisional: whether the reference of any subject is; provisional_subjects: of which.
+    provisional: whether the reference of any subject is; provisional_subjects: of which. notes: what can't be known of
+    how independent the predictions are.
     """
 
     model_name: str
@@ -227,6 +228,7 @@ class Summary(msgspec.Struct, frozen=True):
     reason: str | None
     not_judged: list[NotJudged] = []
     provisional_subjects: list[str] = []
+    notes: list[str] = []
 
 
 class DriftReport(msgspec.Struct, frozen=True):

@@ -93,8 +93,33 @@ def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
             reason=why,
             not_judged=not_judged((each.name, each.severity, each.reason) for each in lines),
             provisional_subjects=provisional,
+            notes=_notes(evaluation),
         ),
     )
+
+
+def _notes(evaluation: DriftEvaluation) -> list[str]:
+    """What the references don't tell about how independent predictions are; nothing by rules that don't ask."""
+    rules = evaluation.evidence.rules
+    references = [each.reference for each in evaluation.subjects]
+    found = []
+    if (
+        rules.dispersed
+        and rules.natural_variation
+        and references
+        and all(each.variation is None for each in references)
+    ):
+        why = "is the first predictions" if references[0].state == "provisional" else "has no time stamps"
+        found.append(f"Natural variation can't be known: the reference {why}.")
+    if rules.cluster_by is not None and not any(
+        each.clusters is not None and each.clusters.key == rules.cluster_by for each in references
+    ):
+        key = excerpt(rules.cluster_by)
+        found.append(
+            f"How alike predictions of one {key!r} are can't be known: the reference has no such column, or was set"
+            " before drift.cluster_by."
+        )
+    return found
 
 
 class _Line(NamedTuple):
