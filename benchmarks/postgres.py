@@ -111,10 +111,13 @@ def _rows(kind: str, processes: int, seconds: float, ours: list[Round], theirs: 
     late = f"p50 and p99 of a commit {commits(ours)}, baseline {commits(theirs)}"
     rate, rate_beside = ([each.predictions / seconds for each in rounds] for rounds in (ours, theirs))
     cpu, cpu_beside = ([each.processor for each in rounds] for rounds in (ours, theirs))
-    server = statistics.median(each.server / each.predictions * 1e6 for each in ours)
+    server, server_beside = (
+        statistics.median(each.server / each.predictions * 1e6 for each in rounds) for rounds in (ours, theirs)
+    )
+    shares = f"of it the server's {server:.0f}, of the baseline {server_beside:.0f}"
     return [
         compared(name, "predictions/s", rate, rate_beside, f"{note}; {late}"),
-        less(f"{name}: processor time", "us CPU", cpu, cpu_beside, f"{note}; of ours the server's {server:.0f}"),
+        less(f"{name}: processor time", "us CPU", cpu, cpu_beside, f"{note}; {shares}"),
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import recorded
+from benchmarks.__main__ import BENCHMARKS, LONG
 from benchmarks.goals import GOALS
 from benchmarks.peers.run import peers_named
 from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
@@ -96,6 +97,13 @@ def test_rows_of_one_name_are_not_recorded(files: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match="kernels has several rows with the name counting"):
         record(this_machine(), {"kernels": Measured([FAST, BARE, FAST], 1.0, "")})
     assert not files[0].exists()
+
+
+def test_every_benchmark_is_in_the_documentation(repository: Path) -> None:
+    page = (repository / "docs" / "benchmarks.md").read_text()
+    missing = [name for name in BENCHMARKS | LONG if f"`{name}`" not in page]
+    assert missing == []
+    assert {goal.benchmark for goal in GOALS} <= BENCHMARKS.keys() | LONG.keys()
 
 
 def test_a_peer_is_named_by_what_its_name_begins_with() -> None:
