@@ -59,6 +59,7 @@ GOALS = (
         3.5,
     ),
     Goal("a scrape of 20,000 series", "", "reads", "scrape", most=150.0),
+    Goal("a drift check over 30 days, warm", "", "reads", "drift check over 30 days", most=100.0),
     Goal("10,000 profiles of 50 features merged", "whylogs", "merging", "10,000 .*, beside whylogs", 100.0),
 )
 
