@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from modelwatch.alerting.alert import Alert, Member
 from modelwatch.alerting.text import clipped, span
@@ -30,12 +30,26 @@ def _size(member: Member) -> float:
     return finding.score / finding.threshold if finding.threshold else finding.score
 
 
+def own_subjects(subjects: Iterable[str]) -> list[str]:
+    """Names of what a model makes of its features, in one order: the score is the prediction's.
+
+    >>> own_subjects(["score", "prediction"])
+    ['the prediction', 'its score']
+    >>> own_subjects(["score"])
+    ['the score']
+    """
+    order = list(OWN_SUBJECTS)
+    found = sorted(dict.fromkeys(subjects), key=lambda each: order.index(each) if each in order else len(order))
+    whose = "its" if "prediction" in found else "the"
+    return [OWN_SUBJECTS.get(each, each).replace("its", whose) for each in found]
+
+
 def drift_clause(members: Sequence[Member], features: int) -> str:
     """Clause on the drift: the number of features that drifted, of how many, and which of the prediction, its score and
     latency."""
     moved = list(dict.fromkeys(each.finding.subject for each in members if each.finding.kind == "feature_drift"))
     subjects = dict.fromkeys(each.finding.subject for each in members if each.finding.kind != "feature_drift")
-    others = [OWN_SUBJECTS.get(each, each) for each in subjects]
+    others = own_subjects(subjects)
     with_them = listed(others[:3], len(others))
     if not moved:
         return capitalized(f"{with_them} {'drifts' if len(others) == 1 else 'drift'}")

@@ -13,7 +13,7 @@ from modelwatch.findings import Kind
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
-from modelwatch.views.models.model_sentence import DRIFT_KINDS, OWN_SUBJECTS, members_of, sentence_of
+from modelwatch.views.models.model_sentence import DRIFT_KINDS, members_of, own_subjects, sentence_of
 from modelwatch.views.models.model_situation import ModelSituation
 from modelwatch.views.models.words import capitalized, listed
 from modelwatch.views.performance.outcomes import MetricValue
@@ -93,12 +93,7 @@ class OverviewVerdict:
 
     def _drift(self, moved: Sequence[Member]) -> str:
         features = list(dict.fromkeys(each.finding.subject for each in moved if each.finding.kind == "feature_drift"))
-        others = [
-            OWN_SUBJECTS.get(each, each)
-            for each in dict.fromkeys(
-                member.finding.subject for member in moved if member.finding.kind != "feature_drift"
-            )
-        ]
+        others = own_subjects(each.finding.subject for each in moved if each.finding.kind != "feature_drift")
         since = joined([" since ", near(self.when(min(onset(each) for each in moved)))], "")
         with_them = listed(others, len(others))
         if not features:
