@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -234,6 +236,22 @@ def test_a_key_that_is_there_twice_is_found_in_long_bodies_with_and_without_blan
         assert len(body) > 2 * 65_536
         batch = decoder.batch(body, JSON)
         assert [each.index for each in batch.rejected] == ([400] if twice else [])
+
+
+def test_types_that_are_made_for_names_of_clients_do_not_stay() -> None:
+    def made(number: int) -> type:
+        rows = [row(f"id-{place}", features={f"feature-{number}": place}) for place in range(100)]
+        found = json_rows.read_rows(as_list(rows), in_lines=False, unnamed=False)
+        assert found is not None
+        [group] = found.groups
+        assert group.names == (f"feature-{number}",)
+        return type(found._rows[0].features)
+
+    first = weakref.ref(made(0))
+    for number in range(1, json_rows.MOST_TYPES + 1):
+        made(number)
+    gc.collect()
+    assert first() is None
 
 
 def test_names_that_the_request_gives_are_those_of_rows_without_them(monkeypatch: pytest.MonkeyPatch) -> None:

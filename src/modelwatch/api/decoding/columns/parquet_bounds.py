@@ -97,6 +97,7 @@ def _page(body: bytes, position: int) -> tuple[int, int]:
 
 
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
+INTEGERS = frozenset((I16, I32, I64))
 MAX_DEPTH = 8
 LONGEST_SHIFT = 63
 
@@ -132,7 +133,7 @@ class CompactReader:
                 raise CorruptThrift("a field with an impossible number")
             yield field, kind
 
-    def integers(self, kind: int, path: Path = ()) -> dict[Path, int]:
+    def integers(self, kind: int, path: Path = (), found: dict[Path, int] | None = None) -> dict[Path, int]:
         """The integers of one type, of a struct and of the structs in it, by the numbers of their fields.
 
         A field of another type than its own is skipped by Parquet's readers, so its type matters here too.
@@ -140,12 +141,13 @@ class CompactReader:
         """
         if len(path) > MAX_DEPTH:
             raise CorruptThrift("too deep")
-        found: dict[Path, int] = {}
+        if found is None:
+            found = {}
         for field, given in self.fields():
             if given == kind:
                 found[*path, field] = self.integer()
             elif given == STRUCT:
-                found |= self.integers(kind, (*path, field))
+                self.integers(kind, (*path, field), found)
             else:
                 self.skip(given, len(path))
         return found
@@ -167,18 +169,18 @@ class CompactReader:
         """Skips a value. Raises CorruptThrift."""
         if depth > MAX_DEPTH:
             raise CorruptThrift("too deep")
-        if kind in (TRUE, FALSE):
+        if kind == BINARY:
+            length = self._varint()
+            self.position += length
+        elif kind in INTEGERS:
+            self._varint()
+        elif kind in (TRUE, FALSE):
             # In a struct, a boolean's value is its type.
             self.position += in_list
         elif kind == BYTE:
             self.position += 1
-        elif kind in (I16, I32, I64):
-            self._varint()
         elif kind == DOUBLE:
             self.position += 8
-        elif kind == BINARY:
-            length = self._varint()
-            self.position += length
         elif kind == STRUCT:
             for _, given in self.fields():
                 self.skip(given, depth + 1)
