@@ -19,6 +19,8 @@ from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
 from modelwatch.times import iso_of_seconds
+from modelwatch.views.models.model_rows import Wanted
+from modelwatch.views.models.models_list import models_overview
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.streams import HOUR, SECOND, finish, normal, set_reference
@@ -105,6 +107,9 @@ def test_a_small_shift_is_shifted_and_no_finding(store: Store) -> None:
     assert onset is not None
     assert onset.size is not None
     assert 0.02 < onset.size < 0.1
+    with store.read() as connection:
+        [line] = models_overview(connection, Wanted(state="shifted"), now=NOON + 56 * HOUR)[0].models
+    assert line.sentence.startswith("Real, but smaller than what matters: x has shifted")
 
 
 def test_values_that_vary_more_are_found_by_their_scale(store: Store) -> None:

@@ -174,6 +174,7 @@ def performance_rules(
         natural_variation=natural_variation,
         label_coverage=False,
         early=False,
+        names_shifted=True,
     )
 
 

@@ -178,7 +178,7 @@ class Report:
         """The worst severity of columns, data quality, performance and segments; no_data without any."""
         found: list[Severity] = [each.severity for each in self.results]
         found += [each.severity for each in self.quality]
-        if self.performance is not None and self.performance.severity in (*DRIFTED, "stable"):
+        if self.performance is not None and self.performance.severity in (*DRIFTED, "shifted", "stable"):
             found.append(self.performance.severity)
         if self.segments is not None:
             found.append(self.segments.severity)
@@ -363,11 +363,13 @@ def _performance_lines(found: PerformanceComparison) -> list[str]:
     unjudged = next((each for each in found.metrics if each.severity not in (None, *DRIFTED, "stable")), None)
     if lines:
         return [f"Performance is worse: {head}." if worse else f"The labels have shifted: {head}.", *lines]
-    if unjudged is not None and found.severity not in (*DRIFTED, "stable"):
+    if unjudged is not None and found.severity not in KNOWN_STATES:
         return [f"No verdict on performance: {unjudged.reason}"]
     judged = [each for each in found.metrics if each.severity == "stable"][:3]
     values = ", ".join(map(_before_and_now, judged))
-    return [f"Performance is not worse: {head}. {values}"]
+    small = found.label_drift is not None and found.label_drift.severity == "shifted"
+    of_labels = [f"Small but real: {labels_in_words(found)}."] if small else []
+    return [f"Performance is not worse: {head}. {values}", *of_labels]
 
 
 def _now(found: MetricComparison) -> str:

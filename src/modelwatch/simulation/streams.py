@@ -13,8 +13,10 @@ from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.traffic import HOUR, Floats, Integers, Schedule, Traffic
 from modelwatch.stats.drift.screen import Screen, Sums
 
-# With more values in a window than that on average, counts are drawn, not values.
-MANY = 100
+# With more values in a window than that on average, values are counted before they are added, and counts are drawn.
+SOME, MANY = 20, 100
+# A value's place among shares is looked up in so many equal parts of [0, 1) first.
+PARTS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,12 @@ class FeatureStream:
         windows: _Windows = _Counts.drawn(parts, rng) if many else _Values.drawn(parts, rng)
         size = feature.reference.binning.size
         of_value = screen.sums(np.eye(size, dtype=np.int64)[: feature.reference.binning.n_fine])
-        return cls(
-            feature,
-            screen,
-            traffic.history,
-            Sums(*(_totals(windows.sums(each.reshape(len(each), -1)), each) for each in of_value)),
-            windows,
-        )
+        columns = [each.reshape(len(each), -1) for each in of_value]
+        # All at once, in doubles: sums of counts are exact in them.
+        borders = np.cumsum([each.shape[1] for each in columns])[:-1]
+        summed = np.split(windows.sums(np.concatenate(columns, axis=1, dtype=np.float64)), borders, axis=1)
+        totals = (_totals(each.astype(like.dtype), like) for each, like in zip(summed, of_value, strict=True))
+        return cls(feature, screen, traffic.history, Sums(*totals), windows)
 
     def sums(self, ends: Integers, span: int) -> Sums:
         """The sums of stretches of `span` windows that end at these borders."""
@@ -87,7 +88,7 @@ class FeatureStream:
 class _Windows(Protocol):
     """The values of all windows."""
 
-    def sums(self, of_value: Any) -> Any:
+    def sums(self, of_value: Floats) -> Floats:
         """The sum of what values of each cell add, by window: (cells, columns) -> (windows, columns)."""
 
     def between(self, start: int, end: int) -> Integers:
@@ -109,16 +110,18 @@ class _Values:
     def drawn(cls, parts: list[tuple[Integers, Floats]], rng: np.random.Generator) -> _Values:
         arrived = np.concatenate([sizes for sizes, _ in parts])
         cells = [
-            np.searchsorted(np.cumsum(row)[:-1], rng.random(int(count)), side="right")
+            _places(np.cumsum(row)[:-1], rng.random(int(count)))
             for sizes, shares in parts
             for count, row in zip([sizes.sum()] if len(shares) == 1 else sizes, shares, strict=True)
         ]
         return cls(np.concatenate(cells), np.concatenate(([0], np.cumsum(arrived))), parts[0][1].shape[1])
 
-    def sums(self, of_value: Any) -> Any:
+    def sums(self, of_value: Floats) -> Floats:
         windows = len(self.before) - 1
+        if len(self.cells) > SOME * windows:
+            return _Counts(self.each(0, windows)).sums(of_value)
         window = np.repeat(np.arange(windows), np.diff(self.before))
-        found = np.zeros((windows, of_value.shape[1]), dtype=of_value.dtype)
+        found = np.zeros((windows, of_value.shape[1]))
         for place, column in enumerate(of_value.T):
             used = column[self.cells]
             found[:, place] = np.bincount(window, weights=used, minlength=windows)
@@ -144,15 +147,29 @@ class _Counts:
     def drawn(cls, parts: list[tuple[Integers, Floats]], rng: np.random.Generator) -> _Counts:
         return cls(np.concatenate([rng.multinomial(sizes, shares) for sizes, shares in parts]))
 
-    def sums(self, of_value: Any) -> Any:
-        # Matrices of doubles are multiplied ten times as fast, and sums of counts are exact in them.
-        return (self.counts.astype(np.float64) @ of_value.astype(np.float64)).astype(of_value.dtype)
+    def sums(self, of_value: Floats) -> Floats:
+        return np.asarray(self.counts.astype(np.float64) @ of_value)
 
     def between(self, start: int, end: int) -> Integers:
         return np.asarray(self.counts[start:end].sum(axis=0))
 
     def each(self, start: int, end: int) -> Integers:
         return self.counts[start:end]
+
+
+def _places(edges: Floats, values: Floats) -> Integers:
+    """What `searchsorted` finds on the right for values in [0, 1), many times as fast for many values in no order.
+
+    >>> _places(np.array([0.25, 0.25, 0.5]), np.array([0.1, 0.25, 0.6])).tolist()
+    [0, 2, 3]
+    """
+    starts: Integers = np.searchsorted(edges, np.arange(PARTS) / PARTS, side="right")
+    most = int(np.diff(np.append(starts, len(edges))).max())
+    found: Integers = starts[(values * PARTS).astype(np.int64)]
+    ends = np.append(edges, np.inf)
+    for _ in range(most):
+        found += values >= ends[found]
+    return found
 
 
 def _totals(of_windows: Any, like: Any) -> Any:

@@ -21,6 +21,7 @@ from modelwatch.stats.performance import Estimate, RegressionLayout
 from tests.support.labelled import outcomes
 
 RULES = PerformanceRules(budget=1.0, check_interval=3_600)
+NAMING = PerformanceRules(budget=1.0, check_interval=3_600, names_shifted=True)
 ALPHA = 1e-4
 BINARY = OutcomeLayout("binary", ("no", "yes"), "yes", "positive")
 CLASSES = OutcomeLayout("multiclass", ("a", "b", "c"), class_scores=True)
@@ -263,6 +264,28 @@ def test_a_base_rate_is_judged_by_the_thresholds_of_the_monitor(drift: dict[str,
     found = judge_labels(base_rate(3_000, 10_000), Window.of(base_rate(460, 1_000), None), rules, ALPHA)
     assert found.severity == severity
     assert [each.warning for each in found.measures if each.name == "PSI"] == [rules.psi_warning]
+
+
+def test_labels_whose_shift_is_real_and_small_are_shifted() -> None:
+    reference, current = base_rate(3_000, 10_000), base_rate(3_400, 10_000)
+    now = judge_labels(reference, Window.of(current, None), NAMING, ALPHA)
+    assert now.severity == "shifted"
+    assert now.reason is not None
+    assert now.reason.startswith("A real difference (p = ")
+    assert judge_labels(reference, Window.of(current, None), RULES, ALPHA).severity == "stable"
+    assert judge_labels(reference, Window.of(base_rate(3_010, 10_000), None), NAMING, ALPHA).severity == "stable"
+
+
+def test_a_mean_target_that_has_shifted_a_little_is_shifted() -> None:
+    targets = [float(index % 100) for index in range(20_000)]
+    reference = numbers([0.0] * 20_000, targets)
+    higher = Window.of(numbers([0.0] * 20_000, [target + 3.0 for target in targets]), None)
+    now, before = (judge_labels(reference, higher, rules, ALPHA) for rules in (NAMING, RULES))
+    assert (now.severity, before.severity, before.reason) == ("shifted", "stable", None)
+    assert now.reason is not None
+    assert now.reason.endswith("but smaller than 0.25 standard deviations.")
+    same = judge_labels(reference, Window.of(reference, None), NAMING, ALPHA)
+    assert (same.severity, same.reason) == ("stable", None)
 
 
 @pytest.mark.parametrize("n", [24, 64, 71])

@@ -15,7 +15,8 @@ class Headline(msgspec.Struct, frozen=True, omit_defaults=True):
     value: what is shown over time: of drift the largest PSI, each in its deciding window, of
     performance the main metric, of data quality the share of unsound values. subject: whose it is. low, high: its 95 %
     interval; reference: its value there; warning, alert: from which value it would be one or the other. n: what it
-    rests on. found: how many are not stable, and names: the worst of them. checked: of how many, features: how many of
+    rests on. found: how many are a warning or an alert, and names: the worst of them. shifted: how many have shifted,
+    by less than matters, and shifted_names: the furthest of them. checked: of how many, features: how many of
     these are features. seconds: length of the window, and predictions: in it; rate: predictions an hour in the
     shortest one. coverage: share of the predictions that have a label. end: of the window of performance, in seconds.
     reason: why nothing is judged. None: not known.
@@ -39,6 +40,8 @@ class Headline(msgspec.Struct, frozen=True, omit_defaults=True):
     coverage: float | None = None
     end: int | None = None
     reason: str | None = None
+    shifted: int = 0
+    shifted_names: tuple[str, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode

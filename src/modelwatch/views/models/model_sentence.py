@@ -130,6 +130,8 @@ def _calm(severity: str | None, drift: Headline | None, performance: Headline | 
     clauses = []
     if severity in ("alert", "warning"):
         clauses.append("what is found was resolved by a person")
+    elif drift is not None and drift.shifted:
+        clauses.append(_shifted(drift))
     elif drift is not None and drift.checked:
         clauses.append(_compared(drift))
     else:
@@ -146,6 +148,14 @@ def _compared(drift: Headline) -> str:
     others = " and what the model makes of them" if drift.checked > drift.features > 0 else ""
     verb = "is" if not others and drift.features <= 1 else "are"
     return f"{what}{others} {verb} as in the reference"
+
+
+def _shifted(drift: Headline) -> str:
+    names = [clipped(OWN_SUBJECTS.get(each, each), LONGEST_NAME) for each in drift.shifted_names[:2]]
+    has = "has" if drift.shifted == 1 else "have"
+    rest = drift.checked - drift.shifted
+    others = f", the other {rest:,} as in the reference" if rest > 1 else ""
+    return f"real, but smaller than what matters: {listed(names, drift.shifted)} {has} shifted{others}"
 
 
 def _detail(member: Member) -> str:

@@ -11,13 +11,13 @@ from modelwatch.storage.verdicts.evaluations import EvaluationProgress
 from modelwatch.storage.verdicts.headlines import NewestState
 from modelwatch.times import SECONDS_PER_HOUR
 
-ModelState = Literal["alert", "warning", "stable", "unknown", "catching_up", "no_data"]
+ModelState = Literal["alert", "warning", "shifted", "stable", "unknown", "catching_up", "no_data"]
 
 # As much data without an evaluation is behind, not just between two of them.
 BEHIND_SECONDS = 6 * SECONDS_PER_HOUR
 
-STATES: tuple[ModelState, ...] = ("alert", "warning", "unknown", "catching_up", "no_data", "stable")
-_JUDGED = {"alert", "warning", "shifted", "stable"}
+STATES: tuple[ModelState, ...] = ("alert", "warning", "unknown", "catching_up", "no_data", "shifted", "stable")
+_JUDGED = {"alert", "warning", "stable"}
 
 
 def is_behind(progress: EvaluationProgress | None, newest: Newest | None, verdict: NewestState | None) -> bool:
@@ -37,6 +37,8 @@ def model_state(alerts: Iterable[str], severity: str | None, *, has_data: bool, 
 
     >>> model_state(["warning"], "stable", has_data=True), model_state([], "insufficient_data", has_data=True)
     ('warning', 'unknown')
+    >>> model_state([], "shifted", has_data=True)
+    'shifted'
     """
     open_severities = set(alerts)
     if "alert" in open_severities:
@@ -47,5 +49,7 @@ def model_state(alerts: Iterable[str], severity: str | None, *, has_data: bool, 
         return "no_data"
     if severity is None or is_behind:
         return "catching_up"
+    if severity == "shifted":
+        return "shifted"
     # What is found and was taken as the new normal, or was resolved by a person, is no longer wrong.
     return "stable" if severity in _JUDGED else "unknown"

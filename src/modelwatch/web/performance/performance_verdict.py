@@ -23,6 +23,7 @@ from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, s
 STATES: dict[str, State] = {
     "alert": "alert",
     "warning": "warning",
+    "shifted": "shifted",
     "stable": "stable",
     "no_data": "no_data",
 }
@@ -101,8 +102,10 @@ class PerformanceVerdict:
         said: list[str] = [self._now(main)]
         if judged is None:
             said.append(NEVER)
-        elif self.state == "stable":
+        elif self.state in ("shifted", "stable"):
             said.append("No watched metric is worse.")
+            if self.state == "shifted":
+                said.append("The labels have shifted, which is real and less than matters.")
         elif judged.report.severity == "immature" and judged.window is not None and judged.window.immature:
             said.append(f"Nothing is judged yet: {judged.window.immature}.")
         elif judged.report.reason:

@@ -193,11 +193,13 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
         key=lambda pair: (PRECEDENCE.index(pair[1].judgement.severity), -(pair[1].judgement.psi or 0.0)),
         default=None,
     )
-    found = sorted(
-        (severity != "alert", -(deciding.judgement.psi or 0.0), each.subject.name or each.subject.kind)
+    ranked = sorted(
+        (PRECEDENCE.index(severity), -(deciding.judgement.psi or 0.0), each.subject.name or each.subject.kind)
         for each, deciding in decided
-        if (severity := deciding.judgement.severity) in DRIFTED
+        if (severity := deciding.judgement.severity) in (*DRIFTED, "shifted")
     )
+    found = [name for place, _, name in ranked if PRECEDENCE[place] in DRIFTED]
+    shifted = [name for place, _, name in ranked if PRECEDENCE[place] == "shifted"]
     return Headline(
         value=None if worst is None else worst[1].judgement.psi,
         subject=None if worst is None else worst[0].subject.name or worst[0].subject.kind,
@@ -205,7 +207,9 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
         alert=None if worst is None else worst[1].allowed.psi_alert,
         n=0 if worst is None else worst[1].current.n,
         found=len(found),
-        names=first_names(name for _, _, name in found),
+        names=first_names(found),
+        shifted=len(shifted),
+        shifted_names=first_names(shifted),
         checked=summary.checked,
         features=features,
         seconds=lengths[shown],

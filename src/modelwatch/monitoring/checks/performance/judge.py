@@ -31,11 +31,12 @@ from modelwatch.stats.performance import (
 from modelwatch.stats.performance.intervals import Z
 from modelwatch.stats.performance.worsening import EXACT
 
-Severity = Literal["stable", "warning", "alert", "immature", "insufficient_data", "no_reference", "no_data"]
+Severity = Literal["stable", "shifted", "warning", "alert", "immature", "insufficient_data", "no_reference", "no_data"]
 # Worst first: the order in which one of several look-backs speaks for a metric.
 PRECEDENCE: tuple[Severity, ...] = (
     "alert",
     "warning",
+    "shifted",
     "stable",
     "immature",
     "insufficient_data",

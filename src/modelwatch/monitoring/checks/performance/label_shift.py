@@ -90,8 +90,13 @@ def judge_labels(
             return few
         varies = None if natural is None else natural.of(MEAN_TARGET, length)
         score, p_value, before, now, sizes = _target_shift(reference.regression, window.counts.regression, varies)
-        moved = score >= TARGET_WARNING and p_value < alpha
-        severity: Severity = "stable" if not moved else "alert" if score >= TARGET_ALERT else "warning"
+        severity: Severity = "stable"
+        reason = None
+        if p_value < alpha and score >= TARGET_WARNING:
+            severity = "alert" if score >= TARGET_ALERT else "warning"
+        elif p_value < alpha and rules.names_shifted:
+            severity = "shifted"
+            reason = f"A real difference (p = {p_value:.2g}), but smaller than {TARGET_WARNING} standard deviations."
         return Judgement(
             LABELS,
             severity,
@@ -103,7 +108,7 @@ def judge_labels(
             p_value,
             alpha,
             False,
-            None,
+            reason,
             natural=None if varies is None else varies.deviation,
             warning_threshold=TARGET_WARNING,
             alert_threshold=TARGET_ALERT,
@@ -151,12 +156,15 @@ def _judged_shares(
     )
     decided = deciding_measure(measures, alpha)
     assert decided is not None, "there is a PSI"
-    severity = decided.severity(alpha)
+    found = decided.severity(alpha)
+    severity: Severity = "alert" if found == "alert" else "warning" if found == "warning" else "stable"
+    if severity == "stable" and p_value < alpha and rules.names_shifted:
+        severity = "shifted"
     ratio = next((each.size for each in measures if each.name == ODDS), None)
     varies = _deviation_of(measures, natural)
     judged = Judgement(
         LABELS,
-        "alert" if severity == "alert" else "warning" if severity == "warning" else "stable",
+        severity,
         estimate,
         None,
         None,
@@ -165,7 +173,7 @@ def _judged_shares(
         None,
         alpha,
         False,
-        _why_no_drift(measures, allowed, alpha, varies) if severity == "stable" else None,
+        _why_no_drift(measures, allowed, alpha, varies) if severity in ("shifted", "stable") else None,
         ratio,
         natural=varies,
         sizes=(

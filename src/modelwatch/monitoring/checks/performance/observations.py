@@ -49,7 +49,7 @@ def _observation(evaluation: PerformanceEvaluation, name: str) -> Observation:
         found, begins = early.judgements[name], early.found.window.start
         finding, severe = _finding(evaluation, early, found, begins), _severe(evaluation, early, found, begins)
         return Observation(kind, name, reference, "drifted", False, finding, severe)
-    if judgement.severity != "stable":
+    if judgement.severity not in ("shifted", "stable"):
         return Observation(kind, name, reference, "undecided")
     held = next(
         (

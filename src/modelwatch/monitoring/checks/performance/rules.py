@@ -34,7 +34,8 @@ class PerformanceRules(AccruingBudget):
     is called stable. odds_ratio: how many times the odds of a class must have grown or fallen for label drift; its
     square is an alert. maturity: the share of the labels that is waited for. label_coverage: whether labels that stop
     arriving are reported. early: whether a loss may be found when half of the labels are in. alarms_needed and the
-    others: as for drift.
+    others: as for drift. names_shifted: whether labels whose shift is real and small are `shifted`; in verdicts of
+    earlier releases they are stable.
     """
 
     budget: float
@@ -59,6 +60,8 @@ class PerformanceRules(AccruingBudget):
     alarms_needed: int = 1
     alarms_among: int = 1
     resolve_after: int = 2
+    # What evidence of earlier releases was judged by.
+    names_shifted: bool = False
 
     @classmethod
     def of(cls, drift: DriftRules, tolerance: float) -> PerformanceRules:
@@ -71,6 +74,7 @@ class PerformanceRules(AccruingBudget):
             psi_warning=drift.psi_warning,
             psi_alert=drift.psi_alert,
             natural_variation=drift.natural_variation,
+            names_shifted=drift.names_shifted,
         )
 
     def with_monitor(self, monitor: MonitorConfig | None) -> PerformanceRules:
