@@ -12,6 +12,7 @@ from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresh
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import split_reference
+from tests.proofs.lock import Proofs
 
 RULES = DriftRules(
     psi_warning=0.1,
@@ -210,25 +211,29 @@ def test_names_nobody_had_seen_are_no_odds_where_they_are_split_off() -> None:
     assert all(each.cell != len(reference.coarse) - 1 for each in judgement.measures)
 
 
-def test_the_odds_raise_no_alarm_that_the_level_does_not_allow() -> None:
-    """Whatever the sizes: what the test of the whole takes for chance is none by the odds either."""
-    rng, level = np.random.default_rng(11), 0.01
+def alarms_by_the_odds(before: int, now: int) -> list[float]:
+    """The p-values of the alarms in a thousand windows that are as the reference, at a level of one per cent."""
+    rng = np.random.default_rng(11)
     shares = np.array([0.9, 0.06, 0.03, 0.01])
     names = np.array(["a", "b", "c", "d"])
-    for before, now in ((20_000, 200), (300, 300), (500, 5_000)):
-        alarms = 0
-        for _ in range(1_000):
-            values = rng.choice(names, before, p=shares).tolist()
-            binning = categorical_binning(["a", "b", "c", "d"])
-            reference, current = (
-                Profile.of(binning, each) for each in (values, rng.choice(names, now, p=shares).tolist())
-            )
-            judgement = judge(reference, current, tolerance(RARE, None), level, 100)
-            if judgement.severity in ("warning", "alert"):
-                alarms += 1
-                assert judgement.test is not None
-                assert judgement.test.p_value < level
-        assert alarms <= 20, (before, now, alarms)
+    alarms = []
+    for _ in range(1_000):
+        values = rng.choice(names, before, p=shares).tolist()
+        binning = categorical_binning(["a", "b", "c", "d"])
+        reference, current = (Profile.of(binning, each) for each in (values, rng.choice(names, now, p=shares).tolist()))
+        judgement = judge(reference, current, tolerance(RARE, None), 0.01, 100)
+        if judgement.severity in ("warning", "alert"):
+            assert judgement.test is not None
+            alarms.append(judgement.test.p_value)
+    return alarms
+
+
+@pytest.mark.parametrize(("before", "now"), [(20_000, 200), (300, 300), (500, 5_000)])
+def test_the_odds_raise_no_alarm_that_the_level_does_not_allow(proofs: Proofs, before: int, now: int) -> None:
+    """Whatever the sizes: what the test of the whole takes for chance is none by the odds either."""
+    alarms = proofs.figures(alarms_by_the_odds, before, now)
+    assert len(alarms) <= 20
+    assert all(p_value < 0.01 for p_value in alarms)
 
 
 def test_what_the_odds_do_in_the_reference_itself_is_tolerated() -> None:

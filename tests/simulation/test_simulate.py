@@ -9,7 +9,8 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.simulation import Arrivals, Scenario, Shift, Simulation, simulate, steps
+from modelwatch.simulation import Arrivals, RuleResult, Scenario, Shift, Simulation, simulate, steps
+from tests.proofs.lock import Proofs
 
 # A few look-backs and evaluations once an hour: what is tested here does not depend on how many there are.
 RULES = dataclasses.replace(DriftRules.of(Settings()), lookbacks=("1h", "6h", "24h"), looks_after=None)
@@ -24,14 +25,20 @@ def run(scenario: Scenario = SMALL, **changes: object) -> Simulation:
     return simulate(scenario, dataclasses.replace(RULES, **changes))  # type: ignore[arg-type]
 
 
-def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
-    assert run() == run()
-    first, second = run(), run(dataclasses.replace(SMALL, seed=1))
-    assert msgspec.structs.replace(second, seed=0) != first
+@pytest.fixture(scope="module")
+def plain() -> Simulation:
+    """The result of the small scenario."""
+    return run()
 
 
-def test_each_experiment_draws_its_own_numbers() -> None:
-    plain, without = run(), run(dataclasses.replace(SMALL, shifts=()))
+def test_the_same_seed_gives_the_same_result_and_another_seed_another(plain: Simulation) -> None:
+    assert run() == plain
+    second = run(dataclasses.replace(SMALL, seed=1))
+    assert msgspec.structs.replace(second, seed=0) != plain
+
+
+def test_each_experiment_draws_its_own_numbers(plain: Simulation) -> None:
+    without = run(dataclasses.replace(SMALL, shifts=()))
     names = plain.baselines.keys()
     assert [plain.baselines[name].false_alarms_per_model_month for name in names] == [
         without.baselines[name].false_alarms_per_model_month for name in names
@@ -90,37 +97,60 @@ def test_traffic_that_has_dried_up_is_not_evaluated(arrivals: Arrivals) -> None:
     assert (result.rule.median_delay_hours, result.rule.share_seen) == (None, 0.0)
 
 
-def test_a_lot_of_traffic_is_evaluated_every_five_minutes_and_seen_within_the_hour() -> None:
-    result = run(Scenario(features=4, rate=10_000, months=2, shifts=moved(0.5), repetitions=30))
-    assert result.rule.evaluations_per_model_month == 8_640.0
-    assert result.rule.false_alarms_per_model_month == 0.0
-    assert result.rule.p90_delay_hours is not None
-    assert result.rule.p90_delay_hours < 1.0
-    waits = run(Scenario(features=4, rate=10_000, months=1, shifts=moved(0.5), repetitions=30), on_new_data=False)
-    assert waits.rule.evaluations_per_model_month == 720.0
-    assert waits.rule.median_delay_hours == 1.0
+def with_a_lot_of_traffic() -> RuleResult:
+    return run(Scenario(features=4, rate=10_000, months=2, shifts=moved(0.5), repetitions=30)).rule
 
 
-def test_predictions_that_come_by_chance_keep_the_budget_too() -> None:
-    scenario = Scenario(features=20, months=4, arrivals="poisson", repetitions=30)
+def with_a_lot_of_traffic_by_the_clock_alone() -> RuleResult:
+    scenario = Scenario(features=4, rate=10_000, months=1, shifts=moved(0.5), repetitions=30)
+    return run(scenario, on_new_data=False).rule
+
+
+@pytest.mark.timeout(600)
+def test_a_lot_of_traffic_is_evaluated_every_five_minutes_and_seen_within_the_hour(proofs: Proofs) -> None:
+    rule = proofs.figures(with_a_lot_of_traffic)
+    assert rule.evaluations_per_model_month == 8_640.0
+    assert rule.false_alarms_per_model_month == 0.0
+    assert rule.p90_delay_hours is not None
+    assert rule.p90_delay_hours < 1.0
+    waits = proofs.figures(with_a_lot_of_traffic_by_the_clock_alone)
+    assert waits.evaluations_per_model_month == 720.0
+    assert waits.median_delay_hours == 1.0
+
+
+def with_predictions_by_chance() -> RuleResult:
     # The shortest look-back holds about as many as it needs to show a shift: it comes and goes.
-    result = run(scenario, min_samples=333, looks_after=100)
-    assert result.rule.false_alarms_per_model_month <= 1.0
-    assert result.rule.evaluations_per_model_month > 720.0
-    assert 0.3 < result.rule.lookbacks[0].share_decided < 0.7
+    scenario = Scenario(features=20, months=4, arrivals="poisson", repetitions=30)
+    return run(scenario, min_samples=333, looks_after=100).rule
 
 
-def test_persistence_trades_time_for_calm() -> None:
+def test_predictions_that_come_by_chance_keep_the_budget_too(proofs: Proofs) -> None:
+    rule = proofs.figures(with_predictions_by_chance)
+    assert rule.false_alarms_per_model_month <= 1.0
+    assert rule.evaluations_per_model_month > 720.0
+    assert 0.3 < rule.lookbacks[0].share_decided < 0.7
+
+
+def with_persistence(needed: int, among: int) -> Simulation:
     scenario = dataclasses.replace(SMALL, months=8, shifts=moved(1.0), repetitions=40)
-    once = run(scenario, budget=1_000.0, on_new_data=False)
-    twice = run(scenario, budget=1_000.0, on_new_data=False, alarms_needed=2, alarms_among=3)
+    return run(scenario, budget=1_000.0, on_new_data=False, alarms_needed=needed, alarms_among=among)
+
+
+@pytest.mark.timeout(600)
+def test_persistence_trades_time_for_calm(proofs: Proofs) -> None:
+    once, twice = (proofs.figures(with_persistence, needed, among) for needed, among in ((1, 1), (2, 3)))
     assert (once.persistence, twice.persistence) == ("1/1", "2/3")
     assert twice.rule.false_alarms_per_model_month < once.rule.false_alarms_per_model_month / 4
     assert (once.rule.median_delay_hours, twice.rule.median_delay_hours) == (1.0, 2.0)
 
 
-def test_an_alert_is_a_run_of_findings_about_any_feature() -> None:
-    rule = run(Scenario(features=40, months=3, shifts=()), budget=1_000.0, psi_warning=0.02).rule
+def with_many_false_alarms() -> RuleResult:
+    return run(Scenario(features=40, months=3, shifts=()), budget=1_000.0, psi_warning=0.02).rule
+
+
+@pytest.mark.timeout(600)
+def test_an_alert_is_a_run_of_findings_about_any_feature(proofs: Proofs) -> None:
+    rule = proofs.figures(with_many_false_alarms)
     assert 0 < rule.alerts_per_model_month < rule.false_alarms_per_model_month
 
 
@@ -159,8 +189,12 @@ def test_every_kind_of_shift_is_detected_and_compared_with_the_bound() -> None:
     assert all(each.share_seen == 1.0 for each in psi)
 
 
-def test_a_detection_counts_once_while_its_looks_overlap() -> None:
-    rule = run(Scenario(features=30, months=3, shifts=()), budget=300.0, psi_warning=0.02).rule
+def with_many_detections() -> RuleResult:
+    return run(Scenario(features=30, months=3, shifts=()), budget=300.0, psi_warning=0.02).rule
+
+
+def test_a_detection_counts_once_while_its_looks_overlap(proofs: Proofs) -> None:
+    rule = proofs.figures(with_many_detections)
     assert rule.detected_per_model_month > 0
     assert rule.detected_interval_95 is not None
     assert rule.alerts_interval_95 is not None

@@ -79,7 +79,10 @@ def test_a_loss_that_chance_explains_is_none_and_says_so() -> None:
 
 
 def test_a_real_loss_below_the_tolerance_is_none_and_says_so() -> None:
-    found = judge("accuracy", right(900_000, 1_000_000), right(890_000, 1_000_000))
+    def a_hundred_times(counts: OutcomeCounts) -> OutcomeCounts:
+        return OutcomeCounts(counts.layout, counts.vector * 100)
+
+    found = judge("accuracy", a_hundred_times(right(9_000, 10_000)), a_hundred_times(right(8_900, 10_000)))
     assert (found.severity, found.p_value is not None and found.p_value < 1e-9) == ("stable", True)
     assert found.reason is not None
     assert "smaller than the tolerance of 2 points" in found.reason
