@@ -1,4 +1,4 @@
-"""What is asked for again and again: scrapes of 20,000 series, and drift over 30 days of windows.
+"""What is asked for again and again: scrapes of 20,000 series, one page by many at once, drift over 30 days of windows.
 
 The models are copies of one that really sends and is evaluated. Requests go straight to the application, so that no
 network is measured. Beside the scrape: how late the event loop comes to what waits for it, with a scrape every half
@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import text
 
 from benchmarks.pages import MODEL, copy, fill
-from benchmarks.report import Row
+from benchmarks.report import Row, less
 from modelwatch.config import Settings, load_settings
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
@@ -32,7 +32,7 @@ from modelwatch.views.stretches.stretch import SeriesQuery
 
 # So many models of 20 features have 20,000 series.
 MODELS, FEATURES, HOURS = 83, 20, 3
-WIDE, DAYS = 50, 30
+WIDE, DAYS, MANY = 50, 30, 20
 REPETITIONS, QUICK = 21, 5
 TICK_SECONDS, BETWEEN_SECONDS = 0.001, 0.5
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
@@ -114,6 +114,7 @@ async def _scrapes(settings: Settings, repetitions: int) -> list[Row]:
             await client.get("/metrics", headers={"accept": OPENMETRICS})
             await asyncio.sleep(max(0.0, began + BETWEEN_SECONDS - time.perf_counter()))
 
+    asked = await _asked_by_many(client, f"/ui/models/{MODEL}", repetitions)
     late = [await _lateness(work) for work in (scraped(), asyncio.sleep(BETWEEN_SECONDS * repetitions))]
     note = f"{series:,} series of {MODELS} models, {len(content) / 1e6:.1f} MB; {repetitions} scrapes"
     spread = f"{min(wall[1:]):.0f}-{max(wall[1:]):.0f} ms, processor {statistics.median(processor[1:]):.0f} ms"
@@ -123,7 +124,24 @@ async def _scrapes(settings: Settings, repetitions: int) -> list[Row]:
         Row("scrape", statistics.median(wall[1:]), "ms, median", None, None, f"{spread}; {note}"),
         Row("the first scrape", wall[0], "ms", None, None, f"processor {processor[0]:.0f} ms; reads every verdict"),
         Row("event loop late beside scrapes, p99", p99[0], "ms", p99[1], None, told),
+        asked,
     ]
+
+
+async def _asked_by_many(client: httpx.AsyncClient, address: str, repetitions: int) -> Row:
+    """A page, asked for by many at once, beside one after the other; in alternating rounds."""
+    at_once, alone = [], []
+    await client.get(address)
+    for _ in range(max(3, repetitions // 7)):
+        began = time.process_time()
+        for _ in range(MANY):
+            await client.get(address)
+        between = time.process_time()
+        await asyncio.gather(*(client.get(address) for _ in range(MANY)))
+        alone.append(1e3 * (between - began))
+        at_once.append(1e3 * (time.process_time() - between))
+    note = f"processor time; baseline: one after the other; overview of a model of {FEATURES} features"
+    return less(f"a page asked for by {MANY} at once", "ms", at_once, alone, note)
 
 
 async def _lateness(work: Coroutine[object, object, None]) -> list[float]:

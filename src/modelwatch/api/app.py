@@ -28,6 +28,7 @@ from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, probes
 from modelwatch.api.routes.data.ground_truth import LOG_GROUND_TRUTH
 from modelwatch.api.routes.data.predictions import LOG_PREDICTION
+from modelwatch.api.shared_answers import SharedAnswers
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
 
@@ -98,7 +99,7 @@ def build_app(
     docs.install(app)
     openapi.install(app, {PREDICTIONS: LOG_PREDICTION, GROUND_TRUTH: LOG_GROUND_TRUTH})
     _install_problems(app, state)
-    gate = Gate(FastPath(app, hot), state, keys)
+    gate = Gate(FastPath(SharedAnswers(app), hot), state, keys)
     secured = SecurityHeaders(gate, over_tls=bool(state.settings.tls_certfile))
     addresses = Addresses(secured, public_url=state.settings.public_url)
     as_sent = {raw: post for path, post in hot.items() for raw in addresses.as_sent(path)}

@@ -220,11 +220,9 @@ def estimate(
         return refusal
     p, again = calibration.probability, calibration.draws
     values = _metrics(np.atleast_2d(positive * p), positive, np.atleast_2d(negative * p), negative)
-    # Where there are no scores nothing is drawn: the draws are those of all cells.
     held = np.flatnonzero(sizes)
-    sides = positive[held], negative[held]
-    hits = [rng.binomial(side.astype(np.int64), again[:, held]).astype(np.float64) for side in sides]
-    drawn = _metrics(hits[0], sides[0], hits[1], sides[1])
+    hits = [_drawn_hits(side[held], again[:, held], rng) for side in (positive, negative)]
+    drawn = _metrics(hits[0], positive[held], hits[1], negative[held])
     true_positive, false_negative = float(positive @ p), float(negative @ p)
     return Estimate(
         int(sizes.sum()),
@@ -234,6 +232,16 @@ def estimate(
         ),
         {name: _interval(float(values[name][0]), drawn[name], REASONS[name]) for name in values},
     )
+
+
+def _drawn_hits(sizes: Floats, shares: Floats, rng: np.random.Generator) -> Floats:
+    """Positive labels by cell in each draw, shape (draws, cells). sizes: shape (cells,); shares: shape (draws, cells).
+
+    Where there are no scores nothing is drawn, so the draws are those of all cells.
+    """
+    hits, own = np.zeros(shares.shape), np.flatnonzero(sizes)
+    hits[:, own] = rng.binomial(sizes[own].astype(np.int64), shares[:, own])
+    return hits
 
 
 def estimate_accuracy(
