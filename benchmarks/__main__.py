@@ -20,67 +20,43 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from functools import partial
+from importlib import import_module
 
-from benchmarks import (
-    batches,
-    catching_up,
-    client,
-    detection,
-    directed_levels,
-    evaluation,
-    ingest,
-    kernels,
-    keys,
-    labels,
-    levels,
-    merging,
-    nearly_ids,
-    pages,
-    postgres,
-    reads,
-    replay,
-    retention,
-    segments,
-    soak,
-    starvation,
-    store,
-    volume,
-    ways,
-)
 from benchmarks.peers import run as peers
 from benchmarks.recorded import Measured, record, recorded_ratios, regressions, this_machine
 from benchmarks.report import Row, show
 
-BENCHMARKS = {
-    "batches": batches.run,
-    "catching_up": catching_up.run,
-    "client": client.run,
-    "kernels": kernels.run,
-    "evaluation": evaluation.run,
-    "ingest": ingest.run,
-    "keys": keys.run,
-    "labels": labels.run,
-    "postgres": postgres.run,
-    "reads": reads.run,
-    "replay": replay.run,
-    "retention": retention.run,
-    "segments": segments.run,
-    "store": store.run,
-    "ways": ways.run,
-}
-LONG = {
-    "compare": peers.run,
-    "detection": detection.run,
-    "directed_levels": directed_levels.run,
-    "levels": levels.run,
-    "merging": merging.run,
-    "nearly_ids": nearly_ids.run,
-    "pages": pages.run,
-    "soak": soak.run,
-    "starvation": starvation.run,
-    "volume": volume.run,
-}
+BENCHMARKS = (
+    "batches",
+    "catching_up",
+    "client",
+    "kernels",
+    "evaluation",
+    "ingest",
+    "keys",
+    "labels",
+    "postgres",
+    "reads",
+    "replay",
+    "retention",
+    "segments",
+    "store",
+    "ways",
+)
+LONG = (
+    "compare",
+    "detection",
+    "directed_levels",
+    "levels",
+    "merging",
+    "nearly_ids",
+    "pages",
+    "soak",
+    "starvation",
+    "volume",
+)
 BESIDE_A_COMMIT = ("batches", "ingest")
 
 
@@ -111,11 +87,10 @@ def main() -> None:
         "soak": {"seconds": options.seconds, "engine": options.engine, "workers": options.workers},
         **{name: {"before": options.before} for name in BESIDE_A_COMMIT},
     }
-    known = {
-        name: partial(run, quick=options.quick, **given.get(name, {})) for name, run in (BENCHMARKS | LONG).items()
-    }
     if options.in_process:
-        show(list(known[names[0]]()), ["--json"] if options.json else [])
+        [name] = names
+        rows = run_of(name)(quick=options.quick, **given.get(name, {}))
+        show(list(rows), ["--json"] if options.json else [])
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     if options.check:
@@ -145,6 +120,14 @@ def main() -> None:
     show(shown, ["--json"] if options.json else [])
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
+
+
+def run_of(name: str) -> Callable[..., Iterable[Row]]:
+    """The function that measures a benchmark, whose module is loaded now: what is wrong with one concerns no other."""
+    run: Callable[..., Iterable[Row]] = import_module(
+        "benchmarks.peers.run" if name == "compare" else f"benchmarks.{name}"
+    ).run
+    return run
 
 
 def _measured(name: str) -> list[Row]:

@@ -6,12 +6,13 @@ import json
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from benchmarks import recorded
-from benchmarks.__main__ import BENCHMARKS, LONG
+from benchmarks.__main__ import BENCHMARKS, LONG, run_of
 from benchmarks.goals import GOALS
 from benchmarks.peers.run import peers_named
 from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
@@ -101,9 +102,14 @@ def test_rows_of_one_name_are_not_recorded(files: tuple[Path, Path]) -> None:
 
 def test_every_benchmark_is_in_the_documentation(repository: Path) -> None:
     page = (repository / "docs" / "benchmarks.md").read_text()
-    missing = [name for name in BENCHMARKS | LONG if f"`{name}`" not in page]
+    missing = [name for name in BENCHMARKS + LONG if f"`{name}`" not in page]
     assert missing == []
-    assert {goal.benchmark for goal in GOALS} <= BENCHMARKS.keys() | LONG.keys()
+    assert {goal.benchmark for goal in GOALS} <= {*BENCHMARKS, *LONG}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS + LONG)
+def test_a_benchmark_can_be_shortened(name: str) -> None:
+    assert "quick" in signature(run_of(name)).parameters
 
 
 def test_a_peer_is_named_by_what_its_name_begins_with() -> None:
