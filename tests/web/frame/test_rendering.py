@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.web.frame.rendering import chance, percent, when
+from modelwatch.charts.drawing.marks import STATES
+from modelwatch.web.frame.rendering import EXPLAINED, chance, percent, templates, when
 from tests.support.events import NOON
 
 
@@ -26,3 +27,10 @@ def test_a_share_keeps_what_counts(share: float, text: str) -> None:
 def test_what_is_to_come_was_not_long_ago() -> None:
     assert when("2025-06-15T15:05:00Z", NOON + 90_000_000).ago == "1\xa0min ago"
     assert when("2025-06-15T15:05:01Z", NOON).ago == ""
+
+
+def test_the_mark_of_each_state_says_what_it_means() -> None:
+    assert list(EXPLAINED) == list(STATES)
+    state = templates().get_template("parts.html").module.state
+    assert 'title="A real shift, smaller than what matters: no alert is sent for it"' in state("shifted")
+    assert "title" not in state("stable", "running"), "another word has another meaning"

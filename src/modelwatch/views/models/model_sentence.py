@@ -145,7 +145,8 @@ def _compared(drift: Headline) -> str:
     what = (
         f"{drift.features:,} feature{'' if drift.features == 1 else 's'}" if drift.features else "all that is compared"
     )
-    others = " and what the model makes of them" if drift.checked > drift.features > 0 else ""
+    them = "it" if drift.features == 1 else "them"
+    others = f" and what the model makes of {them}" if drift.checked > drift.features > 0 else ""
     verb = "is" if not others and drift.features <= 1 else "are"
     return f"{what}{others} {verb} as in the reference"
 
@@ -154,7 +155,7 @@ def _shifted(drift: Headline) -> str:
     names = [clipped(OWN_SUBJECTS.get(each, each), LONGEST_NAME) for each in drift.shifted_names[:2]]
     has = "has" if drift.shifted == 1 else "have"
     rest = drift.checked - drift.shifted
-    others = f", the other {rest:,} as in the reference" if rest > 1 else ""
+    others = f", the other {rest:,} are as in the reference" if rest > 1 else ""
     return f"real, but smaller than what matters: {listed(names, drift.shifted)} {has} shifted{others}"
 
 

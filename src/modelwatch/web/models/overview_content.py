@@ -148,15 +148,23 @@ class OverviewPage:
     def compared(self) -> int:
         return 0 if self.drift is None else len(self.drift.subjects)
 
-    def _rank(self, line: DriftLine) -> tuple[bool, float]:
-        return line.feature_name not in self.lanes.found, -(_last(line) or 0.0)
+    @property
+    def _shifted(self) -> Sequence[str]:
+        """Subjects with small but real shifts, by the newest verdict."""
+        headline = self.situation.headline(DRIFT)
+        return () if headline is None else headline.shifted_names
+
+    def _rank(self, line: DriftLine) -> tuple[bool, bool, float]:
+        name_of = line.feature_name
+        return name_of not in self.lanes.found, name_of not in self._shifted, -(_last(line) or 0.0)
 
     def _tile(self, line: DriftLine) -> Tile:
         values = [math.nan if each is None else min(each, 1.0) for each in line.psi]
         styles = [STYLES.get(each, "f-reference") for each in line.severity]
         last = _last(line)
         severity = line.severity[-1] if line.severity else "no_data"
-        judged: State = "shifted" if severity == "shifted" else "stable" if severity in KNOWN_STATES else "unknown"
+        is_shifted = severity == "shifted" or line.feature_name in self._shifted
+        judged: State = "shifted" if is_shifted else "stable" if severity in KNOWN_STATES else "unknown"
         title = name(line.feature_name)
         # Of what is wrong, the number that the finding has.
         scores = {
