@@ -18,6 +18,7 @@ from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.tests import SMALL_REFERENCE, Groups, cell_p_value, homogeneity, homogeneity_p_values
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
+from tests.proofs.lock import Proofs
 from tests.stats.strategies import count_pairs
 from tests.support.examples import examples
 
@@ -192,12 +193,17 @@ def test_the_level_is_kept_far_out_in_the_tail(case: Case) -> None:
         assert error < 0.35
 
 
-@pytest.mark.parametrize("n", [100, 1_000])
-def test_p_values_of_quiet_windows_are_as_rare_as_they_say(n: int) -> None:
+def quiet_p_values_below(n: int) -> list[float]:
+    """The shares of p-values below 1 % and 0.1 %, of windows of n values that are as the reference."""
     rng = np.random.default_rng(20240501)
     p_values = [homogeneity(*rng.multinomial([2_000, n], np.full(10, 0.1))).p_value for _ in range(10_000)]
-    for alpha in (1e-2, 1e-3):
-        assert 0.2 * alpha < np.mean(np.array(p_values) < alpha) < 1.3 * alpha
+    return [float(np.mean(np.array(p_values) < alpha)) for alpha in (1e-2, 1e-3)]
+
+
+@pytest.mark.parametrize("n", [100, 1_000])
+def test_p_values_of_quiet_windows_are_as_rare_as_they_say(proofs: Proofs, n: int) -> None:
+    for alpha, share in zip((1e-2, 1e-3), proofs.figures(quiet_p_values_below, n), strict=True):
+        assert 0.2 * alpha < share < 1.3 * alpha
 
 
 def test_the_minimum_detectable_shift_is_found_with_the_power_it_promises() -> None:
