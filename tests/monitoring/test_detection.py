@@ -140,7 +140,34 @@ def test_a_check_on_request_says_the_same(store: Store) -> None:
     [result] = [each for each in report.drift_results if each.kind == "feature"]
     assert result.onset == report_of_x(verdicts[-1]).onset
     together = check_drift(store, RULES, DriftQuery("m", "production"), now, end=verdicts[-1].window_end)
-    assert all(each.onset is None for each in together.drift_results)
+    assert [each.onset for each in together.drift_results if each.kind == "feature"] == [result.onset]
+
+
+def test_versions_that_are_judged_together_have_one_onset(store: Store) -> None:
+    """Two versions, a quarter of an hour apart, whose data shift at the same time."""
+    set_reference(store, normal(10_000, seed=99))
+    ledger, hours = open_ledger(store, Clock(NOON + 200 * HOUR)), 12
+    for hour in range(hours):
+        for version, later in (("1", 0), ("2", 900)):
+            values = np.asarray(normal(60, seed=2 * hour + bool(later))) + (0.8 if hour >= 9 else 0.0)
+            ledger.commit(
+                [
+                    event(
+                        f"{version}-{hour}-{place}",
+                        {"x": value},
+                        timestamp=NOON + hour * HOUR + (later + place * 15) * SECOND,
+                        version=version,
+                    )
+                    for place, value in enumerate(values.tolist())
+                ]
+            )
+    ledger.close()
+    end = NOON_S + (hours - 1) * 3_600 + 1_800
+    [result] = checked(store, RULES, DriftQuery("m", "production"), end)
+    assert result.severity == "alert"
+    assert result.onset is not None
+    assert result.onset.began == iso_of_seconds(NOON_S + 9 * 3_600)
+    assert result.onset.sample_size == 3 * 120
 
 
 def test_the_onset_leaves_at_least_the_shortest_look_back(store: Store) -> None:

@@ -88,6 +88,28 @@ def subjects_by_window(
     }
 
 
+def subjects_together(
+    connection: Connection,
+    streams: Iterable[StreamKey],
+    generation: int,
+    span: tuple[int, int],
+    binnings: Mapping[Subject, Binning],
+) -> tuple[Timeline, dict[Subject, SubjectWindows]]:
+    """As `subjects_by_window`, of several streams together: the counts of each subject in all windows of any of them,
+    without those of streams that count it in other cells than these."""
+    parts = [subjects_by_window(connection, stream, generation, span, binnings) for stream in streams]
+    starts = sorted({start for timeline, _ in parts for start in timeline.starts})
+    found = {}
+    for subject, binning in binnings.items():
+        counts = np.zeros((len(starts), binning.size), dtype=np.int64)
+        for timeline, counted in parts:
+            windows = counted.get(subject)
+            if windows is not None and windows.binning.id == binning.id:
+                counts[np.searchsorted(starts, timeline.starts)] += windows.counts
+        found[subject] = SubjectWindows(binning, counts)
+    return Timeline(starts, all(timeline.is_whole for timeline, _ in parts)), found
+
+
 def span_before(end: int, start: int) -> tuple[int, int]:
     """The span in which an onset is looked for, where the longest look-back is [start, end) in seconds."""
     return end - TIMES_AS_LONG * (end - start), end

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, evaluate_drift, with_onsets
 from modelwatch.monitoring.checks.drift.evidence import Inputs, Since
-from modelwatch.monitoring.checks.onsets import subjects_by_window
+from modelwatch.monitoring.checks.onsets import subjects_together
 from modelwatch.stats.drift.onset import shift_onset
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.layouts import Counts
@@ -31,12 +31,11 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
 
     An onset is looked for in the last day, where a look-back of at most a day detects the shift. The time since then is
     never shorter than the shortest look-back: a monitor that looks back over weeks does not judge an odd hour. As they
-    are where the rules know no directed tests, where one window was asked for, and where several versions are judged
-    together.
+    are where the rules know no directed tests, and where one window was asked for.
     """
     evidence, query = inputs.evidence, inputs.evidence.query
     mark = evidence.watermark
-    if not evidence.rules.directed or mark is None or query.version is None or query.window or query.lookback:
+    if not evidence.rules.directed or mark is None or query.window or query.lookback:
         return inputs
     shortest = min((window.end - window.start for window in evidence.windows), default=REACH)
     if shortest >= REACH:
@@ -45,14 +44,13 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
     detected = [each for each in evaluation.subjects if _is_recent(each, evaluation.alpha)]
     if not detected:
         return inputs
-    stream = StreamKey(query.model, query.version, query.environment)
-    subjects = [each.subject for each in detected]
-    timeline, counted = subjects_by_window(connection, stream, evidence.generation, (mark - REACH, mark), subjects)
+    versions = sorted({name for sums in evidence.sums for name in sums})
+    streams = [StreamKey(query.model, version, query.environment) for version in versions]
+    binnings = {each.subject: each.reference.profile.binning for each in detected}
+    timeline, counted = subjects_together(connection, streams, evidence.generation, (mark - REACH, mark), binnings)
     found = []
     for each in detected:
-        reference, windows = each.reference, counted.get(each.subject)
-        if windows is None or windows.binning.id != reference.profile.binning.id:
-            continue
+        reference, windows = each.reference, counted[each.subject]
         cells = windows.counts[:, : windows.binning.n_fine]
         onset = shift_onset(reference.profile, _ending_together(cells, timeline.starts, mark - shortest))
         if onset is not None:
