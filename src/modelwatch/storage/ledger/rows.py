@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from modelwatch.batches import PredictionBatch
+from modelwatch.batches import PredictionBatch, Probability
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, Policy, policy_from
 from modelwatch.stats.segments.segmentation import Segmentation
@@ -28,6 +28,9 @@ Segments = tuple[str, ...]
 FEATURE_COLUMNS = ("features", "protected", "key_id")
 # Of a row that keeps none of its features, since it is not in the sample.
 NO_FEATURES = (None, None, None)
+
+# What is written without a comma.
+NEVER_WITH_COMMAS = frozenset((bool, int, float, type(None)))
 
 _encode = msgspec.json.Encoder().encode
 decode_scalar = msgspec.json.Decoder(bool | int | float | str).decode
@@ -68,18 +71,24 @@ def head_columns(
         "generation": [generations[model] for model in models],
         "latency_ms": batch.latencies,
         "prediction": _encoded(batch.predictions),
-        "probability": [None if each is None else _encode(each).decode() for each in batch.probabilities],
+        "probability": [
+            None if each is None else text
+            for each, text in zip(batch.probabilities, _encoded(batch.probabilities), strict=True)
+        ],
         "segments": [_encode(texts).decode() if texts else None for texts in segments],
     }
 
 
-def _encoded(values: Sequence[Scalar]) -> list[str]:
+def _encoded(values: Sequence[Scalar] | Sequence[Probability]) -> list[str]:
     """The values as they are kept."""
-    if set(map(type, values)) == {str}:
+    kinds = set(map(type, values))
+    if kinds == {str}:
         # Classes: few of them, again and again.
-        written = {value: encode_scalar(value) for value in set(values)}
+        written = {value: _encode(value).decode() for value in set(values)}
         return [written[value] for value in values]
-    return [encode_scalar(value) for value in values]
+    if kinds and kinds <= NEVER_WITH_COMMAS:
+        return _encode(values)[1:-1].decode().split(",")
+    return [_encode(value).decode() for value in values]
 
 
 def feature_columns(
