@@ -7,6 +7,7 @@ of the key in the window say: those of its frequent names one by one, those of t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -20,6 +21,9 @@ from modelwatch.stats.errors import MalformedProfile
 
 # Of more clusters so many are looked at.
 MOST_CLUSTERS = 20_000
+# Few clusters have heavier tails than a normal distribution: so many degrees of freedom each cluster gives at most,
+# simulated with bursts of eight clients.
+FREEDOM_OF_CLUSTER = 4.0
 
 
 class KeyedRows:
@@ -62,7 +66,11 @@ class Clusters(msgspec.Struct, frozen=True):
         found = Overdispersion(
             self.groups, self.group_size, np.array(self.statistics), np.array(self.cells), self.varies
         )
-        return found.dispersion(n, n_reference, min(self.size if size is None else size, float(n)), self.size)
+        in_window = min(self.size if size is None else size, float(n))
+        dispersion = found.dispersion(n, n_reference, in_window, self.size)
+        most = FREEDOM_OF_CLUSTER * n / max(in_window, 1.0)
+        freedom, of_cells = (np.minimum(each, most) for each in (dispersion.freedom, dispersion.cells_freedom))
+        return replace(dispersion, freedom=freedom, cells_freedom=of_cells)
 
     def size_in(self, keys: Profile) -> float | None:
         """The size of the cluster of a prediction, on average over a window. keys: counts of the key in the window.
