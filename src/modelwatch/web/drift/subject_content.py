@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
+from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.lines import Event
@@ -251,7 +252,7 @@ class SubjectPage:
                     Beside(
                         each.finding.subject,
                         address,
-                        size(each.finding.score_name, each.finding.score),
+                        _score_text(each.finding),
                         each.finding.severity,
                     )
                 )
@@ -309,6 +310,11 @@ class SubjectPage:
     def began(self) -> When | None:
         """Since when it is so."""
         return self.words.began
+
+
+def _score_text(finding: MemberReport) -> str:
+    is_psi = finding.score_name == "PSI"
+    return psi_text(finding.score) if is_psi else size(finding.score_name, finding.score)
 
 
 def _span_words(compared: SubjectComparison, now: int) -> str:
