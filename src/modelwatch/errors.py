@@ -21,6 +21,7 @@
     │   └── StoreUnavailable        503  with Retry-After
     │       └── StoreReplaced            the file that is open is not that of the store any more
     ├── TamperedValue               a stored value is not what was encrypted for its place
+    ├── DamagedBlock                stored features are not what was written
     ├── StoreUnsuitable             the store answers, but modelwatch can't work with it as it is
     ├── LeaseLost                   another process has taken over this background work
     └── StartupError                the service can't start here
@@ -206,6 +207,10 @@ class ProtectionUnavailable(ServiceError):
 
 class TamperedValue(ModelwatchError):
     """A stored value was changed, or moved to another row or feature."""
+
+
+class DamagedBlock(ModelwatchError):
+    """A stored block of features that can't be read, or does not have a row that is said to be in it."""
 
 
 class StoreUnsuitable(ModelwatchError):

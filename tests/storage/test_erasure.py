@@ -24,6 +24,7 @@ from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger import blocks
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import Erased, erase
@@ -211,13 +212,17 @@ def test_the_trail_tells_of_it_without_the_id_and_the_values(store: Store) -> No
 CANARIES = (b"canary-category", b"canary-prediction")
 
 
-def test_no_byte_of_an_erased_value_is_left_in_the_files(store: Store, tmp_path: Path) -> None:
+def test_no_byte_of_an_erased_value_is_left_in_the_files(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = open_ledger(store)
 
     def batch(start: int, mark: str = "plain") -> list[Prediction]:
         features = {"c": f"{mark}-category", "long": f"{mark}-category" * 200}
         return [event(f"{number}", features, prediction=f"{mark}-prediction") for number in range(start, start + 50)]
 
+    # As rows: what a block leaves behind is looked for in test_blocks.py.
+    monkeypatch.setattr(blocks, "FEWEST_ROWS", 1_000)
     for start in range(0, 500, 50):
         ledger.commit(batch(start))
     ledger.commit(batch(500, "canary"))

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, or_, select
 
 from modelwatch.events import Prediction
 from modelwatch.stats.counting.binning import numeric_binning
@@ -377,7 +377,8 @@ def many(size: int) -> list[Prediction]:
 def with_features(store: Store) -> set[str]:
     table = tables.prediction
     with store.read() as connection:
-        kept = select(table.c.prediction_id).where(table.c.features.is_not(None))
+        in_row, in_block = table.c.features.is_not(None), table.c.block.is_not(None)
+        kept = select(table.c.prediction_id).where(or_(in_row, in_block))
         return set(connection.execute(kept).scalars())
 
 

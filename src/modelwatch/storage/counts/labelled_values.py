@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from sqlalchemy import Connection, and_, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
@@ -9,6 +12,7 @@ from modelwatch.events import Scalar
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, segment_columns, stored_segments
 from modelwatch.storage.ledger.labels import expired_before
 from modelwatch.storage.ledger.rows import decode_scalar
@@ -34,6 +38,7 @@ def labelled_values(
     pair = and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id)
     own = segment_columns(layouts.segment_generation) if segment else ()
     columns = (*PREDICTION_COLUMNS, *own, label.c.value)
+    kept = KeptFeatures(connection)
     oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
     found: list[tuple[Scalar, Scalar]] = []
     for day in range(max(span[0] // SECONDS_PER_DAY, oldest), (span[1] - 1) // SECONDS_PER_DAY + 1):
@@ -48,9 +53,10 @@ def labelled_values(
         ]
         if one_of > 1:
             conditions.append((prediction.c.ts // (BASE_WINDOW_SECONDS * MICROS_PER_SECOND)) % one_of == 0)
+        rows: Iterable[Any] = connection.execute(select(*columns).join(label, pair).where(*conditions))
         found += [
             (decode_scalar(row.prediction), decode_scalar(row.value))
-            for row in connection.execute(select(*columns).join(label, pair).where(*conditions))
-            if not segment or segment in stored_segments(row, layouts)
+            for row in (by_block(rows) if segment else rows)
+            if not segment or segment in stored_segments(row, layouts, kept)
         ]
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import EARLIEST_TIME, Scalar
@@ -14,7 +15,9 @@ from modelwatch.storage.counts.profiles import of_stream, rolled_pace
 from modelwatch.storage.counts.streams import first_base_window
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.engine.protection import decode_features, unpack
+from modelwatch.storage.engine.protection import unpack
+from modelwatch.storage.ledger.blocks import KeptFeatures
+from modelwatch.storage.ledger.pages import pages_of_day
 from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 
@@ -75,42 +78,26 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
 # Stands for a value that is there and must not be shown.
 PROTECTED = "(protected)"
 # Rows that are held at once.
-ROWS_AT_ONCE = 100
 
 
 def recent_features(
     connection: Connection, stream: StreamKey, end: int, limit: int, start: int | None = None
 ) -> Iterator[dict[str, Scalar]]:
     """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day the
-    first by their ids, so that all processes read the same. Without a start, of the newest day alone.
+    first in an order that all processes read in. Without a start, of the newest day alone.
 
     Encrypted and hashed ones are named, and have PROTECTED for a value. Few rows at once: all of a wide model would
     take much memory.
     """
-    table = tables.prediction
     newest = (end - 1) // SECONDS_PER_DAY
     found = 0
     for day in range(newest, newest - 1 if start is None else start // SECONDS_PER_DAY - 1, -1):
-        rows = connection.execute(
-            select(table.c.features, table.c.protected)
-            .where(
-                table.c.day == day,
-                table.c.model == stream.model,
-                table.c.version == stream.version,
-                table.c.environment == stream.environment,
-                table.c.ts >= (day * SECONDS_PER_DAY if start is None else start) * 1_000_000,
-                table.c.ts < end * 1_000_000,
-                table.c.features.is_not(None),
-            )
-            .order_by(table.c.prediction_id)
-            .limit(limit - found)
-        )
-        for some in rows.partitions(ROWS_AT_ONCE):
-            found += len(some)
-            for features, protected in some:
-                yield _shown(features, protected)
-        if found >= limit:
-            break
+        span = ((day * SECONDS_PER_DAY if start is None else start) * 1_000_000, end * 1_000_000)
+        for row, features in _rows_of_day(connection, stream, day, span):
+            yield _shown(features, row.protected)
+            found += 1
+            if found >= limit:
+                return
 
 
 def features_between(
@@ -128,32 +115,43 @@ def features_between(
         length = (of_day[0][1] - of_day[0][0]) * 1_000_000
         # The remainder of what is negative is negative in SQL.
         past = (table.c.ts % length + length) % length
-        rows = connection.execute(
-            select(table.c.ts, table.c.features, table.c.protected).where(
-                table.c.day == day,
-                table.c.model == stream.model,
-                table.c.version == stream.version,
-                table.c.environment == stream.environment,
-                table.c.ts >= min(starts) * 1_000_000,
-                table.c.ts < max(end for _, end in of_day) * 1_000_000,
-                (table.c.ts - past).in_([start * 1_000_000 for start in sorted(starts)]),
-                table.c.features.is_not(None),
-            )
-        )
-        for moment, features, protected in rows:
-            yield (moment - moment % length) // 1_000_000, _shown(features, protected)
+        in_spans = (table.c.ts - past).in_([start * 1_000_000 for start in sorted(starts)])
+        span = (min(starts) * 1_000_000, max(end for _, end in of_day) * 1_000_000)
+        for row, features in _rows_of_day(connection, stream, day, span, in_spans):
+            yield (row.ts - row.ts % length) // 1_000_000, _shown(features, row.protected)
 
 
-def _shown(features: bytes, protected: bytes | None) -> dict[str, Scalar]:
-    values = decode_features(features)
+def _rows_of_day(
+    connection: Connection, stream: StreamKey, day: int, span: tuple[int, int], *conditions: ColumnElement[bool]
+) -> Iterator[tuple[Any, dict[str, Scalar]]]:
+    """A stream's rows of a day that keep features, with these, with a time in [start, end), in microseconds."""
+    table, kept = tables.prediction, KeptFeatures(connection)
+    names = ("prediction_id", "ts", "features", "protected", "block", "place")
+    query = select(*(table.c[name] for name in names)).where(
+        table.c.version == stream.version,
+        table.c.environment == stream.environment,
+        table.c.ts >= span[0],
+        table.c.ts < span[1],
+        or_(table.c.features.is_not(None), table.c.block.is_not(None)),
+        *conditions,
+    )
+    for rows in pages_of_day(kept, query, stream.model, day, stream=stream, span=span):
+        for row in rows:
+            features = kept.of(row)
+            if features is not None:
+                yield row, features
+
+
+def _shown(features: dict[str, Scalar], protected: bytes | None) -> dict[str, Scalar]:
+    values = features
     if protected is not None:
         content = unpack(protected)
         policy = policy_from(content.policy)
-        values.update(
-            (name, PROTECTED)
-            for name in [*values, *content.encrypted]
-            if policy.treatment(name) != "keep" and values.get(name, PROTECTED) is not None
-        )
+        values = features | {
+            name: PROTECTED
+            for name in [*features, *content.encrypted]
+            if policy.treatment(name) != "keep" and features.get(name, PROTECTED) is not None
+        }
     return values
 
 

@@ -158,15 +158,17 @@ class Protection:
         """The value of `seal`. Raises ProtectionUnavailable or TamperedValue."""
         return self.keyring.decrypt(sealed, f"{day} {model}", model, str(day), prediction_id, feature)
 
-    def stored(self, event: Prediction, features: bytes | None, protected: bytes | None) -> StoredPrediction:
-        """The stored prediction of a row. event: of the row, without features. Raises ProtectionUnavailable when a key
-        is not here.
+    def stored(
+        self, event: Prediction, features: Mapping[str, Scalar] | None, protected: bytes | None
+    ) -> StoredPrediction:
+        """The stored prediction of a row. event: of the row, without features. features: those that it keeps, without
+        the encrypted ones. Raises ProtectionUnavailable when a key is not here.
 
         A ciphertext that was changed or moved here counts as not stored: one bad value must not end the watch.
         """
         if features is None:
             return StoredPrediction(event, None)
-        values = decode_features(features)
+        values = dict(features)
         if protected is None:
             return StoredPrediction(msgspec.structs.replace(event, features=values), KEEP_ALL)
         content = unpack(protected)

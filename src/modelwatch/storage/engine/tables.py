@@ -26,6 +26,9 @@ OPEN = text("state <> 'resolved'")
 # A prediction with encrypted features.
 ENCRYPTED = text("key_id IS NOT NULL")
 
+# A prediction whose features are in a block.
+IN_BLOCK = text("block IS NOT NULL")
+
 # A label whose prediction has not come yet.
 WAITING = text("applied_at IS NULL")
 
@@ -103,14 +106,36 @@ prediction = Table(
     Column("latency_ms", Float),
     Column("prediction", Text, nullable=False),
     Column("probability", Text),
-    # Null: no feature is stored. `protected` is null where all are, as they came (see protection.py).
+    # Null: no feature is stored here. `protected` is null where all are, as they came (see protection.py).
     Column("features", LargeBinary),
     Column("protected", LargeBinary),
     Column("key_id", Text),
     # The segments that it was counted in, as JSON: what takes it out again needs no features.
     Column("segments", Text),
+    # The block that its features are in, all as they came, and its place there.
+    Column("block", BigInteger),
+    Column("place", Integer),
     Index("prediction_by_id", "model", "prediction_id"),
     Index("prediction_by_key", "key_id", sqlite_where=ENCRYPTED, postgresql_where=ENCRYPTED),
+    Index("prediction_by_block", "block", sqlite_where=IN_BLOCK, postgresql_where=IN_BLOCK),
+)
+
+# The features of predictions of a stream and a day that came in one commit (see ledger/feature_columns.py). first_ts,
+# last_ts: their times, the first and the last. predictions: how many rows are left that name it.
+feature_block = Table(
+    "feature_block",
+    metadata,
+    # The alias of SQLite's own number of a row.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("first_ts", BigInteger, nullable=False),
+    Column("last_ts", BigInteger, nullable=False),
+    Column("predictions", Integer, nullable=False),
+    Column("features", LargeBinary, nullable=False),
+    Index("feature_block_by_day", "model", "day"),
 )
 
 # The truth about every prediction of this id: the value with the latest `ts`; `first_ts` is when any value was known

@@ -16,8 +16,16 @@ from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout, Outcomes
 from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection
+from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.repeats import Repeats
-from modelwatch.storage.ledger.rows import Segments, decode_probability, decode_scalar, decode_segments, segments_of
+from modelwatch.storage.ledger.rows import (
+    BLOCK_COLUMNS,
+    Segments,
+    decode_probability,
+    decode_scalar,
+    decode_segments,
+    segments_of,
+)
 from modelwatch.storage.ledger.slots import OutcomeSlot, S, Slot, SlotKey, window_start, window_starts
 from modelwatch.storage.references.layouts import Counts, Layout, ModelLayouts
 
@@ -136,10 +144,13 @@ class LabelledPrediction(NamedTuple):
     segments: Segments = ()
 
     @classmethod
-    def from_row(cls, row: Any, layouts: ModelLayouts | None = None) -> LabelledPrediction:
+    def from_row(
+        cls, row: Any, layouts: ModelLayouts | None = None, kept: KeptFeatures | None = None
+    ) -> LabelledPrediction:
         """The prediction of a row with `PREDICTION_COLUMNS`.
 
-        layouts: those whose `segment_columns` it has too; None: its segments are left out.
+        layouts: those whose `segment_columns` it has too, and `kept`, where its features are; None: its segments are
+        left out.
         """
         identity, version, environment, ts, generation, predicted, probability = row[: len(PREDICTION_COLUMNS)]
         return cls(
@@ -150,7 +161,7 @@ class LabelledPrediction(NamedTuple):
             generation,
             decode_scalar(predicted),
             None if probability is None else decode_probability(probability),
-            () if layouts is None or not layouts.segmentation else stored_segments(row, layouts),
+            () if layouts is None or kept is None else stored_segments(row, layouts, kept),
         )
 
 
@@ -230,17 +241,16 @@ def segment_columns(generation: int | BindParameter[int]) -> tuple[ColumnElement
     older = table.c.generation < generation
     return (
         table.c.segments,
-        case((older, table.c.features)).label("features"),
-        case((older, table.c.protected)).label("protected"),
+        *(case((older, table.c[name])).label(name) for name in ("features", "protected", *BLOCK_COLUMNS)),
     )
 
 
-def stored_segments(row: Any, layouts: ModelLayouts) -> Segments:
+def stored_segments(row: Any, layouts: ModelLayouts, kept: KeptFeatures) -> Segments:
     """The present segments of a stored prediction, by a row with its generation and the `segment_columns`."""
     if not layouts.segmentation:
         return ()
     if row.generation < layouts.segment_generation:
-        return segments_of(row, layouts.segmentation)
+        return segments_of(row, kept, layouts.segmentation)
     return () if row.segments is None else decode_segments(row.segments)
 
 

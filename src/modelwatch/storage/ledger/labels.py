@@ -22,6 +22,7 @@ from modelwatch.events import GroundTruth
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import RowsById, WholeRows
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
 from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
@@ -186,8 +187,11 @@ class _ModelLabels:
         stale = _Stale(self._connection, self._model, layouts)
         new = {(day_of(prediction.ts), prediction.prediction_id) for prediction in fresh}
         matched = set()
-        for row in self._statements.predictions(self._connection, self._model, list(recounted), layouts):
-            prediction = LabelledPrediction.from_row(row, layouts)
+        rows, kept = self._statements.predictions(self._connection, self._model, list(recounted), layouts), None
+        if layouts.segmentation:
+            rows, kept = by_block(rows), KeptFeatures(self._connection)
+        for row in rows:
+            prediction = LabelledPrediction.from_row(row, layouts, kept)
             identity = prediction.prediction_id
             old, state = before.get(identity), after[identity]
             was_counted = old is not None and (day_of(prediction.ts), identity) not in new

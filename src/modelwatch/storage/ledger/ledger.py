@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, parts_of
+from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import PlannedBlock, planned_blocks
 from modelwatch.storage.ledger.counting import (
     Increment,
     add_to_slots,
@@ -36,10 +38,12 @@ from modelwatch.storage.ledger.counting import (
 from modelwatch.storage.ledger.labels import NO_LABELS, LabelStatus, apply_labels
 from modelwatch.storage.ledger.repeats import Repeats, repeats_by_window
 from modelwatch.storage.ledger.rows import (
+    BLOCK_COLUMNS,
     FEATURE_COLUMNS,
     Segments,
     feature_columns,
     head_columns,
+    rows_kept_as_they_came,
     segments_of_batch,
 )
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, OutcomeSlot, SlotCache, SlotKey, save
@@ -48,6 +52,8 @@ from modelwatch.storage.references.layouts import NO_LAYOUTS, ModelLayouts, read
 from modelwatch.times import MICROS_PER_DAY
 
 MAX_UNKNOWN_OUTCOMES = 5
+# The columns of a row whose features are in none.
+NO_BLOCK = (None, None)
 # What a writer knows of models and streams before it forgets all of it.
 MAX_MODELS = 2_000
 MAX_STREAMS = 20_000
@@ -319,31 +325,28 @@ class Ledger:
         segments: Sequence[Segments],
         in_force: _InForce,
     ) -> NDArray[np.bool_]:
-        """Inserts what is not there yet; returns of each row whether it is new."""
+        """Inserts what is not there yet; returns of each row whether it is new.
+
+        What is not new must not be in a block either, so blocks are written once that is known.
+        """
+        if not len(batch):
+            return np.zeros(0, dtype=np.bool_)
         generations = {model: layouts.generation for model, layouts in in_force.layouts.items()}
         head = head_columns(batch, generations, segments, self._clock())
-        features = feature_columns(batch, in_force.policies, in_force.rates, self._store.protection)
         keys = list(zip(head["day"], head["model"], head["prediction_id"], strict=True))
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        # Rows whose features are as they came have fewer columns: nulls in their place would cost each of them.
-        is_plain = [written is not None and protected is None for written, protected, _ in features]
-        inserted: set[tuple[int, str, str]] = set()
-        for plain in (True, False):
-            rows = [row for row in order if is_plain[row] is plain]
-            if not rows:
-                continue
-            columns = {name: [values[row] for row in rows] for name, values in head.items()}
-            for place, name in enumerate(FEATURE_COLUMNS[:1] if plain else FEATURE_COLUMNS):
-                columns[name] = [features[row][place] for row in rows]
-            inserted.update(map(tuple, self._statements.insert_predictions.insert(connection, columns)))
-        if len(inserted) == len(keys):
-            return np.ones(len(keys), dtype=np.bool_)
+        # Of those that are there twice, the first.
+        first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        in_order = [first[key] for key in sorted(first)]
+        whole = rows_kept_as_they_came(batch, in_force.policies, in_force.rates)
+        planned = planned_blocks(batch, whole if len(first) == len(keys) else np.intersect1d(whole, in_order))
+        blocks = list(zip(self._statements.blocks.new_ids(connection, len(planned)), planned, strict=True))
+        inserted: list[tuple[int, str, str]] = []
+        for kind in _rows_by_kind(batch, in_order, blocks, in_force, self._store.protection):
+            columns = {name: [values[row] for row in kind.rows] for name, values in head.items()}
+            inserted += map(tuple, self._statements.insert_predictions.insert(connection, columns | kind.columns))
         is_new = np.zeros(len(keys), dtype=np.bool_)
-        for row, key in enumerate(keys):
-            if key in inserted:
-                # Of those that are there twice, the first.
-                inserted.discard(key)
-                is_new[row] = True
+        is_new[[first[key] for key in inserted] if len(inserted) < len(keys) else slice(None)] = True
+        self._statements.blocks.insert(connection, batch, blocks, is_new)
         return is_new
 
     def _register_streams(self, connection: Connection, increments: Sequence[Increment]) -> None:
@@ -357,6 +360,46 @@ class Ledger:
                     for model, version, environment in unknown
                 ],
             )
+
+
+class _RowsOfAKind(NamedTuple):
+    """Rows of a batch that have values in the same columns of features: fewer columns, for nulls in their place would
+    cost each row. rows: their numbers, in the order of their keys, in which every process inserts them."""
+
+    rows: list[int]
+    columns: dict[str, list[Any]]
+
+
+def _rows_by_kind(
+    batch: PredictionBatch,
+    in_order: list[int],
+    blocks: Sequence[tuple[int, PlannedBlock]],
+    in_force: _InForce,
+    protection: Protection,
+) -> list[_RowsOfAKind]:
+    """The rows whose features are kept as they came, in a block or in the row, and the others. in_order: their numbers
+    in the order of their keys."""
+    in_block = {row: (identity, place) for identity, block in blocks for place, row in enumerate(block.rows.tolist())}
+    others = [row for row in in_order if row not in in_block] if len(in_block) < len(in_order) else []
+    kept: dict[int, tuple[bytes | None, bytes | None, str | None]] = {}
+    if others:
+        found = feature_columns(batch.take(np.array(others)), in_force.policies, in_force.rates, protection)
+        kept = dict(zip(others, found, strict=True))
+    treated = {row for row, (written, protected, _) in kept.items() if written is None or protected is not None}
+    kinds = []
+    if as_they_came := [row for row in in_order if row not in treated] if treated else in_order:
+        columns: dict[str, list[Any]] = {}
+        if blocks:
+            places = [in_block.get(row, NO_BLOCK) for row in as_they_came]
+            columns |= {name: [place[index] for place in places] for index, name in enumerate(BLOCK_COLUMNS)}
+        if len(treated) < len(kept):
+            columns["features"] = [kept[row][0] if row in kept else None for row in as_they_came]
+        kinds.append(_RowsOfAKind(as_they_came, columns))
+    if treated:
+        rest = [row for row in others if row in treated]
+        columns = {name: [kept[row][index] for row in rest] for index, name in enumerate(FEATURE_COLUMNS)}
+        kinds.append(_RowsOfAKind(rest, columns))
+    return kinds
 
 
 def _models(cursor: Any) -> list[ModelRow]:

@@ -20,6 +20,7 @@ from modelwatch.storage.engine.bulk import RowsByModelAndId
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import Protection, decode_features
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
 from modelwatch.storage.ledger.rows import day_of, decode_probability, decode_scalar
 from modelwatch.storage.ledger.slots import SlotKey, window_start
 from modelwatch.storage.references.layouts import ModelLayouts
@@ -46,6 +47,8 @@ class _Row(NamedTuple):
     probability: str | None
     features: bytes | None
     protected: bytes | None
+    block: int | None
+    place: int | None
 
 
 def stored_of_repeats(store: Store) -> RowsByModelAndId:
@@ -67,13 +70,13 @@ def repeats_by_window(
         of_day = days.setdefault(day_of(event.timestamp), {})
         of_day.setdefault((event.model_name, event.prediction_id), []).append(event)
     windows: dict[SlotKey, Repeats] = {}
+    kept = KeptFeatures(connection)
     for day, events in days.items():
-        for values in stored.read(connection, sorted(events), day=day):
-            row = _Row(*values)
+        for row in by_block(_Row(*values) for values in stored.read(connection, sorted(events), day=day)):
             generation = layouts[row.model].generation
             key = SlotKey(row.model, generation, row.version, row.environment, window_start(row.ts))
             again = events[row.model, row.prediction_id]
-            changed = sum(_differs(event, row, protection) for event in again)
+            changed = sum(_differs(event, row, kept, protection) for event in again)
             before = windows.get(key, Repeats())
             windows[key] = Repeats(before.total + len(again), before.changed + changed)
     return windows
@@ -147,29 +150,30 @@ def changed_by_window(connection: Connection, stream: StreamKey, start: int, end
     return {row[0]: (int(row[1]), int(row[2])) for row in rows}
 
 
-def _differs(event: Prediction, row: _Row, protection: Protection) -> bool:
+def _differs(event: Prediction, row: _Row, kept: KeptFeatures, protection: Protection) -> bool:
     """True when the event differs from the row, as far as the row has the values."""
     if (event.model_version, event.environment) != (row.version, row.environment):
         return True
     if event.prediction != decode_scalar(row.prediction):
         return True
     probability = None if row.probability is None else decode_probability(row.probability)
-    if event.probability != probability or row.features is None:
-        return event.probability != probability
-    # As it would be stored: not every number is one in JSON.
-    written = _encode(event.features)
-    if row.protected is None and written == row.features:
+    if event.probability != probability:
+        return True
+    features = kept.of(row)
+    if features is None or (row.protected is None and features == event.features):
         return False
+    # As it would be stored: not every number is one in JSON.
+    given = decode_features(_encode(event.features))
     try:
-        return _other_features(event, decode_features(written), row, protection)
+        return _other_features(event, given, features, row, protection)
     except ProtectionUnavailable:
         return False
 
 
-def _other_features(event: Prediction, given: dict[str, Scalar], row: _Row, protection: Protection) -> bool:
-    at_first = protection.stored(
-        msgspec.structs.replace(event, timestamp=row.ts, features={}), row.features, row.protected
-    )
+def _other_features(
+    event: Prediction, given: dict[str, Scalar], features: dict[str, Scalar], row: _Row, protection: Protection
+) -> bool:
+    at_first = protection.stored(msgspec.structs.replace(event, timestamp=row.ts, features={}), features, row.protected)
     known = at_first.event.features
     for name in {*given, *known}:
         form, value = at_first.form(name), given.get(name)

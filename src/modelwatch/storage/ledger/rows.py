@@ -7,25 +7,26 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from modelwatch.batches import PredictionBatch, Probability
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, Policy, policy_from
+from modelwatch.stats.counting.kernel import Places
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.protection import Protection, StoredPrediction, decode_features, unpack
+from modelwatch.storage.engine.protection import Protection, StoredPrediction, unpack
+from modelwatch.storage.ledger.blocks import KeptFeatures
+from modelwatch.storage.ledger.pages import FIRST_ROWS_PER_READ, pages_of_day
 from modelwatch.times import MICROS_PER_DAY
 
-ROWS_PER_READ = 2_000
-# Decoded, the features of a row take about four times their bytes: rows of wide models are read some at a time.
-BYTES_PER_READ = 4 * 1024 * 1024
-FIRST_ROWS_PER_READ = 50
 IDS_PER_READ = 500
 
 Segments = tuple[str, ...]
 
 FEATURE_COLUMNS = ("features", "protected", "key_id")
+BLOCK_COLUMNS = ("block", "place")
 # Of a row that keeps none of its features, since it is not in the sample.
 NO_FEATURES = (None, None, None)
 
@@ -91,6 +92,19 @@ def _encoded(values: Sequence[Scalar] | Sequence[Probability]) -> list[str]:
     return [_encode(value).decode() for value in values]
 
 
+def rows_kept_as_they_came(
+    batch: PredictionBatch, policies: Mapping[str, Policy], rates: Mapping[str, float]
+) -> Places:
+    """The rows of a batch that keep all their features, none of them treated. By model, policies and the share of its
+    rows that keep their features."""
+    if all(policies[model].keeps_all and rates[model] >= 1.0 for model in batch.models):
+        return np.arange(len(batch))
+    rows = zip(batch.model_names(), batch.ids, strict=True)
+    return np.flatnonzero(
+        [policies[model].keeps_all and in_sample(model, identity, rates[model]) for model, identity in rows]
+    )
+
+
 def feature_columns(
     batch: PredictionBatch, policies: Mapping[str, Policy], rates: Mapping[str, float], protection: Protection
 ) -> list[tuple[bytes | None, bytes | None, str | None]]:
@@ -131,9 +145,9 @@ def encode_scalar(value: Scalar) -> str:
     return _encode(value).decode()
 
 
-def from_row(row: Row[Any], protection: Protection) -> StoredPrediction:
+def from_row(row: Row[Any], kept: KeptFeatures, protection: Protection) -> StoredPrediction:
     """The event of a prediction row. Raises ProtectionUnavailable when a key is not here."""
-    return protection.stored(event_of(row), row.features, row.protected)
+    return protection.stored(event_of(row), kept.of(row), row.protected)
 
 
 def event_of(row: Row[Any]) -> Prediction:
@@ -151,15 +165,15 @@ def event_of(row: Row[Any]) -> Prediction:
     )
 
 
-def segments_of(row: Any, segmentation: Segmentation) -> Segments:
-    """The segments of a stored prediction, by a row with `features`, `protected` and `segments`.
+def segments_of(row: Any, kept: KeptFeatures, segmentation: Segmentation) -> Segments:
+    """The segments of a stored prediction, by a row with `segments`, `protected` and the columns of its features.
 
     Where the row does not have a feature as it came, what it was counted in before tells its segment.
     """
     if not segmentation:
         return ()
     before = () if row.segments is None else decode_segments(row.segments)
-    values = None if row.features is None else decode_features(row.features)
+    values = kept.of(row)
     policy = KEEP_ALL if row.protected is None else policy_from(unpack(row.protected).policy)
     return tuple(
         each.carried(before)
@@ -169,43 +183,12 @@ def segments_of(row: Any, segmentation: Segmentation) -> Segments:
     )
 
 
-def events_of_day(
-    connection: Connection,
-    model: str,
-    day: int,
-    before_generation: int,
-    protection: Protection,
-    segmentation: Segmentation,
-) -> Iterator[list[tuple[StoredPrediction, Segments]]]:
-    """A day's events that were written in older generations and their segments, some megabytes at a time."""
-    table = tables.prediction
-    older = (table.c.day == day, table.c.model == model, table.c.generation < before_generation)
-    for rows in _pages(connection, *older):
-        yield [(from_row(row, protection), segments_of(row, segmentation)) for row in rows]
-
-
-def _pages(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Sequence[Row[Any]]]:
-    """Prediction rows that meet the conditions, in the order of their ids, some megabytes at a time."""
-    table = tables.prediction
-    last, size = "", FIRST_ROWS_PER_READ
-    while True:
-        rows = connection.execute(
-            select(table).where(*conditions, table.c.prediction_id > last).order_by(table.c.prediction_id).limit(size)
-        ).all()
-        if not rows:
-            return
-        yield rows
-        last = rows[-1].prediction_id
-        bytes_each = sum(len(row.features or b"") for row in rows) // len(rows) + 1
-        size = min(max(BYTES_PER_READ // bytes_each, FIRST_ROWS_PER_READ), ROWS_PER_READ)
-
-
 def first_events(
     connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
 ) -> Iterator[StoredPrediction]:
     """The model's first predictions in the order of their arrival, read as they are asked for. days: all on which it
     has any."""
-    table = tables.prediction
+    table, kept = tables.prediction, KeptFeatures(connection)
     rows = connection.execute(
         select(table)
         .where(table.c.day.in_(days), table.c.model == model)
@@ -213,7 +196,7 @@ def first_events(
         .limit(limit)
         .execution_options(yield_per=FIRST_ROWS_PER_READ)
     )
-    yield from (from_row(row, protection) for row in rows)
+    yield from (from_row(row, kept, protection) for row in rows)
 
 
 def count_events(
@@ -234,14 +217,14 @@ def events_between(
     protection: Protection,
     chosen: Callable[[str], bool],
 ) -> Iterator[StoredPrediction]:
-    """Events of chosen ids, day by day in the order of their ids."""
-    table = tables.prediction
+    """Events of chosen ids, day by day, in the same order for every process."""
+    table, kept = tables.prediction, KeptFeatures(connection)
     of_window = _of_window(model, environment, version, start, end)
     for day in (
         connection.execute(select(table.c.day).where(*of_window).distinct().order_by(table.c.day)).scalars().all()
     ):
-        for rows in _pages(connection, table.c.day == day, *of_window):
-            yield from (from_row(row, protection) for row in rows if chosen(row.prediction_id))
+        for rows in pages_of_day(kept, select(table).where(*of_window), model, day, span=(start, end)):
+            yield from (from_row(row, kept, protection) for row in rows if chosen(row.prediction_id))
 
 
 def truths_of(connection: Connection, model: str, ids: Sequence[str]) -> dict[str, Scalar]:

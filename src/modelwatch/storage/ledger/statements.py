@@ -11,6 +11,7 @@ from modelwatch.storage.engine.bulk import ManyRows, NewRows
 from modelwatch.storage.engine.driver import Prepared, in_list
 from modelwatch.storage.engine.models import registration
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import BlockStatements
 from modelwatch.storage.ledger.labels import LabelStatements
 from modelwatch.storage.ledger.repeats import stored_of_repeats
 
@@ -56,6 +57,7 @@ class LedgerStatements:
             ),
         )
         self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
+        self.blocks = BlockStatements(store)
         self.repeated = stored_of_repeats(store)
         self.labels = LabelStatements(store)
         self.register_streams = store.insert(tables.stream).on_conflict_do_nothing()

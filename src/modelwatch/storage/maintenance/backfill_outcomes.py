@@ -15,6 +15,7 @@ from modelwatch.events import EARLIEST_DAY
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
@@ -23,7 +24,8 @@ from modelwatch.storage.ledger.counting import (
     segment_columns,
 )
 from modelwatch.storage.ledger.labels import expired_before
-from modelwatch.storage.ledger.rows import ROWS_PER_READ, decode_scalar
+from modelwatch.storage.ledger.pages import pages_of_day
+from modelwatch.storage.ledger.rows import decode_scalar
 from modelwatch.storage.ledger.slots import OUTCOMES, OutcomeSlot, SlotKey
 from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
@@ -134,37 +136,24 @@ def _arrival(arrivals: Mapping[Span, int], window_start: int) -> int:
 def _pairs(connection: Connection, model: str, day: int, layouts: ModelLayouts) -> Iterator[Contributions]:
     """The day's labelled predictions that were counted before the layout in force, some thousands at a time."""
     prediction, label = tables.prediction, tables.label
-    since, last = layouts.outcome_generation, ""
-    columns = segment_columns(layouts.segment_generation) if layouts.segmentation else ()
-    while True:
-        rows = connection.execute(
-            select(
-                *PREDICTION_COLUMNS,
-                *columns,
-                label.c.value,
-                label.c.first_ts,
-                label.c.ts.label("label_ts"),
-            )
-            .join(
-                label,
-                and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id),
-            )
-            .where(
-                prediction.c.day == day,
-                prediction.c.model == model,
-                prediction.c.prediction_id > last,
-                prediction.c.generation < since,
-                label.c.generation < since,
-            )
-            .order_by(prediction.c.prediction_id)
-            .limit(ROWS_PER_READ)
-        ).all()
-        if not rows:
-            return
+    since, kept = layouts.outcome_generation, KeptFeatures(connection)
+    query = (
+        select(
+            *PREDICTION_COLUMNS,
+            *segment_columns(layouts.segment_generation),
+            label.c.value,
+            label.c.first_ts,
+            label.c.ts.label("label_ts"),
+        )
+        .join(
+            label,
+            and_(label.c.model == prediction.c.model, label.c.prediction_id == prediction.c.prediction_id),
+        )
+        .where(prediction.c.generation < since, label.c.generation < since)
+    )
+    for rows in pages_of_day(kept, query, model, day):
         contributions = Contributions(model, layouts)
         for row in rows:
-            contributions.add(
-                LabelledPrediction.from_row(row, layouts), decode_scalar(row.value), row.first_ts, row.label_ts
-            )
+            labelled = LabelledPrediction.from_row(row, layouts, kept)
+            contributions.add(labelled, decode_scalar(row.value), row.first_ts, row.label_ts)
         yield contributions
-        last = rows[-1].prediction_id

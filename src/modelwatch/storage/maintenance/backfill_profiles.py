@@ -18,9 +18,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, 
 
 from modelwatch.batches import PredictionBatch
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.events import EARLIEST_TIME
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.encoded_counts import decode_counts
+from modelwatch.stats.counting.kernel import Places
 from modelwatch.stats.outcomes.predicted_scores import ScoredPrediction
 from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
 from modelwatch.storage.counts.sliding import Span
@@ -28,8 +30,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.rows import events_of_day
-from modelwatch.storage.ledger.slots import PROFILES, BaseWindow, Slot, SlotKey, base_windows, window_start, with_pace
+from modelwatch.storage.ledger.slots import PROFILES, BaseWindow, Slot, SlotKey, base_windows, window_starts, with_pace
+from modelwatch.storage.ledger.stored_batches import StoredBatch, stored_batches
 from modelwatch.storage.maintenance.backfill_outcomes import backfill_outcomes
 from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import Counts, Layout, ModelLayouts, read_layouts, subject_values
@@ -111,6 +113,18 @@ class _Day:
         """Start and end of the window that a base window, or a longer one, is kept in."""
         around = [(a, b) for a, b in self.rolled.get((version, environment), ()) if a <= start < b]
         return max(around, key=lambda span: span[1] - span[0], default=(start, start + BASE_WINDOW_SECONDS))
+
+    def windows(self, batch: PredictionBatch) -> tuple[list[tuple[str, str, int]], Places]:
+        """The windows, of all predictions together, that those of a batch count in, and of each the place of its own;
+        a window may be there twice."""
+        starts, start_of = np.unique(window_starts(batch.times), return_inverse=True)
+        pairs, of_rows = np.unique(batch.stream_of * len(starts) + start_of, return_inverse=True)
+        found = []
+        for pair in pairs.tolist():
+            stream, start = batch.streams[pair // len(starts)], int(starts[pair % len(starts)])
+            place = self.place(stream.version, stream.environment, start)
+            found.append((stream.version, stream.environment, place[0]))
+        return found, of_rows
 
     def by_length(self, slots: Mapping[SlotKey, Slot]) -> dict[int, dict[SlotKey, Slot]]:
         found: dict[int, dict[SlotKey, Slot]] = {}
@@ -200,22 +214,20 @@ def _counted_again(
     """From the stored rows: the changed subjects by window, and everything of segments that are new."""
     parts = {version: plan.new.of(version).part(subjects) for version, subjects in plan.recount.items()}
     of_kept, of_renewed = _Totals(protection), _Totals(protection)
-    for rows in events_of_day(connection, plan.model, day, plan.new.generation, protection, plan.new.segmentation):
-        kept: defaultdict[_Window, list[StoredPrediction]] = defaultdict(list)
-        renewed: defaultdict[_Window, list[StoredPrediction]] = defaultdict(list)
-        for row, segments in rows:
-            event = row.event
-            stream = (event.model_version, event.environment)
-            window = (*stream, plan.place(*stream, window_start(event.timestamp))[0])
-            if event.model_version in parts:
-                kept[(*window, "")].append(row)
-            for feature, text in zip(plan.new.segmentation.features, segments, strict=True):
-                if feature in plan.renewed.features:
-                    renewed[(*window, text)].append(row)
-                elif event.model_version in parts:
-                    kept[(*window, text)].append(row)
-        of_kept.add(kept, parts.__getitem__)
-        of_renewed.add(renewed, plan.new.of)
+    segmentation = plan.new.segmentation
+    for stored in stored_batches(connection, plan.model, day, plan.new.generation, protection, segmentation):
+        windows, of_rows = plan.windows(stored.batch)
+        of_kept.add(stored, [(*window, "") for window in windows], of_rows, parts.get)
+        for place, feature in enumerate(segmentation.features):
+            numbers: dict[tuple[int, str], int] = {}
+            texts = [segments[place] for segments in stored.segments]
+            pairs = zip(of_rows.tolist(), texts, strict=True)
+            groups = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs], dtype=np.intp)
+            keys = [(*windows[window], text) for window, text in numbers]
+            if feature in plan.renewed.features:
+                of_renewed.add(stored, keys, groups, plan.new.of)
+            else:
+                of_kept.add(stored, keys, groups, parts.get)
     return of_kept.slots, {plan.key(window): slot for window, slot in of_renewed.slots.items()}
 
 
@@ -226,12 +238,44 @@ class _Totals:
         self.slots: dict[_Window, Slot] = {}
         self._protection = protection
 
-    def add(self, groups: Mapping[_Window, list[StoredPrediction]], layout_of: Callable[[str], Layout]) -> None:
-        for window, rows in groups.items():
-            latest = max(row.event.timestamp for row in rows)
-            fresh = Slot(len(rows), count_stored(layout_of(window[0]), rows, self._protection), latest)
-            before = self.slots.get(window)
-            self.slots[window] = fresh if before is None else before + fresh
+    def add(
+        self,
+        stored: StoredBatch,
+        windows: Sequence[_Window],
+        of_rows: Places,
+        layout_of: Callable[[str], Layout | None],
+    ) -> None:
+        """Adds predictions to their windows, in the layout of their version; those of a version without one are left
+        out. of_rows: of each prediction the place in `windows`."""
+        for version in {version for version, *_ in windows}:
+            layout = layout_of(version)
+            if layout is None:
+                continue
+            chosen = [place for place, window in enumerate(windows) if window[0] == version]
+            numbers = np.full(len(windows), -1)
+            numbers[chosen] = np.arange(len(chosen))
+            groups = numbers[of_rows]
+            rows = np.flatnonzero(groups >= 0)
+            groups = groups[rows]
+            latest = np.full(len(chosen), EARLIEST_TIME)
+            np.maximum.at(latest, groups, stored.batch.times[rows])
+            sizes = np.bincount(groups, minlength=len(chosen))
+            counts = _count_groups(layout, stored, rows, groups, len(chosen), self._protection)
+            for place, size, vector, newest in zip(chosen, sizes.tolist(), counts, latest.tolist(), strict=True):
+                fresh, before = Slot(size, vector, newest), self.slots.get(windows[place])
+                self.slots[windows[place]] = fresh if before is None else before + fresh
+
+
+def _count_groups(
+    layout: Layout, stored: StoredBatch, rows: Places, groups: Places, number: int, protection: Protection
+) -> list[Counts]:
+    """The counts of some rows of a batch, by their group."""
+    if stored.rows is None or all(stored.rows[row].policy is KEEP_ALL for row in rows.tolist()):
+        return layout.count_groups(stored.batch.take(rows), groups, number, protection)
+    members: list[list[StoredPrediction]] = [[] for _ in range(number)]
+    for row, group in zip(rows.tolist(), groups.tolist(), strict=True):
+        members[group].append(stored.rows[row])
+    return [count_stored(layout, some, protection) for some in members]
 
 
 def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:

@@ -21,6 +21,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import Part, parts_of, written_parts
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import release_blocks
 from modelwatch.storage.maintenance.compaction import one_slot
 from modelwatch.storage.maintenance.retention import without_prediction
 from modelwatch.storage.references.monitors import delete_monitor, hold_monitor
@@ -149,7 +150,7 @@ def _remove_predictions(store: Store, deletion: Deletion, limit: int) -> None:
     """Removes predictions in the order of ids, each with the label of its id once no other prediction has that id."""
     table, known = tables.prediction, tables.model
     some = (
-        select(table.c.prediction_id, table.c.day)
+        select(table.c.prediction_id, table.c.day, table.c.block)
         .where(*_of_part(table, deletion.model, deletion.part), table.c.prediction_id >= deletion.position)
         .order_by(table.c.prediction_id)
         .limit(limit)
@@ -169,6 +170,7 @@ def _remove_predictions(store: Store, deletion: Deletion, limit: int) -> None:
         ManyRows(store, one).run(
             connection, [{"on_day": row.day, "of": deletion.model, "id": row.prediction_id} for row in rows]
         )
+        release_blocks(connection, store, (row.block for row in rows))
         ids = sorted({row.prediction_id for row in rows})
         ManyRows(store, without_prediction()).run(connection, [{"of": deletion.model, "id": each} for each in ids])
         _note(connection, deletion, position=rows[-1].prediction_id, predictions=len(rows))

@@ -24,6 +24,7 @@ from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import KeptFeatures, erase_features
 from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
@@ -109,10 +110,11 @@ def _erase(
         for row in chosen
     ):
         return None
+    kept = KeptFeatures(connection)
     slots: dict[SlotKey, Slot] = {}
     left: set[str] = set()
     for row in chosen:
-        key, slot, uncertain = _profile_of(connection, store.protection, model, row, layouts)
+        key, slot, uncertain = _profile_of(connection, kept, store.protection, model, row, layouts)
         if uncertain and not leave_counts:
             named = ", ".join(sorted(uncertain)[:10])
             raise Conflict(
@@ -120,7 +122,7 @@ def _erase(
                 " removed. With leave_counts=true everything else is erased, and those counts stay."
             )
         left |= uncertain
-        for segment in ("", *stored_segments(row, layouts)):
+        for segment in ("", *stored_segments(row, layouts, kept)):
             segment_key = key._replace(segment=segment)
             slots[segment_key] = slots[segment_key] + slot if segment_key in slots else slot
     add_to_folded(connection, store, slots, PROFILES)
@@ -129,13 +131,15 @@ def _erase(
         for row in chosen:
             # What was counted in an older layout, and can't be backfilled since the day has expired, is in no answer.
             if row.day not in stale_outcomes or max(row.generation, label.generation) >= layouts.outcome_generation:
-                taken.add(LabelledPrediction.from_row(row, layouts), truth, label.first_ts, label.ts, -1)
+                taken.add(LabelledPrediction.from_row(row, layouts, kept), truth, label.first_ts, label.ts, -1)
         counted = count_outcomes(taken, label.arrived_at)
         outcomes = {key: replace(slot, latest_ts=EARLIEST_TIME) for key, slot in counted.items()}
         add_to_folded(connection, store, outcomes, OUTCOMES)
     table = tables.prediction
     for row in chosen:
         connection.execute(delete(table).where(table.c.day == row.day, _of_id(model, prediction_id)))
+        if row.block is not None:
+            erase_features(connection, row.block, row.place)
     without = label is not None and len(chosen) == len(rows)
     if without:
         connection.execute(delete(tables.label).where(_of_label(model, prediction_id)))
@@ -166,13 +170,18 @@ def _has_stale_profiles(connection: Connection, model: str, day: int, layouts: M
 
 
 def _profile_of(
-    connection: Connection, protection: Protection, model: str, row: Row[Any], layouts: ModelLayouts
+    connection: Connection,
+    kept: KeptFeatures,
+    protection: Protection,
+    model: str,
+    row: Row[Any],
+    layouts: ModelLayouts,
 ) -> tuple[SlotKey, Slot, set[str]]:
     """Counts to subtract from each window for a row, and the features whose part of it is not known."""
     layout = layouts.of(row.version)
     event = event_of(row)
     try:
-        stored, readable = protection.stored(event, row.features, row.protected), True
+        stored, readable = protection.stored(event, kept.of(row), row.protected), True
     except ProtectionUnavailable:
         stored, readable = StoredPrediction(event, None), False
     before = read_layouts(connection, model, row.generation).of(row.version)

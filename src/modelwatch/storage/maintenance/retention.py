@@ -30,6 +30,7 @@ from modelwatch.storage.alerts.outbox import PENDING
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.blocks import release_blocks
 from modelwatch.storage.references.monitors import DELETE as MONITOR_DELETED
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
@@ -97,10 +98,15 @@ def remove_predictions(store: Store, model: str, day: int, limit: int, after: st
         if day >= closed:
             return None
         # By a range of the key: of a list, PostgreSQL may read all rows of the day (see RowsById).
-        through = delete(table).where(*rest, table.c.prediction_id <= last).returning(table.c.prediction_id)
-        ids = connection.execute(through).scalars().all()
+        through = (
+            delete(table).where(*rest, table.c.prediction_id <= last).returning(table.c.prediction_id, table.c.block)
+        )
+        removed = connection.execute(through).all()
+        release_blocks(connection, store, (row.block for row in removed))
         if connection.execute(select(exists().where(tables.label.c.model == model))).scalar():
-            ManyRows(store, without_prediction()).run(connection, [{"of": model, "id": identity} for identity in ids])
+            ManyRows(store, without_prediction()).run(
+                connection, [{"of": model, "id": row.prediction_id} for row in removed]
+            )
     return last
 
 

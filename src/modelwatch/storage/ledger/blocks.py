@@ -1,0 +1,209 @@
+"""Blocks of features in the store: which predictions of a commit share one, and features of rows wherever they are.
+
+A block belongs to one stream and one day: what is deleted or expires together is in the same blocks. It holds exactly
+what was new in its commit; a prediction that is erased is taken out of it, and it goes with its last row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
+
+from modelwatch.batches import PredictionBatch
+from modelwatch.errors import DamagedBlock
+from modelwatch.events import Scalar
+from modelwatch.stats.counting.kernel import Places
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.bulk import ManyRows
+from modelwatch.storage.engine.driver import execute
+from modelwatch.storage.engine.protection import decode_features
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.feature_columns import FeatureBlock, FeatureColumns
+from modelwatch.times import MICROS_PER_DAY
+
+# Fewer rows of a stream and a day keep their features themselves.
+FEWEST_ROWS = 4
+# Of one block, so that reading or changing one takes milliseconds.
+MOST_VALUES = 100_000
+# Blocks that a reader keeps: rows are read block by block, or in the order in which they came.
+BLOCKS_KEPT = 4
+
+_OF_SQLITE = "SELECT features FROM feature_block WHERE id = ?"
+_OF_POSTGRESQL = "SELECT features FROM feature_block WHERE id = %s"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBlock:
+    """Rows of a batch that share a block. rows: their numbers in the batch, rising; their places are 0, 1, …"""
+
+    rows: Places
+
+
+def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBlock]:
+    """The blocks of a batch. eligible: the rows, rising, whose features are kept as they came; what is in no block is
+    in too small a group."""
+    if len(eligible) < FEWEST_ROWS:
+        return []
+    features = max(map(len, batch.blocks))
+    most = max(MOST_VALUES // max(features, 1), FEWEST_ROWS)
+    streams, days = batch.stream_of[eligible], batch.times[eligible] // MICROS_PER_DAY
+    if (days == days[0]).all() and (len(batch.streams) == 1 or (streams == streams[0]).all()):
+        parts = [eligible]
+    else:
+        _, group_of = np.unique((days - days.min()) * len(batch.streams) + streams, return_inverse=True)
+        order = np.argsort(group_of, kind="stable")
+        parts = np.split(eligible[order], np.flatnonzero(np.diff(group_of[order])) + 1)
+    return [
+        PlannedBlock(part[start : start + most])
+        for part in parts
+        if len(part) >= FEWEST_ROWS
+        for start in range(0, len(part), most)
+    ]
+
+
+class BlockStatements:
+    """The statements that a commit writes blocks with."""
+
+    def __init__(self, store: Store) -> None:
+        self._is_sqlite = store.is_sqlite
+        self._insert = ManyRows(store, insert(tables.feature_block))
+
+    def new_ids(self, connection: Connection, number: int) -> list[int]:
+        """Ids of blocks that are to be inserted in this transaction."""
+        if not number:
+            return []
+        if self._is_sqlite:
+            # Nobody else writes, and what has the highest one no row names once it is gone.
+            [newest] = execute(connection, "SELECT coalesce(max(id), 0) FROM feature_block").fetchone()
+            return list(range(newest + 1, newest + 1 + number))
+        sequence = "nextval(pg_get_serial_sequence('feature_block', 'id'))"
+        rows = execute(connection, f"SELECT {sequence} FROM generate_series(1, %(n)s)", {"n": number})  # noqa: S608
+        return [identity for (identity,) in rows.fetchall()]
+
+    def insert(
+        self,
+        connection: Connection,
+        batch: PredictionBatch,
+        blocks: Sequence[tuple[int, PlannedBlock]],
+        is_new: Sequence[bool] | np.ndarray[Any, np.dtype[np.bool_]],
+    ) -> None:
+        """Inserts the blocks of these ids, of the rows that are new alone; a block of none is left out."""
+        rows = []
+        for identity, block in blocks:
+            places = np.flatnonzero(np.asarray(is_new)[block.rows])
+            if not len(places):
+                continue
+            part = batch.take(block.rows[places])
+            [stream] = part.streams
+            rows.append(
+                {
+                    "id": identity,
+                    "model": stream.model,
+                    "version": stream.version,
+                    "environment": stream.environment,
+                    "day": int(part.times[0]) // MICROS_PER_DAY,
+                    "first_ts": int(part.times.min()),
+                    "last_ts": int(part.times.max()),
+                    "predictions": len(part),
+                    "features": FeatureColumns.of(part, places).encode(),
+                }
+            )
+        self._insert.run(connection, rows)
+
+
+class KeptFeatures:
+    """Features of prediction rows in one transaction: in the row itself, or in its block, which is read once for rows
+    that come together."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._blocks: OrderedDict[int, FeatureBlock | None] = OrderedDict()
+        self._expected: dict[int, bytes] = {}
+
+    def expect(self, blocks: Sequence[int]) -> None:
+        """Reads these blocks at once; those that were expected before are forgotten."""
+        table = tables.feature_block
+        rows = self.connection.execute(select(table.c.id, table.c.features).where(table.c.id.in_(blocks)))
+        self._expected = {row.id: row.features for row in rows}
+
+    def of(self, row: Any) -> dict[str, Scalar] | None:
+        """The features of a row with `features`, `block` and `place`, without those that are encrypted; None when it
+        keeps none.
+
+        A block that is damaged counts as not stored: one bad value must not end the watch.
+        """
+        if row.block is None:
+            return None if row.features is None else decode_features(row.features)
+        block = self.block(row.block)
+        if block is None:
+            return None
+        try:
+            return block.features(row.place)
+        except DamagedBlock as error:
+            log.warning("Features of a prediction are not read: %s", error)
+            return None
+
+    def block(self, identity: int) -> FeatureBlock | None:
+        """The block of this id; None when it can't be read, or is not there."""
+        if identity in self._blocks:
+            self._blocks.move_to_end(identity)
+            return self._blocks[identity]
+        raw = self._expected.get(identity)
+        if raw is None:
+            text = _OF_SQLITE if self.connection.dialect.name == "sqlite" else _OF_POSTGRESQL
+            row = execute(self.connection, text, (identity,)).fetchone()
+            raw = None if row is None else row[0]
+        try:
+            block = None if raw is None else FeatureBlock(raw)
+        except DamagedBlock as error:
+            log.warning("Features of a block of predictions are not read: %s", error)
+            block = None
+        self._blocks[identity] = block
+        if len(self._blocks) > BLOCKS_KEPT:
+            self._blocks.popitem(last=False)
+        return block
+
+
+def by_block(rows: Iterable[Any]) -> list[Any]:
+    """The rows in an order in which each block is read once."""
+    return sorted(rows, key=lambda row: (row.block or 0, row.place or 0))
+
+
+def release_blocks(connection: Connection, store: Store, blocks: Iterable[int | None]) -> None:
+    """Takes note that rows of these blocks are gone, one for each time that a block is named; removes what has none."""
+    gone = Counter(block for block in blocks if block is not None)
+    if not gone:
+        return
+    table = tables.feature_block
+    fewer = update(table).where(table.c.id == bindparam("of")).values(predictions=table.c.predictions - bindparam("n"))
+    ManyRows(store, fewer).run(connection, [{"of": block, "n": gone[block]} for block in sorted(gone)])
+    empty = delete(table).where(table.c.id == bindparam("of"), table.c.predictions <= literal_column("0"))
+    ManyRows(store, empty).run(connection, [{"of": block} for block in sorted(gone)])
+
+
+def erase_features(connection: Connection, block: int, place: int) -> None:
+    """Writes a block again without the row at a place. The row itself goes in the same transaction.
+
+    Of a block that is damaged nothing is kept.
+    """
+    table = tables.feature_block
+    this = table.c.id == block
+    row = connection.execute(select(table.c.predictions, table.c.features).where(this).with_for_update()).first()
+    if row is None:
+        return
+    if row.predictions <= 1:
+        connection.execute(delete(table).where(this))
+        return
+    try:
+        left = FeatureBlock(row.features).read().without(place)
+    except DamagedBlock:
+        left = FeatureColumns(np.empty(0, dtype=np.intp), {}, {})
+    connection.execute(update(table).where(this).values(predictions=row.predictions - 1, features=left.encode()))

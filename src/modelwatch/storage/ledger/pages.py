@@ -1,0 +1,81 @@
+"""Predictions of a day, page by page: those in blocks block by block, so that each is read once, then the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.ledger.blocks import KeptFeatures
+
+ROWS_PER_READ = 2_000
+# Decoded, the features of a row take about four times their bytes: rows of wide models are read some at a time.
+BYTES_PER_READ = 4 * 1024 * 1024
+FIRST_ROWS_PER_READ = 50
+
+_IN_BLOCKS = attrgetter("block", "place")
+
+
+def pages_of_day(
+    kept: KeptFeatures,
+    query: Select[Any],
+    model: str,
+    day: int,
+    *,
+    stream: StreamKey | None = None,
+    span: tuple[int, int] | None = None,
+) -> Iterator[Sequence[Row[Any]]]:
+    """The rows of a query of a model's predictions on a day, since 1970, some megabytes at a time; in the same order
+    for every process. Their blocks are read together.
+
+    query: without an order, and without conditions on the model and the day, which are added here. It has the columns
+    `prediction_id`, `features` and `block`. stream, span: of a stream, or with times in [start, end) in microseconds,
+    if the query has that as a condition: other blocks are left out.
+    """
+    table, connection = tables.prediction, kept.connection
+    for blocks in _blocks(connection, model, day, stream, span):
+        # No condition on model and day, which the blocks have: SQLite would take the index of these.
+        found = connection.execute(query.where(table.c.block.in_(blocks))).all()
+        rows: Sequence[Row[Any]] = sorted(found, key=_IN_BLOCKS)
+        if rows:
+            kept.expect(blocks)
+            yield rows
+    of_rows = query.where(table.c.day == day, table.c.model == model, table.c.block.is_(None))
+    last, size = "", FIRST_ROWS_PER_READ
+    while True:
+        rows = connection.execute(
+            of_rows.where(table.c.prediction_id > last).order_by(table.c.prediction_id).limit(size)
+        ).all()
+        if not rows:
+            return
+        yield rows
+        last = rows[-1].prediction_id
+        bytes_each = sum(len(row.features or b"") for row in rows) // len(rows) + 1
+        size = min(max(BYTES_PER_READ // bytes_each, FIRST_ROWS_PER_READ), ROWS_PER_READ)
+
+
+def _blocks(
+    connection: Connection, model: str, day: int, stream: StreamKey | None, span: tuple[int, int] | None
+) -> Iterator[list[int]]:
+    """The blocks of a day, in their order, some thousand rows of them at a time."""
+    table = tables.feature_block
+    conditions = [table.c.model == model, table.c.day == day]
+    if stream is not None:
+        conditions += [table.c.version == stream.version, table.c.environment == stream.environment]
+    if span is not None:
+        conditions += [table.c.last_ts >= span[0], table.c.first_ts < span[1]]
+    found = connection.execute(select(table.c.id, table.c.predictions).where(*conditions).order_by(table.c.id)).all()
+    some: list[int] = []
+    rows = 0
+    for identity, predictions in found:
+        if some and rows + predictions > ROWS_PER_READ:
+            yield some
+            some, rows = [], 0
+        some.append(identity)
+        rows += predictions
+    if some:
+        yield some
