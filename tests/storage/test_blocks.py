@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from modelwatch.config.monitors import parse_monitor
 from modelwatch.errors import Conflict, UnknownResource
@@ -281,6 +281,26 @@ def test_deleting_a_version_or_a_model_leaves_no_block_of_it(store: Store) -> No
             pass
         assert len(block_rows(store)) == left
     assert len(features(store, "n")) == 20
+
+
+@both_engines
+def test_a_block_whose_rows_an_earlier_release_has_removed_goes_with_its_day_or_its_model(store: Store) -> None:
+    clock = Clock()
+    ledger = open_ledger(store, clock)
+    ledger.commit([*several(10, timestamp=NOON - DAY), *several(10, "q", timestamp=NOON - DAY), *several(10, "r")])
+    for prefix in ("p", "r"):
+        with store.write() as connection:
+            connection.execute(delete(tables.prediction).where(tables.prediction.c.prediction_id.startswith(prefix)))
+    [expired] = expire_days(store, "m", day=TODAY, arrived_before=NOON + 1).days
+    after: str | None = ""
+    while (after := remove_predictions(store, "m", expired, 3, after)) is not None:
+        pass
+    assert len(stored_blocks(store)) == 1
+    request_deletion(store, "m", Part(), actor="test", now=NOON, new_id=new_id)
+    job = Deletions(store, lambda deletion: False, timer=lambda: 0.0, new_id=new_id, round_seconds=60.0)
+    while job(Lease("chores", "me", 1), NOON):
+        pass
+    assert stored_blocks(store) == {}
 
 
 def set_reference(store: Store, step: float = 1.0) -> None:

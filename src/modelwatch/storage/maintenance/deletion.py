@@ -160,6 +160,9 @@ def _remove_predictions(store: Store, deletion: Deletion, limit: int) -> None:
         connection.execute(select(known.c.name).where(known.c.name == deletion.model).with_for_update())
         rows = connection.execute(some).all()
         if not rows:
+            # Those whose rows a process of an earlier release has removed.
+            block = tables.feature_block
+            connection.execute(delete(block).where(*_of_part(block, deletion.model, deletion.part)))
             _go_on(connection, deletion)
             return
         one = delete(table).where(

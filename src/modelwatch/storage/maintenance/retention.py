@@ -88,7 +88,10 @@ def remove_predictions(store: Store, model: str, day: int, limit: int, after: st
     with store.read() as connection:
         in_order = select(table.c.prediction_id).where(*rest).order_by(table.c.prediction_id).limit(limit).subquery()
         last: str | None = connection.execute(select(func.max(in_order.c.prediction_id))).scalar()
-    if last is None:
+        block = tables.feature_block
+        of_day = [block.c.day == day, block.c.model == model]
+        has_blocks = last is None and connection.execute(select(exists().where(*of_day))).scalar()
+    if last is None and not has_blocks:
         return None
     with store.write() as connection:
         # As a commit with labels does, so that none of them is looked at while it goes.
@@ -96,6 +99,10 @@ def remove_predictions(store: Store, model: str, day: int, limit: int, after: st
             select(known.c.expired_before).where(known.c.name == model).with_for_update()
         ).scalar_one()
         if day >= closed:
+            return None
+        if last is None:
+            # Those whose rows a process of an earlier release has removed.
+            connection.execute(delete(block).where(*of_day, ~exists().where(table.c.block == block.c.id)))
             return None
         # By a range of the key: of a list, PostgreSQL may read all rows of the day (see RowsById).
         through = (
