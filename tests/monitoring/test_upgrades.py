@@ -3,12 +3,16 @@ scripts/filled_store.py."""
 
 from __future__ import annotations
 
+import json
 import lzma
 import sqlite3
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from sqlalchemy import select, text
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.drift.check import check_drift
@@ -20,16 +24,26 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.verification import verify_verdict
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version
-from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
+from modelwatch.storage.maintenance.erasure import erase
+from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import DRIFT, FIRST_RULES, PERFORMANCE, QUALITY, StoredVerdict, verdicts_of
 from tests.support.background import new_id
+from tests.support.events import Clock, event, open_ledger
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql.xz"))
 MODEL, PREDICTIONS = "payments", 440
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 LATER = 4_000_000_000_000_000
+OLD_ROWS = "SELECT prediction_id, features FROM prediction"
 
 
 @pytest.fixture(params=RELEASED, ids=lambda path: path.name.partition(".")[0])
@@ -99,3 +113,49 @@ def test_categories_of_a_reference_of_before_are_said_to_get_better_by_another_u
     again = ReferenceFrame(MODEL, "1", [ReferenceSample("feature", "shop", "categorical", ["north", "south"] * 200)])
     set_reference_frame(released, again, now=LATER, new_id=new_id)
     assert set(advised()) == {"prediction"}
+
+
+@pytest.mark.parametrize("released", RELEASED[-1:], indirect=True, ids=["newest"])
+def test_rows_of_before_are_read_repeated_erased_recounted_and_expire_beside_blocks(released: Store) -> None:
+    table = tables.prediction
+    with released.read() as connection:
+        before = {row.prediction_id: json.loads(row.features) for row in connection.execute(text(OLD_ROWS))}
+    migrate(released)
+    assert len(before) == PREDICTIONS
+
+    def stored() -> dict[str, Any]:
+        with released.read() as connection:
+            days = connection.execute(select(table.c.day).distinct()).scalars().all()
+            rows = first_events(connection, MODEL, days, 10_000, released.protection)
+            return {row.event.prediction_id: row.event.features for row in rows}
+
+    assert stored() == before
+    with released.read() as connection:
+        days = connection.execute(select(table.c.day).distinct()).scalars().all()
+        known = [row.event for row in first_events(connection, MODEL, days, 100, released.protection)]
+    fresh = [replace(each, prediction_id=f"new-{place}", features={"amount": 1.5}) for place, each in enumerate(known)]
+    again = open_ledger(released, Clock(LATER)).commit([*known, *fresh]).accepted
+    assert again == [False] * len(known) + [True] * len(fresh)
+    everything = before | {each.prediction_id: each.features for each in fresh}
+    assert stored() == everything
+    for gone in (known[0].prediction_id, "new-0"):
+        erased = erase(released, MODEL, gone, actor="test", now=LATER, new_id=new_id)
+        assert erased.counts_left == ()
+        del everything[gone]
+    assert stored() == everything
+    sample = ReferenceSample("feature", "amount", "continuous", [float(number) for number in range(200)])
+    set_reference_frame(released, ReferenceFrame(MODEL, None, [sample]), now=LATER, new_id=new_id)
+    backfill_profiles(released, MODEL, 0, LATER // 1_000_000)
+    with released.read() as connection:
+        layouts = read_layouts(connection, MODEL, generation_of(connection, MODEL) or 0)
+        [sums] = sum_windows(connection, MODEL, layouts, "production", [(0, LATER // 1_000_000)])
+    [(version, slot)] = sums.items()
+    left = [event(name, features) for name, features in everything.items()]
+    place = layouts.of(version).slices[Subject("feature", "amount")]
+    assert slot.counts[place].tolist() == layouts.of(version).count(left)[place].tolist()
+    for day in expire_days(released, MODEL, day=LATER // 86_400_000_000, arrived_before=LATER * 2).days:
+        while remove_predictions(released, MODEL, day, 100):
+            pass
+    assert stored() == {}
+    with released.read() as connection:
+        assert connection.execute(select(tables.feature_block)).all() == []
