@@ -133,9 +133,15 @@ def test_rows_of_before_are_read_repeated_erased_recounted_and_expire_beside_blo
     with released.read() as connection:
         days = connection.execute(select(table.c.day).distinct()).scalars().all()
         known = [row.event for row in first_events(connection, MODEL, days, 100, released.protection)]
-    fresh = [replace(each, prediction_id=f"new-{place}", features={"amount": 1.5}) for place, each in enumerate(known)]
+    wide = {f"more-{place}": place for place in range(19)}
+    fresh = [
+        replace(each, prediction_id=f"new-{place}", features={"amount": 1.5, **wide})
+        for place, each in enumerate(known)
+    ]
     again = open_ledger(released, Clock(LATER)).commit([*known, *fresh]).accepted
     assert again == [False] * len(known) + [True] * len(fresh)
+    with released.read() as connection:
+        assert len(connection.execute(select(tables.feature_block)).all()) == 1
     everything = before | {each.prediction_id: each.features for each in fresh}
     assert stored() == everything
     for gone in (known[0].prediction_id, "new-0"):

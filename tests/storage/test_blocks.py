@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import delete, select, update
 
-from modelwatch.config.monitors import parse_monitor
+from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import Conflict, UnknownResource
 from modelwatch.events import Prediction
 from modelwatch.monitoring.scheduler.deletions import Deletions
@@ -57,6 +57,11 @@ HOUR, DAY = 3_600_000_000, 86_400_000_000
 TODAY = NOON // DAY
 STREAM = StreamKey("m", "1", "production")
 NEVER = 10**9
+
+
+@pytest.fixture(autouse=True)
+def of_few_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "FEWEST_VALUES", 1)
 
 
 def several(count: int, prefix: str = "p", **options: Any) -> list[Prediction]:
@@ -112,6 +117,14 @@ class TestACommit:
         ledger.commit(several(4, "q"))
         assert len(block_rows(store)) == 1
         assert len(features(store)) == 7
+
+    def test_of_a_few_values_keeps_them_in_its_rows(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(blocks, "FEWEST_VALUES", 21)
+        ledger = open_ledger(store)
+        ledger.commit(several(10))
+        assert block_rows(store) == {}
+        ledger.commit(several(11, "q"))
+        assert len(block_rows(store)) == 1
 
     def test_has_a_block_for_each_stream_and_day(self, store: Store) -> None:
         events = [
@@ -292,7 +305,7 @@ def test_a_block_whose_rows_an_earlier_release_has_removed_goes_with_its_day_or_
         with store.write() as connection:
             connection.execute(delete(tables.prediction).where(tables.prediction.c.prediction_id.startswith(prefix)))
     [expired] = expire_days(store, "m", day=TODAY, arrived_before=NOON + 1).days
-    after: str | None = ""
+    after: Any = ""
     while (after := remove_predictions(store, "m", expired, 3, after)) is not None:
         pass
     assert len(stored_blocks(store)) == 1
@@ -353,7 +366,8 @@ def blocks_from(number: int) -> Iterator[None]:
 def played(store: Store, steps: list[tuple[Any, ...]]) -> list[Any]:
     """What each step says, and what is read and counted at the end."""
     clock = Clock()
-    ledger, said = open_ledger(store, clock), []
+    said: list[Any] = []
+    ledger = open_ledger(store, clock)
     for kind, *rest in steps:
         clock.advance(1)
         match kind:
@@ -379,7 +393,7 @@ def played(store: Store, steps: list[tuple[Any, ...]]) -> list[Any]:
                 if stored_and_counted(store)[1]:
                     expired = expire_days(store, "m", day=TODAY + rest[0], arrived_before=clock() + 1)
                     for day in expired.days:
-                        after: str | None = ""
+                        after: Any = ""
                         while (after := remove_predictions(store, "m", day, rest[1], after)) is not None:
                             block_rows(store)
             case "delete":

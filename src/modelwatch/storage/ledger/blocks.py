@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
+from numpy.typing import NDArray
+from sqlalchemy import Connection, bindparam, delete, literal_column, select, update
 
 from modelwatch.batches import PredictionBatch
 from modelwatch.errors import DamagedBlock
@@ -21,14 +22,16 @@ from modelwatch.events import Scalar
 from modelwatch.stats.counting.kernel import Places
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import ManyRows
-from modelwatch.storage.engine.driver import execute
+from modelwatch.storage.engine.driver import execute, execute_many
 from modelwatch.storage.engine.protection import decode_features
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.feature_columns import FeatureBlock, FeatureColumns
 from modelwatch.times import MICROS_PER_DAY
 
-# Fewer rows of a stream and a day keep their features themselves.
+# Fewer rows of a stream and a day, or fewer values of theirs, stay in the rows: a block takes as long as so many values
+# in rows do, and takes less space from a few rows on.
 FEWEST_ROWS = 4
+FEWEST_VALUES = 1_000
 # Of one block, so that reading or changing one takes milliseconds.
 MOST_VALUES = 100_000
 # Blocks that a reader keeps: rows are read block by block, or in the order in which they came.
@@ -50,10 +53,11 @@ class PlannedBlock:
 def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBlock]:
     """The blocks of a batch. eligible: the rows, rising, whose features are kept as they came; what is in no block is
     in too small a group."""
-    if len(eligible) < FEWEST_ROWS:
+    features = max(1, *map(len, batch.blocks))
+    fewest = max(FEWEST_ROWS, -(-FEWEST_VALUES // features))
+    if len(eligible) < fewest:
         return []
-    features = max(map(len, batch.blocks))
-    most = max(MOST_VALUES // max(features, 1), FEWEST_ROWS)
+    most = max(MOST_VALUES // features, FEWEST_ROWS)
     streams, days = batch.stream_of[eligible], batch.times[eligible] // MICROS_PER_DAY
     if (days == days[0]).all() and (len(batch.streams) == 1 or (streams == streams[0]).all()):
         parts = [eligible]
@@ -64,7 +68,7 @@ def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBloc
     return [
         PlannedBlock(part[start : start + most])
         for part in parts
-        if len(part) >= FEWEST_ROWS
+        if len(part) >= fewest
         for start in range(0, len(part), most)
     ]
 
@@ -74,7 +78,9 @@ class BlockStatements:
 
     def __init__(self, store: Store) -> None:
         self._is_sqlite = store.is_sqlite
-        self._insert = ManyRows(store, insert(tables.feature_block))
+        columns = tables.feature_block.columns.keys()
+        marks = ", ".join(["?" if store.is_sqlite else "%s"] * len(columns))
+        self._insert = f"INSERT INTO feature_block ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
 
     def new_ids(self, connection: Connection, number: int) -> list[int]:
         """Ids of blocks that are to be inserted in this transaction."""
@@ -93,30 +99,22 @@ class BlockStatements:
         connection: Connection,
         batch: PredictionBatch,
         blocks: Sequence[tuple[int, PlannedBlock]],
-        is_new: Sequence[bool] | np.ndarray[Any, np.dtype[np.bool_]],
+        is_new: NDArray[np.bool_],
     ) -> None:
         """Inserts the blocks of these ids, of the rows that are new alone; a block of none is left out."""
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for identity, block in blocks:
-            places = np.flatnonzero(np.asarray(is_new)[block.rows])
+            places = np.flatnonzero(is_new[block.rows])
             if not len(places):
                 continue
             part = batch.take(block.rows[places])
             [stream] = part.streams
-            rows.append(
-                {
-                    "id": identity,
-                    "model": stream.model,
-                    "version": stream.version,
-                    "environment": stream.environment,
-                    "day": int(part.times[0]) // MICROS_PER_DAY,
-                    "first_ts": int(part.times.min()),
-                    "last_ts": int(part.times.max()),
-                    "predictions": len(part),
-                    "features": FeatureColumns.of(part, places).encode(),
-                }
-            )
-        self._insert.run(connection, rows)
+            first, last = int(part.times.min()), int(part.times.max())
+            features = FeatureColumns.of(part, places).encode()
+            # In the order of the columns of the table.
+            rows.append((identity, *stream, first // MICROS_PER_DAY, first, last, len(part), features))
+        if rows:
+            execute_many(connection, self._insert, rows)
 
 
 class KeptFeatures:

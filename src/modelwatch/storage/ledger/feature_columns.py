@@ -46,7 +46,7 @@ _HEADER = struct.Struct("<BII")
 _CHECKED_FROM = struct.calcsize("<BI")
 _LENGTH = struct.Struct("<I")
 # Below it a column in JSON takes less time than an array, and hardly more space once it is compressed.
-ROWS_AS_ARRAYS = 32
+ROWS_AS_ARRAYS = 128
 # Decimals of up to so many places become whole numbers; doubles hold these exactly up to 2**53.
 MOST_DECIMALS = 6
 _EXACT = 2.0**53
@@ -143,13 +143,32 @@ class FeatureColumns:
 
     def encode(self) -> bytes:
         """The block. Raises what the encoder raises for values that can't be kept."""
-        content = _Content(len(self), as_arrays=len(self) >= ROWS_AS_ARRAYS)
+        if len(self) < ROWS_AS_ARRAYS and not self.absent:
+            return _block(_small(self))
+        content = _Content(len(self), self.columns)
         for name, column in self.columns.items():
             content.add(name, column, self.absent.get(name))
-        raw = content.joined(self.places)
-        compressed: bytes = _codec().compress(raw, asbytes=True)
-        length = _LENGTH.pack(len(raw))
-        return _HEADER.pack(FORMAT, zlib.crc32(compressed, zlib.crc32(length)), len(raw)) + compressed
+        return _block(content.joined(self.places))
+
+
+def _small(features: FeatureColumns) -> bytes:
+    """As `_Content` does it, at once: it is done for every few predictions that come one by one."""
+    columns = [
+        (name, "v", column.values if isinstance(column, MixedColumn) else column.scalars())
+        for name, column in features.columns.items()
+    ]
+    head = _encode((len(features), 0, _listed(features.places), columns))
+    return _LENGTH.pack(len(head)) + head
+
+
+def _listed(places: Places) -> list[int]:
+    return [] if not len(places) or places[-1] == len(places) - 1 else places.tolist()
+
+
+def _block(content: bytes) -> bytes:
+    compressed: bytes = _codec().compress(content, asbytes=True)
+    length = _LENGTH.pack(len(content))
+    return _HEADER.pack(FORMAT, zlib.crc32(compressed, zlib.crc32(length)), len(content)) + compressed
 
 
 @cache
@@ -163,9 +182,10 @@ def _codec() -> Codec:
 class _Content:
     """What becomes the content of a block, column by column."""
 
-    def __init__(self, rows: int, *, as_arrays: bool) -> None:
+    def __init__(self, rows: int, columns: Mapping[str, Column]) -> None:
         self._rows = rows
-        self._as_arrays = as_arrays
+        self._as_arrays = rows >= ROWS_AS_ARRAYS
+        self._known = _floats_of(columns) if self._as_arrays else {}
         self._columns: list[_StoredColumn] = []
         self._floats: list[NDArray[np.float64]] = []
         self._data: list[bytes] = []
@@ -179,17 +199,14 @@ class _Content:
 
     def joined(self, places: Places) -> bytes:
         floats = _planes(np.array(self._floats)) if self._floats else b""
-        listed = [] if not self._rows or places[-1] == self._rows - 1 else places.tolist()
-        head = _encode(_Head(self._rows, len(self._floats), listed, self._columns))
+        head = _encode(_Head(self._rows, len(self._floats), _listed(places), self._columns))
         return b"".join([_LENGTH.pack(len(head)), head, floats, *self._data])
 
     def _stored(self, name: str, column: Column) -> _StoredColumn:
         match column:
             case FloatColumn():
-                values = column.values
-                if not np.isfinite(values).all():
-                    values = np.where(np.isfinite(values), values, nan)
-                return self._decimals(name, values) or self._float(name, values)
+                values, places = self._known[name]
+                return (None if places is None else self._decimals(name, values, places)) or self._float(name, values)
             case IntegerColumn():
                 signed = column.values.dtype.kind == "i"
                 values = column.values.astype(np.int64 if signed else np.uint64)
@@ -210,16 +227,15 @@ class _Content:
         self._floats.append(values)
         return _StoredColumn(name, "f", start=len(self._floats) - 1)
 
-    def _decimals(self, name: str, values: NDArray[np.float64]) -> _StoredColumn | None:
-        """The column when all values are decimals of a few places, and are found again exactly; None otherwise."""
+    def _decimals(self, name: str, values: NDArray[np.float64], least: int) -> _StoredColumn | None:
+        """The column when all values are decimals of a few places, at least so many, and are found again exactly; None
+        otherwise."""
         missing = np.isnan(values)
         gaps = bool(missing.any())
         known = values[~missing] if gaps else values
         if not len(known):
             return None
-        places = _decimal_places(known[:_TRIED])
-        if places is not None and len(known) > _TRIED:
-            places = _decimal_places(known, places)
+        places = _decimal_places(known, least)
         if places is None:
             return None
         numbers = np.zeros(len(values), dtype=np.int64)
@@ -254,7 +270,26 @@ class _Content:
         return start
 
 
-def _decimal_places(values: NDArray[np.float64], least: int = 0) -> int | None:
+def _floats_of(columns: Mapping[str, Column]) -> dict[str, tuple[NDArray[np.float64], int | None]]:
+    """Of the columns of floats, the values, NaN where they are not finite, and with how many decimal places the first
+    few are found again; None for too many. All at once: one by one takes ten times as long."""
+    floats = {name: column.values for name, column in columns.items() if isinstance(column, FloatColumn)}
+    if not floats:
+        return {}
+    values = np.array(list(floats.values()))
+    finite = np.isfinite(values)
+    if not finite.all():
+        values = np.where(finite, values, nan)
+    tried = values[:, :_TRIED]
+    factors = 10.0 ** np.arange(MOST_DECIMALS + 1)[:, None, None]
+    with np.errstate(over="ignore"):
+        fits = ((np.rint(tried * factors) / factors == tried) | np.isnan(tried)).all(axis=2)
+    places = np.where(fits.any(axis=0), fits.argmax(axis=0), -1)
+    found = zip(floats, values, places.tolist(), strict=True)
+    return {name: (of_column, None if least < 0 else least) for name, of_column, least in found}
+
+
+def _decimal_places(values: NDArray[np.float64], least: int) -> int | None:
     """With how many decimal places, at least so many, all values are found again exactly; None with too many."""
     for places in range(least, MOST_DECIMALS + 1):
         factor = 10.0**places
