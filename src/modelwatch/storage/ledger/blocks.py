@@ -53,11 +53,8 @@ class PlannedBlock:
 def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBlock]:
     """The blocks of a batch. eligible: the rows, rising, whose features are kept as they came; what is in no block is
     in too small a group."""
-    features = max(1, *map(len, batch.blocks))
-    fewest = max(FEWEST_ROWS, -(-FEWEST_VALUES // features))
-    if len(eligible) < fewest:
+    if len(eligible) < FEWEST_ROWS:
         return []
-    most = max(MOST_VALUES // features, FEWEST_ROWS)
     streams, days = batch.stream_of[eligible], batch.times[eligible] // MICROS_PER_DAY
     if (days == days[0]).all() and (len(batch.streams) == 1 or (streams == streams[0]).all()):
         parts = [eligible]
@@ -65,12 +62,21 @@ def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBloc
         _, group_of = np.unique((days - days.min()) * len(batch.streams) + streams, return_inverse=True)
         order = np.argsort(group_of, kind="stable")
         parts = np.split(eligible[order], np.flatnonzero(np.diff(group_of[order])) + 1)
-    return [
-        PlannedBlock(part[start : start + most])
-        for part in parts
-        if len(part) >= fewest
-        for start in range(0, len(part), most)
-    ]
+    planned = []
+    for part in parts:
+        features = _most_features(batch, part)
+        if len(part) < FEWEST_ROWS or len(part) * features < FEWEST_VALUES:
+            continue
+        most = max(MOST_VALUES // features, FEWEST_ROWS)
+        planned += [PlannedBlock(part[start : start + most]) for start in range(0, len(part), most)]
+    return planned
+
+
+def _most_features(batch: PredictionBatch, rows: Places) -> int:
+    """The most features that any of these rows has; at least one."""
+    if len(batch.blocks) == 1:
+        return max(len(batch.blocks[0]), 1)
+    return max(1, *(len(batch.blocks[block]) for block in set(batch.block_of[rows].tolist())))
 
 
 class BlockStatements:
