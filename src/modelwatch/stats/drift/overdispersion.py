@@ -151,18 +151,34 @@ def overdispersion(cuts: Sequence[Integers], scores: CellScores | None) -> Overd
     )
 
 
+def varies(counts: Integers, scores: CellScores | None) -> bool:
+    """Whether groups differ by more than chance, without how much: `Overdispersion.varies`, in a part of the time.
+
+    counts: shape (groups, coarse cells).
+    """
+    moments = _moments(counts)
+    if moments is None or moments.size <= 1.0 or np.count_nonzero(moments.used) < 2:
+        return False
+    return moments.varies(scores)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moments:
     """What groups tell. groups: those with values. total: values. size: of a group, as the analysis of variance has it;
-    inverse: the mean of one by the size. shares: of the cells. covariance: of the shares between groups, in units of
-    one value: of independent values that of one."""
+    inverse: the mean of one by the size. shares: of the cells. deviations: of the counts, shape (groups,
+    cells); their products add up to the covariance of the shares between groups, in units of one value."""
 
     groups: int
     total: float
     size: float
     inverse: float
     shares: Floats
-    covariance: Floats
+    deviations: Floats
+
+    @property
+    def variances(self) -> Floats:
+        """Those of the shares of each cell between groups, in units of one value: of independent values that of one."""
+        return np.asarray(np.einsum("ij,ij->j", self.deviations, self.deviations))
 
     @property
     def used(self) -> NDArray[np.bool_]:
@@ -178,11 +194,11 @@ class _Moments:
         found = np.ones(4)
         for place, (factor, _) in enumerate(self._directed(scores)):
             found[place] = 1.0 + (factor - 1.0) * (1.0 if scores is None else scores.gain[place])
-        standard = self._standard(used)
-        found[ON_AVERAGE] = np.trace(standard) / free
-        found[AT_MOST] = max(found[ON_AVERAGE], _largest(standard, free / self.groups))
+        standard = self.deviations[:, used] / np.sqrt(self.shares[used])
+        found[ON_AVERAGE] = (standard**2).sum() / free
+        found[AT_MOST] = max(found[ON_AVERAGE], _largest(standard.T @ standard, free / self.groups))
         cells = np.full(len(self.shares), found[ON_AVERAGE])
-        cells[used] = np.diagonal(self.covariance)[used] / (self.shares * (1.0 - self.shares))[used]
+        cells[used] = (self.variances / np.maximum(self.shares * (1.0 - self.shares), TINY))[used]
         return np.concatenate((found, cells))
 
     def varies(self, scores: CellScores | None) -> bool:
@@ -190,8 +206,9 @@ class _Moments:
         used = self.used
         p, free = self.shares[used], int(np.count_nonzero(used)) - 1
         binary = p * (1.0 - p)
-        cells = self._tails(np.diagonal(self.covariance)[used] / binary, (1.0 - 6.0 * binary) / binary)
-        average = np.array([np.trace(self._standard(used)) / free])
+        variances = self.variances[used]
+        cells = self._tails(variances / binary, (1.0 - 6.0 * binary) / binary)
+        average = np.array([(variances / p).sum() / free])
         kurtosis = np.array([(float((1.0 / p).sum()) - (free + 1.0) ** 2 - 2.0 * free) / free])
         directed = [self._tails(np.array([factor]), np.array([tails]))[0] for factor, tails in self._directed(scores)]
         least = min(*directed, self._tails(average, kurtosis, free)[0], cells.min() * len(cells), 1.0)
@@ -204,11 +221,8 @@ class _Moments:
             centred = score - self.shares @ score
             variance = float(self.shares @ centred**2)
             kurtosis = float(self.shares @ centred**4) / max(variance, TINY) ** 2 - 3.0
-            found.append((float(centred @ self.covariance @ centred) / max(variance, TINY), kurtosis))
+            found.append((float(((self.deviations @ centred) ** 2).sum()) / max(variance, TINY), kurtosis))
         return found
-
-    def _standard(self, used: NDArray[np.bool_]) -> Floats:
-        return np.asarray(self.covariance[np.ix_(used, used)] / np.sqrt(np.outer(self.shares[used], self.shares[used])))
 
     def _tails(self, factors: Floats, kurtosis: Floats, free: int = 1) -> Floats:
         """How often chance gives so large a factor. kurtosis: of one value, beyond that of the normal distribution."""
@@ -226,9 +240,9 @@ def _moments(counts: Integers) -> _Moments | None:
     total = float(n.sum())
     shares = of_groups.sum(axis=0) / total
     deviations = (of_groups - n[:, None] * shares) / np.sqrt(n)[:, None]
-    covariance = deviations.T @ deviations * ((total - 1.0) / total / (groups - 1))
+    deviations *= math.sqrt((total - 1.0) / total / (groups - 1))
     size = (total - float((n * n).sum()) / total) / (groups - 1)
-    return _Moments(groups, total, size, float((1.0 / n).mean()), shares, covariance)
+    return _Moments(groups, total, size, float((1.0 / n).mean()), shares, deviations)
 
 
 def _largest(standard: Floats, crowding: float) -> float:

@@ -18,6 +18,7 @@ from modelwatch.stats.drift.overdispersion import (
     Integers,
     Overdispersion,
     overdispersion,
+    varies,
 )
 from modelwatch.stats.special import special
 
@@ -55,8 +56,12 @@ class Stretches:
     @cached_property
     def _varies(self) -> bool:
         """Whether stretches of any length differ by more than chance."""
-        doubled = (2**power for power in range(len(self._counts).bit_length()))
-        return any(found is not None and found.varies for found in map(self._of_pieces, doubled))
+        counts = self._counts
+        while len(counts) >= MIN_GROUPS:
+            if varies(counts, self._scores):
+                return True
+            counts = counts[: len(counts) // 2 * 2].reshape(-1, 2, counts.shape[1]).sum(axis=1)
+        return False
 
     def _of_length(self, length: int) -> Overdispersion | None:
         """The overdispersion between stretches of this length, or as much at least.
