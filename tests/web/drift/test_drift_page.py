@@ -67,7 +67,9 @@ def test_a_provisional_reference_is_said_beside_the_verdict(app: App) -> None:
     times = [NOW - minute * 60_000_000 for minute in range(1, 1_501)]
     open_ledger(app.store).commit([event(str(time), {"x": time // 60_000_000 % 7}, timestamp=time) for time in times])
     assert take_provisional_reference(app.store, "m", 500, now=NOW, new_id=new_id)
-    assert "The reference is provisional: the model's own first predictions." in seen(app).text
+    text = seen(app).text
+    assert "The reference is provisional: the model's own first predictions." in text
+    assert "Natural variation can't be known: the reference is the first predictions." in text
 
 
 def test_what_is_not_judged_has_a_reason(app: App) -> None:
