@@ -18,10 +18,10 @@ from modelwatch.simulation import Delay, RuleResult, Scenario, Shift, simulate
 
 # By predictions an hour: months in which nothing is wrong, repetitions of each shift, and which shifts.
 TRAFFIC = {
-    10.0: (40, 40, ("0.5", "1", "scale:1.5")),
+    10.0: (100, 40, ("0.5", "1", "scale:1.5")),
     100.0: (100, 100, ALL_SHIFTS),
-    1_000.0: (12, 40, ("0.35", "0.5", "1", "scale:1.5", "category:0.08")),
-    10_000.0: (2, 20, ("0.25", "0.5")),
+    1_000.0: (100, 40, ("0.35", "0.5", "1", "scale:1.5", "category:0.08")),
+    10_000.0: (20, 20, ("0.25", "0.5")),
 }
 
 
