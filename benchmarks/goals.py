@@ -50,7 +50,7 @@ GOALS = (
         )
         for engine in ("SQLite", "PostgreSQL")
     ),
-    Goal("re-binning scan", ROWS, "store", "re-binning.*", 6.0),
+    Goal("scan for new cells", ROWS, "store", "scan of stored predictions.*", 6.0),
     Goal(
         "shared PostgreSQL, 4 writers, batches of 100",
         "additive upserts of the same counts",

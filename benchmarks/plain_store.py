@@ -100,11 +100,17 @@ class PlainSqlite:
         self.connection.executemany(self._insert, zip(*columns_of(given), strict=True))
         self.connection.commit()
 
-    def features(self) -> Iterator[list[tuple[int, dict[str, Scalar]]]]:
-        """Times and features of all rows, a thousand at a time."""
-        rows = self.connection.execute(f"SELECT ts, features FROM {TABLE} ORDER BY day, model, prediction_id")
+    def batches(self) -> Iterator[PredictionBatch]:
+        """All rows in the order of their key, a thousand at a time: their JSON is decoded, and becomes columns."""
+        names = "model, version, environment, prediction_id, ts, features, prediction, probability, latency_ms"
+        rows = self.connection.execute(f"SELECT {names} FROM {TABLE} ORDER BY {', '.join(KEY)}")
         while some := rows.fetchmany(1_000):
-            yield [(ts, _decode(features)) for ts, features in some]
+            yield PredictionBatch.of(
+                [
+                    Prediction(*stream, identity, ts, _decode(raw), *rest)
+                    for *stream, identity, ts, raw, rest in ((*row[:6], row[6:]) for row in some)
+                ]
+            )
 
     def close(self) -> None:
         self.connection.close()

@@ -4,8 +4,9 @@ The plain tables (`plain_store.py`) have a row for each prediction with its feat
 releases have, and no counts. Both are durable. Bytes are those of the whole file or database, counts included, after
 `VACUUM` on PostgreSQL. Processor time is that of this process and of PostgreSQL's.
 
-The scan: a reference is replaced, and the counts of 12 windows are made again from the stored predictions, in the new
-cells. Beside it the plain rows are read, their JSON decoded, and counted by the same code.
+The scan reads all stored predictions into columns, as it is done for new cells; plain rows are read and their JSON is
+decoded. Re-binning: a reference is replaced, and the counts of 12 windows are made again in the new cells; plain rows
+are counted by the same code.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +26,22 @@ from benchmarks.plain_store import Given, PlainPostgres, PlainSqlite
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import processor_seconds_of_all
 from modelwatch.batches import PredictionBatch
-from modelwatch.events import Prediction, Scalar
+from modelwatch.events import Prediction
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.segments.segmentation import NO_SEGMENTS
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.ledger.slots import window_starts
+from modelwatch.storage.ledger.stored_batches import stored_batches
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import Counts, Layout, read_layouts
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
+from modelwatch.times import MICROS_PER_DAY
 from tests.support.postgres import cluster
 
 MODEL = "fraud"
@@ -113,7 +117,7 @@ def run(*, quick: bool = False) -> list[Row]:
                 rows += _stored(shape, batches, _Postgres(ours, plain, server.pid))
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            rows.append(_scanned(folder, QUICK_SCANNED if quick else SCANNED, QUICK_ROUNDS if quick else ROUNDS))
+            rows += _scanned(folder, QUICK_SCANNED if quick else SCANNED, QUICK_ROUNDS if quick else ROUNDS)
     return rows
 
 
@@ -197,8 +201,9 @@ def _stored(shape: Shape, batches: int, engine: _Sqlite | _Postgres) -> list[Row
     ]
 
 
-def _scanned(folder: Path, batches: int, rounds: int) -> Row:
+def _scanned(folder: Path, batches: int, rounds: int) -> list[Row]:
     rng, shape = np.random.default_rng(1), SHAPES[0]
+    names = [f"number_{place}" for place in range(shape.numbers)]
     store, plain = Store(f"sqlite:///{folder / 'ours.db'}"), PlainSqlite(folder / "plain.db")
     with closing(store), closing(plain):
         migrate(store)
@@ -210,37 +215,60 @@ def _scanned(folder: Path, batches: int, rounds: int) -> Row:
                 plain.insert(given)
         number = batches * shape.rows
         start = START // MICROSECONDS
-        ours, theirs = [], []
+        scans: tuple[list[float], list[float]] = ([], [])
+        counts: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
             _set_reference(store, rng, shape)
+            for scanned, taken in zip((_stored_batches(store), plain.batches()), scans, strict=True):
+                worked, found = time.process_time(), 0
+                for each in scanned:
+                    found += len(each)
+                    for name in names:
+                        each.feature(name).numbers()
+                taken.append((time.process_time() - worked) / number * 1e6)
+                if found != number:
+                    raise RuntimeError(f"{found} of {number} predictions were read")
             worked = time.process_time()
             if not backfill_profiles(store, MODEL, start, start + SCANNED_SECONDS):
                 raise RuntimeError("nothing was counted again")
-            ours.append((time.process_time() - worked) / number * 1e6)
-            worked = time.process_time()
+            counts[0].append((time.process_time() - worked) / number * 1e6)
             with store.read() as connection:
                 layouts = read_layouts(connection, MODEL, generation_of(connection, MODEL) or 0)
                 [sums] = sum_windows(connection, MODEL, layouts, "production", [(start, start + SCANNED_SECONDS)])
-            layout = layouts.of("1")
             worked = time.process_time()
-            counted = _counted_again(layout, plain.features())
-            theirs.append((time.process_time() - worked) / number * 1e6)
+            counted = _counted_again(layouts.of("1"), plain.batches())
+            counts[1].append((time.process_time() - worked) / number * 1e6)
             if not np.array_equal(counted, sums["1"].counts):
                 raise RuntimeError("the store and the plain rows have other counts")
-    note = f"baseline: a scan of plain rows with JSON, counted by the same code; {number:,} predictions of 50 numbers"
-    return less("re-binning after a new reference, SQLite", "us CPU a row", ours, theirs, note)
+    note = f"{number:,} predictions of 50 numbers"
+    return [
+        less(
+            "scan of stored predictions to columns, SQLite",
+            "us CPU a row",
+            *scans,
+            f"baseline: plain rows, their JSON decoded; {note}",
+        ),
+        less(
+            "re-binning after a new reference, SQLite",
+            "us CPU a row",
+            *counts,
+            f"baseline: that scan of plain rows, counted by the same code; {note}",
+        ),
+    ]
 
 
-def _counted_again(layout: Layout, pages: Iterator[Sequence[tuple[int, dict[str, Scalar]]]]) -> Counts:
+def _stored_batches(store: Store) -> Iterator[PredictionBatch]:
+    with store.read() as connection:
+        generation = generation_of(connection, MODEL) or 0
+        day = START // MICROS_PER_DAY
+        for each in stored_batches(connection, MODEL, day, generation, store.protection, NO_SEGMENTS):
+            yield each.batch
+
+
+def _counted_again(layout: Layout, batches: Iterator[PredictionBatch]) -> Counts:
     """The counts of plain rows, window by window; returns their sum."""
     found: dict[int, Counts] = {}
-    for page in pages:
-        batch = PredictionBatch.of(
-            [
-                Prediction(MODEL, "1", "production", "", ts, features, "legitimate", 0.9, latency_ms=45.2)
-                for ts, features in page
-            ]
-        )
+    for batch in batches:
         starts, groups = np.unique(window_starts(batch.times), return_inverse=True)
         for start, counts in zip(starts.tolist(), layout.count_groups(batch, groups, len(starts)), strict=True):
             found[start] = found[start] + counts if start in found else counts

@@ -66,19 +66,22 @@ def stored_batches(
 
 def _batch_of(rows: Sequence[Row[Any]], block: FeatureBlock) -> PredictionBatch | None:
     """The predictions of rows of one block; None when it does not have them all."""
+    first, none = rows[0], np.zeros(len(rows), dtype=np.intp)
+    # A row's attributes are found one by one, which takes longer than all of its columns.
+    columns = dict(zip(first._fields, zip(*rows, strict=True), strict=True))
     try:
-        places = block.rows_of(np.array([row.place for row in rows], dtype=np.intp))
+        places = block.rows_of(np.array(columns["place"], dtype=np.intp))
     except DamagedBlock:
         return None
-    first, none = rows[0], np.zeros(len(rows), dtype=np.intp)
+    classes = {text: decode_scalar(text) for text in set(columns["prediction"])}
     return PredictionBatch(
         (StreamName(first.model, first.version, first.environment),),
         none,
-        [row.prediction_id for row in rows],
-        np.array([row.ts for row in rows], dtype=np.int64),
-        [decode_scalar(row.prediction) for row in rows],
-        [None if row.probability is None else decode_probability(row.probability) for row in rows],
-        [row.latency_ms for row in rows],
+        list(columns["prediction_id"]),
+        np.array(columns["ts"], dtype=np.int64),
+        [classes[text] for text in columns["prediction"]],
+        [None if text is None else decode_probability(text) for text in columns["probability"]],
+        list(columns["latency_ms"]),
         [None] * len(rows),
         (block.columns,),
         none,
