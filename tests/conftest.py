@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import ssl
@@ -71,6 +72,12 @@ def _longest_first(item: pytest.Item) -> tuple[float, bool]:
     marker = item.get_closest_marker("timeout")
     live = isinstance(item, pytest.Function) and (hasattr(item.module, "LiveService") or "service" in item.fixturenames)
     return 0.0 if marker is None else float(marker.args[0]), live
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests, and what they import, stay to the end: to look for garbage in them took a sixth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

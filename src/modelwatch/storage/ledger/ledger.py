@@ -124,7 +124,7 @@ class Ledger:
         self._new_id = new_id
         self._host = host
         self._rotation = rotation_seconds * 1_000_000
-        self._statements = LedgerStatements(store)
+        self._statements = LedgerStatements.of(store)
         self._layouts: dict[str, ModelLayouts] = {}
         self._slots = SlotCache(PROFILES)
         self._outcomes = SlotCache(OUTCOMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from sqlalchemy import bindparam, exists, select, update
 
@@ -30,6 +30,15 @@ class ModelRow(NamedTuple):
 
 class LedgerStatements:
     """The statements of a commit, built once: building them takes longer than running them."""
+
+    _of_dialect: ClassVar[dict[str, LedgerStatements]] = {}
+
+    @classmethod
+    def of(cls, store: Store) -> LedgerStatements:
+        """Those of the store's dialect: all ledgers of a process may share them, since they hold texts alone."""
+        dialect = store.engine.dialect.name
+        found = cls._of_dialect.get(dialect)
+        return found or cls._of_dialect.setdefault(dialect, cls(store))
 
     def __init__(self, store: Store) -> None:
         prediction, writer, model = tables.prediction, tables.writer, tables.model
