@@ -31,7 +31,7 @@ from modelwatch.storage.engine.models import Part, StreamKey, generation_of
 from modelwatch.storage.engine.protection import StoredPrediction
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger import blocks
-from modelwatch.storage.ledger.feature_columns import FeatureBlock
+from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
 from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
 from modelwatch.storage.ledger.rows import events_between, first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
@@ -280,6 +280,51 @@ def stored_blocks(store: Store) -> dict[int, bytes]:
     block = tables.feature_block
     with store.read() as connection:
         return {row.id: row.features for row in connection.execute(select(block.c.id, block.c.features))}
+
+
+@both_engines
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_large_blocks_are_counted_again_as_their_rows_are(store: Store, is_damaged: bool) -> None:
+    """In the columns of the block, by window and by a new segment; a damaged one has no values."""
+    events = [
+        replace(arrival(number % 31, changed=False), prediction_id=f"{number}", timestamp=NOON + number % 7 * HOUR // 2)
+        for number in range(700)
+    ]
+    clock = Clock()
+    open_ledger(store, clock).commit(events)
+    assert min(map(len, block_rows(store).values())) > ROWS_AS_ARRAYS
+    for number in range(0, 60, 7):
+        erased(store, f"{number}")
+    left = [each for each in events if each.prediction_id not in {f"{number}" for number in range(0, 60, 7)}]
+    block = tables.feature_block
+    if is_damaged:
+        with store.write() as connection:
+            connection.execute(update(block).where(block.c.version == "1").values(features=b"damaged"))
+    put_monitor(store, "m", parse_monitor({"segments": ["c"]}), source="t", actor="t", now=NOON, new_id=new_id)
+    set_reference(store)
+    backfill_profiles(store, "m", *ALWAYS)
+    with store.read() as connection:
+        layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)
+        hours = [(start, start + 1_800) for start in range(NOON // 1_000_000, NOON // 1_000_000 + 12_600, 1_800)]
+        [feature] = layouts.segmentation.features
+        for segment in ("", *feature.texts):
+            found = sum_windows(connection, "m", layouts, "production", hours, segment=segment)
+            for (start, end), sums in zip(hours, found, strict=True):
+                for version in "01":
+                    members = [
+                        each
+                        for each in left
+                        if each.model_version == version
+                        and start <= each.timestamp // 1_000_000 < end
+                        and (not segment or feature.text_of(each.features.get("c")) == segment)
+                    ]
+                    if is_damaged and version == "1":
+                        assert version not in sums or not any(
+                            sums[version].counts[layouts.of(version).slices[subject]].any() for subject in (X, C)
+                        )
+                    elif members or version in sums:
+                        assert sums[version].predictions == len(members)
+                        assert sums[version].counts.tolist() == layouts.of(version).count(members).tolist()
 
 
 @both_engines
