@@ -28,16 +28,18 @@ def pages_of_day(
     *,
     stream: StreamKey | None = None,
     span: tuple[int, int] | None = None,
+    fewer_than: int | None = None,
 ) -> Iterator[Sequence[Row[Any]]]:
     """The rows of a query of a model's predictions on a day, since 1970, some megabytes at a time; in the same order
     for every process. Their blocks are read together.
 
     query: without an order, and without conditions on the model and the day, which are added here. It has the columns
     `prediction_id`, `features` and `block`. stream, span: of a stream, or with times in [start, end) in microseconds,
-    if the query has that as a condition: other blocks are left out.
+    if the query has that as a condition: other blocks are left out. fewer_than: blocks with at least so many rows are
+    left out with their rows.
     """
     table, connection = tables.prediction, kept.connection
-    for blocks in _blocks(connection, model, day, stream, span):
+    for blocks in _blocks(connection, model, day, stream, span, fewer_than):
         # No condition on model and day, which the blocks have: SQLite would take the index of these.
         found = connection.execute(query.where(table.c.block.in_(blocks))).all()
         rows: Sequence[Row[Any]] = sorted(found, key=_IN_BLOCKS)
@@ -59,7 +61,12 @@ def pages_of_day(
 
 
 def _blocks(
-    connection: Connection, model: str, day: int, stream: StreamKey | None, span: tuple[int, int] | None
+    connection: Connection,
+    model: str,
+    day: int,
+    stream: StreamKey | None,
+    span: tuple[int, int] | None,
+    fewer_than: int | None,
 ) -> Iterator[list[int]]:
     """The blocks of a day, in their order, some thousand rows of them at a time."""
     table = tables.feature_block
@@ -68,6 +75,8 @@ def _blocks(
         conditions += [table.c.version == stream.version, table.c.environment == stream.environment]
     if span is not None:
         conditions += [table.c.last_ts >= span[0], table.c.first_ts < span[1]]
+    if fewer_than is not None:
+        conditions.append(table.c.predictions < fewer_than)
     found = connection.execute(select(table.c.id, table.c.predictions).where(*conditions).order_by(table.c.id)).all()
     some: list[int] = []
     rows = 0

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from modelwatch.batches import PredictionBatch, StreamName
 from modelwatch.errors import DamagedBlock
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.driver import execute
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
@@ -48,42 +47,75 @@ def stored_batches(
     """A day's predictions that were written in older generations, some megabytes at a time."""
     table, kept = tables.prediction, KeptFeatures(connection)
     older = select(table).where(table.c.generation < before_generation)
-    for page in pages_of_day(kept, older, model, day):
-        rest: list[Row[Any]] = []
-        for identity, members in groupby(page, key=attrgetter("block")):
-            rows = list(members)
-            block = None if identity is None or len(rows) < ROWS_AS_ARRAYS else kept.block(identity)
-            batch = None if block is None else _batch_of(rows, block)
-            if batch is None:
-                rest += rows
-            else:
-                yield StoredBatch(batch, segments_of_batch(batch, {model: segmentation}))
-        if rest:
-            events = [from_row(row, kept, protection) for row in rest]
-            segments = [segments_of(row, kept, segmentation) for row in rest]
-            yield StoredBatch(PredictionBatch.of([each.event for each in events]), segments, events)
+    heads = _Heads(connection, before_generation)
+
+    def as_rows(rows: Sequence[Row[Any]]) -> StoredBatch:
+        events = [from_row(row, kept, protection) for row in rows]
+        segments = [segments_of(row, kept, segmentation) for row in rows]
+        return StoredBatch(PredictionBatch.of([each.event for each in events]), segments, events)
+
+    for identity, stream in _large_blocks(connection, model, day):
+        block = kept.block(identity)
+        batch = None if block is None else heads.batch(identity, stream, block)
+        if batch is None:
+            if rows := connection.execute(older.where(table.c.block == identity)).all():
+                yield as_rows(rows)
+        elif len(batch):
+            yield StoredBatch(batch, segments_of_batch(batch, {model: segmentation}))
+    for rows in pages_of_day(kept, older, model, day, fewer_than=ROWS_AS_ARRAYS):
+        yield as_rows(rows)
 
 
-def _batch_of(rows: Sequence[Row[Any]], block: FeatureBlock) -> PredictionBatch | None:
-    """The predictions of rows of one block; None when it does not have them all."""
-    first, none = rows[0], np.zeros(len(rows), dtype=np.intp)
-    # A row's attributes are found one by one, which takes longer than all of its columns.
-    columns = dict(zip(first._fields, zip(*rows, strict=True), strict=True))
-    try:
-        places = block.rows_of(np.array(columns["place"], dtype=np.intp))
-    except DamagedBlock:
-        return None
-    classes = {text: decode_scalar(text) for text in set(columns["prediction"])}
-    return PredictionBatch(
-        (StreamName(first.model, first.version, first.environment),),
-        none,
-        list(columns["prediction_id"]),
-        np.array(columns["ts"], dtype=np.int64),
-        [classes[text] for text in columns["prediction"]],
-        [None if text is None else decode_probability(text) for text in columns["probability"]],
-        list(columns["latency_ms"]),
-        [None] * len(rows),
-        (block.columns,),
-        none,
-        places,
+def _large_blocks(connection: Connection, model: str, day: int) -> list[tuple[int, StreamName]]:
+    """The blocks of a day that are worth being counted as columns, and their streams."""
+    table = tables.feature_block
+    rows = connection.execute(
+        select(table.c.id, table.c.version, table.c.environment)
+        .where(table.c.model == model, table.c.day == day, table.c.predictions >= ROWS_AS_ARRAYS)
+        .order_by(table.c.id)
     )
+    return [(row.id, StreamName(model, row.version, row.environment)) for row in rows]
+
+
+class _Heads:
+    """Reads what rows of blocks have beside their features, as the driver gives it: there are many of them."""
+
+    def __init__(self, connection: Connection, before_generation: int) -> None:
+        table = tables.prediction
+        names = ("place", "prediction_id", "ts", "prediction", "probability", "latency_ms")
+        self._connection = connection
+        self._generation = before_generation
+        self._statement = (
+            select(*(table.c[name] for name in names))
+            .where(table.c.block == bindparam("of_block"), table.c.generation < bindparam("before"))
+            .order_by(table.c.place)
+            .compile(dialect=connection.dialect)
+        )
+
+    def batch(self, identity: int, stream: StreamName, block: FeatureBlock) -> PredictionBatch | None:
+        """The predictions of a block of older generations; None when it does not have them all."""
+        given: Any = {"of_block": identity, "before": self._generation}
+        if self._statement.positional:
+            given = tuple(given[name] for name in self._statement.positiontup or ())
+        rows = execute(self._connection, str(self._statement), given).fetchall()
+        none = np.zeros(len(rows), dtype=np.intp)
+        places, ids, times, predicted, probabilities, latencies = zip(*rows, strict=True) if rows else ((),) * 6
+        try:
+            of_rows = block.rows_of(np.array(places, dtype=np.intp))
+        except DamagedBlock:
+            return None
+        # Classes: few of them, again and again.
+        known = {written: decode_scalar(written) for written in set(predicted)}
+        return PredictionBatch(
+            (stream,),
+            none,
+            list(ids),
+            np.array(times, dtype=np.int64),
+            [known[written] for written in predicted],
+            [None if written is None else decode_probability(written) for written in probabilities],
+            list(latencies),
+            [None] * len(rows),
+            (block.columns,),
+            none,
+            of_rows,
+        )
