@@ -53,7 +53,7 @@ class PlannedBlock:
 def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBlock]:
     """The blocks of a batch. eligible: the rows, rising, whose features are kept as they came; what is in no block is
     in too small a group."""
-    if len(eligible) < FEWEST_ROWS:
+    if len(eligible) < FEWEST_ROWS or len(eligible) * max(1, *map(len, batch.blocks)) < FEWEST_VALUES:
         return []
     streams, days = batch.stream_of[eligible], batch.times[eligible] // MICROS_PER_DAY
     if (days == days[0]).all() and (len(batch.streams) == 1 or (streams == streams[0]).all()):

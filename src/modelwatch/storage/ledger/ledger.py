@@ -380,7 +380,8 @@ def _rows_by_kind(
     """The rows whose features are kept as they came, in a block or in the row, and the others. in_order: their numbers
     in the order of their keys."""
     in_block = {row: (identity, place) for identity, block in blocks for place, row in enumerate(block.rows.tolist())}
-    others = [row for row in in_order if row not in in_block] if len(in_block) < len(in_order) else []
+    # In their own order: all of a batch are the batch as it is.
+    others = sorted(row for row in in_order if row not in in_block) if len(in_block) < len(in_order) else []
     kept: dict[int, tuple[bytes | None, bytes | None, str | None]] = {}
     if others:
         found = feature_columns(batch.take(np.array(others)), in_force.policies, in_force.rates, protection)
@@ -396,7 +397,7 @@ def _rows_by_kind(
             columns["features"] = [kept[row][0] if row in kept else None for row in as_they_came]
         kinds.append(_RowsOfAKind(as_they_came, columns))
     if treated:
-        rest = [row for row in others if row in treated]
+        rest = [row for row in in_order if row in treated]
         columns = {name: [kept[row][index] for row in rest] for index, name in enumerate(FEATURE_COLUMNS)}
         kinds.append(_RowsOfAKind(rest, columns))
     return kinds
