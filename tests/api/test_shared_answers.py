@@ -114,6 +114,29 @@ def test_all_that_ask_while_one_is_answered_share_the_next_answer() -> None:
     settled(work)
 
 
+def test_a_client_that_takes_its_answer_slowly_delays_nobody() -> None:
+    async def work(asking: Asking) -> None:
+        asking.store.go_on.set()
+        taken = asyncio.Event()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def slow(_: Message) -> None:
+            await taken.wait()
+
+        headers = [(b"host", b"localhost")]
+        scope = {"type": "http", "method": "GET", "path": "/api/v1/models", "query_string": b"", "headers": headers}
+        first = asyncio.create_task(asking.app({**scope, GRANT: EVERYTHING}, receive, slow))
+        await turns()
+        assert await asyncio.gather(asking.get(), asking.get()) == ["first"] * 2
+        assert not first.done()
+        taken.set()
+        await first
+
+    settled(work)
+
+
 def test_an_answer_is_made_of_what_is_there_after_it_was_asked_for() -> None:
     async def work(asking: Asking) -> None:
         one = asking.get()

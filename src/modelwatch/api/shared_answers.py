@@ -60,8 +60,14 @@ class SharedAnswers:
         newest = self._made.get(request)
         if newest is None:
             alone = self._made[request] = _Answer(begun=True)
+
+            async def give(message: Message) -> None:
+                # The answer is made: how fast its client takes it concerns nobody who waits.
+                alone.ended.set()
+                await send(message)
+
             try:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, give)
             finally:
                 self._end(request, alone)
             return
