@@ -132,8 +132,10 @@ def test_the_default_check_looks_back_from_the_newest_event(http: httpx.Client, 
     assert [(each["lookback"], each["sample_size"]) for each in result["lookbacks"]] == [
         *((name, 1_000) for name in ("5m", "15m", "30m", "1h", "2h", "4h", "8h")),
         ("24h", 2_000),
+        # Since the shift began, by an estimate: what decides, of no look-back that is configured.
+        ("onset", 1_000),
     ]
-    assert (result["severity"], result["lookback"]) == ("alert", "24h")
+    assert (result["severity"], result["lookback"]) == ("alert", None)
 
 
 def test_the_first_predictions_become_a_provisional_reference(http: httpx.Client, model: str) -> None:

@@ -119,8 +119,10 @@ def test_scores_over_http_equal_the_oracle(
         assert js["divergence"] == pytest.approx(expected["js_divergence_b2"], abs=1e-9)
         if name == "day":
             assert result["ks_test"] is None
-            # The test takes the part of the reference that did not name its cells; the oracle takes all of it.
-            assert (result["evidence"]["p_value"] < 1e-6) == (expected["chi2_p"] < 1e-6)
+            # The test takes the part of the reference that did not name its cells; the oracle takes all of it, and
+            # knows nothing of natural variation, which makes an odd day less surprising.
+            odd = result["evidence"]["p_value"] < 1e-6
+            assert odd == (expected["chi2_p"] < 1e-6) or (not odd and result["evidence"]["effective_n"] is not None)
 
 
 @pytest.mark.parametrize("name", ["period", *WOKEN])

@@ -134,6 +134,17 @@ class TestACommit:
         open_ledger(store).commit([*events, *several(4, "other", model="n")])
         assert sorted(map(len, block_rows(store).values())) == [4, 10, 10, 10, 10]
 
+    def test_is_looked_at_before_older_ones_and_beside_what_came_alone(self, store: Store) -> None:
+        ledger = open_ledger(store)
+        for prefix in ("a", "b", "z"):
+            ledger.commit([event(f"{prefix}{number}", {prefix: 1.0}) for number in range(10)])
+        for number in range(5):
+            ledger.commit([event(f"s{number}", {"alone": 1.0})])
+        with store.read() as connection:
+            seen = [*recent_features(connection, STREAM, (NOON + DAY) // 1_000_000, 20, NOON // 1_000_000 - 3_600)]
+        names = Counter(name for each in seen for name in each)
+        assert names == {"alone": 5, "z": 10, "b": 5}
+
     def test_divides_what_is_wide(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(blocks, "MOST_VALUES", 20)
         open_ledger(store).commit(several(25))

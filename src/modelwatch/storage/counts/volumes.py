@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import EARLIEST_TIME, Scalar
@@ -17,8 +17,10 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import unpack
 from modelwatch.storage.ledger.blocks import KeptFeatures
-from modelwatch.storage.ledger.pages import pages_of_day
+from modelwatch.storage.ledger.pages import pages_in_blocks, pages_in_rows, pages_of_day
 from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+T = TypeVar("T")
 
 
 def hourly_volumes(connection: Connection, stream: StreamKey, start: int, end: int) -> dict[int, int]:
@@ -77,14 +79,14 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
 
 # Stands for a value that is there and must not be shown.
 PROTECTED = "(protected)"
-# Rows that are held at once.
 
 
 def recent_features(
     connection: Connection, stream: StreamKey, end: int, limit: int, start: int | None = None
 ) -> Iterator[dict[str, Scalar]]:
-    """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day the
-    first in an order that all processes read in. Without a start, of the newest day alone.
+    """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day in
+    turns one that came with many, the newest first, and one that came alone, by their ids. All processes read the same.
+    Without a start, of the newest day alone.
 
     Encrypted and hashed ones are named, and have PROTECTED for a value. Few rows at once: all of a wide model would
     take much memory.
@@ -93,7 +95,10 @@ def recent_features(
     found = 0
     for day in range(newest, newest - 1 if start is None else start // SECONDS_PER_DAY - 1, -1):
         span = ((day * SECONDS_PER_DAY if start is None else start) * 1_000_000, end * 1_000_000)
-        for row, features in _rows_of_day(connection, stream, day, span):
+        kept, query = KeptFeatures(connection), _query(stream, span)
+        in_blocks = pages_in_blocks(kept, query, stream.model, day, stream=stream, span=span, newest_first=True)
+        in_rows = pages_in_rows(connection, query, stream.model, day)
+        for row, features in _in_turns(_with_features(kept, in_blocks), _with_features(kept, in_rows)):
             yield _shown(features, row.protected)
             found += 1
             if found >= limit:
@@ -125,21 +130,44 @@ def _rows_of_day(
     connection: Connection, stream: StreamKey, day: int, span: tuple[int, int], *conditions: ColumnElement[bool]
 ) -> Iterator[tuple[Any, dict[str, Scalar]]]:
     """A stream's rows of a day that keep features, with these, with a time in [start, end), in microseconds."""
-    table, kept = tables.prediction, KeptFeatures(connection)
+    kept, query = KeptFeatures(connection), _query(stream, span).where(*conditions)
+    return _with_features(kept, pages_of_day(kept, query, stream.model, day, stream=stream, span=span))
+
+
+def _query(stream: StreamKey, span: tuple[int, int]) -> Select[Any]:
+    """Of a stream's rows of any day that keep features, with a time in [start, end), in microseconds."""
+    table = tables.prediction
     names = ("prediction_id", "ts", "features", "protected", "block", "place")
-    query = select(*(table.c[name] for name in names)).where(
+    return select(*(table.c[name] for name in names)).where(
         table.c.version == stream.version,
         table.c.environment == stream.environment,
         table.c.ts >= span[0],
         table.c.ts < span[1],
         or_(table.c.features.is_not(None), table.c.block.is_not(None)),
-        *conditions,
     )
-    for rows in pages_of_day(kept, query, stream.model, day, stream=stream, span=span):
+
+
+def _with_features(kept: KeptFeatures, pages: Iterator[Sequence[Any]]) -> Iterator[tuple[Any, dict[str, Scalar]]]:
+    for rows in pages:
         for row in rows:
             features = kept.of(row)
             if features is not None:
                 yield row, features
+
+
+def _in_turns(*given: Iterator[T]) -> Iterator[T]:
+    """What these give, one of each in turns, as long as they have any.
+
+    >>> list(_in_turns(iter("abc"), iter("x")))
+    ['a', 'x', 'b', 'c']
+    """
+    left = list(given)
+    while left:
+        for each in tuple(left):
+            try:
+                yield next(each)
+            except StopIteration:
+                left.remove(each)
 
 
 def _shown(features: dict[str, Scalar], protected: bytes | None) -> dict[str, Scalar]:

@@ -17,8 +17,6 @@ ROWS_PER_READ = 2_000
 BYTES_PER_READ = 4 * 1024 * 1024
 FIRST_ROWS_PER_READ = 50
 
-_IN_BLOCKS = attrgetter("block", "place")
-
 
 def pages_of_day(
     kept: KeptFeatures,
@@ -31,21 +29,43 @@ def pages_of_day(
     fewer_than: int | None = None,
 ) -> Iterator[Sequence[Row[Any]]]:
     """The rows of a query of a model's predictions on a day, since 1970, some megabytes at a time; in the same order
-    for every process. Their blocks are read together.
+    for every process: those in blocks, which are read together, then the others.
 
     query: without an order, and without conditions on the model and the day, which are added here. It has the columns
     `prediction_id`, `features` and `block`. stream, span: of a stream, or with times in [start, end) in microseconds,
     if the query has that as a condition: other blocks are left out. fewer_than: blocks with at least so many rows are
     left out with their rows.
     """
+    yield from pages_in_blocks(kept, query, model, day, stream=stream, span=span, fewer_than=fewer_than)
+    yield from pages_in_rows(kept.connection, query, model, day)
+
+
+def pages_in_blocks(
+    kept: KeptFeatures,
+    query: Select[Any],
+    model: str,
+    day: int,
+    *,
+    stream: StreamKey | None = None,
+    span: tuple[int, int] | None = None,
+    fewer_than: int | None = None,
+    newest_first: bool = False,
+) -> Iterator[Sequence[Row[Any]]]:
+    """Of `pages_of_day`, the rows in blocks. newest_first: the blocks that were written last come first."""
     table, connection = tables.prediction, kept.connection
-    for blocks in _blocks(connection, model, day, stream, span, fewer_than):
+    for blocks in _blocks(connection, model, day, stream, span, fewer_than, newest_first):
         # No condition on model and day, which the blocks have: SQLite would take the index of these.
         found = connection.execute(query.where(table.c.block.in_(blocks))).all()
-        rows: Sequence[Row[Any]] = sorted(found, key=_IN_BLOCKS)
+        rows = sorted(found, key=attrgetter("place"))
+        rows.sort(key=attrgetter("block"), reverse=newest_first)
         if rows:
             kept.expect(blocks)
             yield rows
+
+
+def pages_in_rows(connection: Connection, query: Select[Any], model: str, day: int) -> Iterator[Sequence[Row[Any]]]:
+    """Of `pages_of_day`, the rows in no block, in the order of their ids."""
+    table = tables.prediction
     of_rows = query.where(table.c.day == day, table.c.model == model, table.c.block.is_(None))
     last, size = "", FIRST_ROWS_PER_READ
     while True:
@@ -67,6 +87,7 @@ def _blocks(
     stream: StreamKey | None,
     span: tuple[int, int] | None,
     fewer_than: int | None,
+    newest_first: bool,
 ) -> Iterator[list[int]]:
     """The blocks of a day, in their order, some thousand rows of them at a time."""
     table = tables.feature_block
@@ -77,7 +98,8 @@ def _blocks(
         conditions += [table.c.last_ts >= span[0], table.c.first_ts < span[1]]
     if fewer_than is not None:
         conditions.append(table.c.predictions < fewer_than)
-    found = connection.execute(select(table.c.id, table.c.predictions).where(*conditions).order_by(table.c.id)).all()
+    order = table.c.id.desc() if newest_first else table.c.id
+    found = connection.execute(select(table.c.id, table.c.predictions).where(*conditions).order_by(order)).all()
     some: list[int] = []
     rows = 0
     for identity, predictions in found:
