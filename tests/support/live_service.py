@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,14 +19,33 @@ from tests.support.forking import Forked
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 20
+# Above those of well-known servers, below those that Linux and macOS give to connections.
+SERVICE_PORTS = range(15_000, 32_768)
+FREE_PORT_TRIES = 100
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
+    """A port that was free a moment ago.
+
+    Of those that no connection is given by the system: a client that tries again and again while the service is down
+    would one day get the service's port for its own end, be connected with itself, and keep the service out.
+    """
+    for _ in range(FREE_PORT_TRIES):
+        if is_free(port := secrets.choice(SERVICE_PORTS)):
+            return port
+    raise AssertionError(f"No port of {SERVICE_PORTS} is free.")
+
+
+def is_free(port: int) -> bool:
+    """Whether a service could listen at a port of 127.0.0.1."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        # As servers do: connections that have ended do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class LiveService:
@@ -101,11 +121,15 @@ class LiveService:
         raise AssertionError(f"The service was not ready within {START_SECONDS} s:\n{self.output()}")
 
     def kill(self) -> None:
-        """SIGKILL to every process of the service at once."""
+        """SIGKILL to every process of the service at once; returns when none of them holds the port any more."""
         if self._process is not None:
             self.signal_all(signal.SIGKILL)
             self._process.wait()
             self._process = None
+            # One that is writing to the disk ends when that is done.
+            deadline = time.monotonic() + STOP_SECONDS
+            while not is_free(self.port) and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def stop(self) -> int | None:
         """SIGTERM, then SIGKILL to what is left. Returns the exit code, None when it had to be killed."""
