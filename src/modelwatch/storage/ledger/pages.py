@@ -17,6 +17,9 @@ ROWS_PER_READ = 2_000
 BYTES_PER_READ = 4 * 1024 * 1024
 FIRST_ROWS_PER_READ = 50
 
+# A query that reads no features has no places.
+_IN_BLOCKS = attrgetter("block", "place")
+
 
 def pages_of_day(
     kept: KeptFeatures,
@@ -56,8 +59,9 @@ def pages_in_blocks(
     for blocks in _blocks(connection, model, day, stream, span, fewer_than, newest_first):
         # No condition on model and day, which the blocks have: SQLite would take the index of these.
         found = connection.execute(query.where(table.c.block.in_(blocks))).all()
-        rows = sorted(found, key=attrgetter("place"))
-        rows.sort(key=attrgetter("block"), reverse=newest_first)
+        rows = sorted(found, key=_IN_BLOCKS)
+        if newest_first:
+            rows.sort(key=attrgetter("block"), reverse=True)
         if rows:
             kept.expect(blocks)
             yield rows
