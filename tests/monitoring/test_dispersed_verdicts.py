@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.natural_variation import variation_of
+from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 

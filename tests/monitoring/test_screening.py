@@ -16,7 +16,7 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import Scalar, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import split_reference
-from modelwatch.stats.drift.natural_variation import variation_of
+from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 from tests.monitoring.test_verdicts import RULES

@@ -7,9 +7,9 @@ import pytest
 
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.clusters import Clusters, KeyedRows, clusters_of, decode_clusters, encode_clusters
 from modelwatch.stats.drift.combined import combined_tests
-from modelwatch.stats.drift.overdispersion import LOCATION
+from modelwatch.stats.drift.variation.clusters import Clusters, KeyedRows, clusters_of, decode_clusters, encode_clusters
+from modelwatch.stats.drift.variation.overdispersion import LOCATION
 from modelwatch.stats.errors import MalformedProfile
 
 CLIENTS = [f"client {number}" for number in range(400)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.stats.drift.directed import SMALL_SCALE, DirectedTests, directed_tests, pooled_scores
-from modelwatch.stats.drift.tests import cell_p_value
+from modelwatch.stats.drift.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 from tests.stats.strategies import count_pairs
 

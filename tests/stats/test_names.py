@@ -25,8 +25,10 @@ from modelwatch.stats.drift.names import (
     window_needed,
     window_test,
 )
+from modelwatch.stats.drift.omnibus import SMALL_REFERENCE, Groups
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests import SMALL_REFERENCE, Groups, cell_p_value, homogeneity
+from modelwatch.stats.drift.single_cell import cell_p_value
+from modelwatch.stats.drift.tests import homogeneity
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 from modelwatch.stats.quality.rates import compare_rates, reference_rates, unsound_counts
 from tests.stats.strategies import raw_categories

@@ -11,14 +11,14 @@ from scipy.stats import chi2
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.natural_variation import (
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.variation.natural_variation import (
     Variation,
     chance_psi,
     decode_variation,
     encode_variation,
     variation_of,
 )
-from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.errors import MalformedProfile
 
 DAY = 86_400

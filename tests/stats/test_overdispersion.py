@@ -11,8 +11,8 @@ from modelwatch.stats.counting.categorical import categorical_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import combined_tests
 from modelwatch.stats.drift.names import split_reference
-from modelwatch.stats.drift.natural_variation import Variation, variation_of
-from modelwatch.stats.drift.overdispersion import (
+from modelwatch.stats.drift.variation.natural_variation import Variation, variation_of
+from modelwatch.stats.drift.variation.overdispersion import (
     AT_MOST,
     LOCATION,
     ON_AVERAGE,

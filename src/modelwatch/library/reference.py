@@ -40,7 +40,12 @@ from modelwatch.stats.counting.encoded_counts import decode_counts, encode_count
 from modelwatch.stats.counting.numeric import binning_and_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names
-from modelwatch.stats.drift.natural_variation import Variation, decode_variation, encode_variation, variation_of_column
+from modelwatch.stats.drift.variation.natural_variation import (
+    Variation,
+    decode_variation,
+    encode_variation,
+    variation_of_column,
+)
 from modelwatch.stats.errors import EmptySample, StatsError
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.references.subjects import Subject

@@ -12,8 +12,9 @@ from modelwatch.simulation.estimates import Delay, Rate, rate_of
 from modelwatch.simulation.experiments import Month, Scenario
 from modelwatch.simulation.watching import lookbacks_among
 from modelwatch.stats.drift.combined import ORDERED
+from modelwatch.stats.drift.omnibus import degrees_of_freedom
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
-from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, degrees_of_freedom
+from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT
 
 CELLS = 10
 NOT_TRIED = Delay(0.0, None, None, None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from modelwatch.events import ReferenceFrame
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.clusters import Clusters, KeyedRows, clusters_of
+from modelwatch.stats.drift.variation.clusters import Clusters, KeyedRows, clusters_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import Subject

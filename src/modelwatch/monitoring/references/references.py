@@ -27,7 +27,7 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, is_ids, split_reference, times_each
-from modelwatch.stats.drift.natural_variation import Variation, variation_of
+from modelwatch.stats.drift.variation.natural_variation import Variation, variation_of
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask, Task
 from modelwatch.storage.alerts.audit import AuditEntry

@@ -19,9 +19,9 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import DirectedTests, directed_tests
 from modelwatch.stats.drift.names import WEIGHTS as SPLIT
 from modelwatch.stats.drift.names import Split, comparison, expected_new, names_p_value
-from modelwatch.stats.drift.overdispersion import LOCATION, ON_AVERAGE, SCALE, Dispersion, widened
-from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
-from modelwatch.stats.drift.tests import MAX_WINDOW, OMNIBUS_WEIGHT, Direction, Homogeneity, Part, parts_of_tests
+from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed, smallest_window
+from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, Direction, Homogeneity, Part, parts_of_tests
+from modelwatch.stats.drift.variation.overdispersion import LOCATION, ON_AVERAGE, SCALE, Dispersion, widened
 from modelwatch.stats.errors import EmptySample
 
 # The shares of the level; those of each kind of subject add up to 1.
@@ -199,13 +199,4 @@ def _directed_needed(fine: bytes, alpha: float) -> int | None:
         p_values = np.minimum(found.location_p_value / ORDERED["location"], found.scale_p_value / ORDERED["scale"])
         return bool((p_values < alpha).any())
 
-    upper = 1
-    while not reaches(upper):
-        upper *= 2
-        if upper > MAX_WINDOW:
-            return None
-    lower = upper // 2
-    while upper - lower > 1:
-        middle = (lower + upper) // 2
-        lower, upper = (lower, middle) if reaches(middle) else (middle, upper)
-    return upper
+    return smallest_window(reaches)

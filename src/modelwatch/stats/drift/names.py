@@ -27,9 +27,10 @@ from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift import tests as drift_tests
 from modelwatch.stats.drift.evidence import rate_increase_p_value
-from modelwatch.stats.drift.overdispersion import ON_AVERAGE, Dispersion, widened_tail
+from modelwatch.stats.drift.omnibus import Groups
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
-from modelwatch.stats.drift.tests import Comparison, Groups, Homogeneity, Part, parts_of_tests
+from modelwatch.stats.drift.tests import Comparison, Homogeneity, Part, parts_of_tests
+from modelwatch.stats.drift.variation.overdispersion import ON_AVERAGE, Dispersion, widened_tail
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 
 # A smaller reference has too little to give a part of it away.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.tests import MAX_WINDOW, OMNIBUS_WEIGHT, RAREST, SMALL_REFERENCE, homogeneity_p_values
+from modelwatch.stats.drift.omnibus import SMALL_REFERENCE
+from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, homogeneity_p_values
 from modelwatch.stats.errors import EmptySample, StatsError
 from modelwatch.stats.special import special
+
+MAX_WINDOW = 1 << 40
+# Of the cells that hold least of the reference, so many are tried.
+RAREST = 4
 
 
 def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: float, power: float = 0.8) -> float:
@@ -58,6 +64,15 @@ def _samples_needed(reference: tuple[int, ...], alpha: float) -> int | None:
     def reaches(n: int) -> bool:
         return bool((homogeneity_p_values(counts, shifts * n) < alpha).any())
 
+    return smallest_window(reaches)
+
+
+def smallest_window(reaches: Callable[[int], bool]) -> int | None:
+    """The smallest number of values that reaches something, where all larger ones do, too; None for more than 2**40.
+
+    >>> smallest_window(lambda n: n >= 7), smallest_window(lambda n: False)
+    (7, None)
+    """
     upper = 1
     while not reaches(upper):
         upper *= 2

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from modelwatch.stats.special import special
 
 # The chance of calling a size smaller than the limit that is as large as the limit.
 EPSILON = 2e-4
@@ -58,7 +59,7 @@ class RateSize:
         current = highest * (1.0 - highest) / self.n
         before = rate * (1.0 - rate) / self.reference_n if self.reference_n else 0.0
         tested = highest - DEVIATE * (math.sqrt(current + before) - math.sqrt(current))
-        return tested > 0.0 and float(_special().bdtr(self.hits, self.n, tested)) < EPSILON
+        return tested > 0.0 and float(special().bdtr(self.hits, self.n, tested)) < EPSILON
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class ShiftSize:
         r, c = self.reference[used].astype(np.float64), self.current[used].astype(np.float64)
         unit = 1.0 / n + 1.0 / total
         pearson = float(((r * n - c * total) ** 2 / (r + c)).sum()) / (n * total)
-        return float(_special().chndtr(max(pearson, self.psi / unit), df, limit / unit)) < EPSILON
+        return float(special().chndtr(max(pearson, self.psi / unit), df, limit / unit)) < EPSILON
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,10 +149,3 @@ class OddsSize:
                 if (before or now) and not RateSize(hits, n, share, total).is_below(odds / (1.0 + odds) - share):
                     return False
         return True
-
-
-def _special() -> ModuleType:
-    import scipy.special  # loaded on first use: it takes a third of a second
-
-    module: ModuleType = scipy.special
-    return module

@@ -19,7 +19,8 @@ from modelwatch.stats.counting.binning import CategoricalBinning, NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import ORDERED, weights_of
 from modelwatch.stats.drift.names import WEIGHTS, Split, comparison, expected_new
-from modelwatch.stats.drift.tests import SCREEN, TINY, Groups
+from modelwatch.stats.drift.omnibus import TINY, Groups
+from modelwatch.stats.drift.single_cell import SCREEN
 from modelwatch.stats.special import special
 
 Integers = NDArray[np.int64]

@@ -9,38 +9,25 @@ it sees what groups hide, such as one value that the reference never had.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.drift.evidence import Counts, rate_increase_p_value
-from modelwatch.stats.drift.overdispersion import AT_MOST, Dispersion, widened_chi_square, widened_tail
+from modelwatch.stats.drift.evidence import Counts
+from modelwatch.stats.drift.omnibus import Groups, omnibus
+from modelwatch.stats.drift.single_cell import SCREEN, most_unusual, unusual_cells
+from modelwatch.stats.drift.variation.overdispersion import AT_MOST, Dispersion, widened_chi_square
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 
 Floats = NDArray[np.float64]
 Part = Literal["all cells", "single cell", "new names", "location", "scale"]
 
-# A group holds so many reference values, and so many times N/n of them.
-MIN_GROUP, MIN_GROUP_SHARES = 5.0, 2.0
-# What small references add to the tail of both approximations: 1 + SMALL_REFERENCE / N.
-SMALL_REFERENCE = 10.0
-# Below so many standard deviations no cell's exact tail is small enough to matter, and none is computed.
-SCREEN = 3.0
 # How much of the level each part may use. Their sum is 1, so their minimum keeps the level under any dependence.
 OMNIBUS_WEIGHT, CELL_WEIGHT = 0.75, 0.25
 WEIGHTS: Mapping[Part, float] = {"all cells": OMNIBUS_WEIGHT, "single cell": CELL_WEIGHT}
-# Keeps quotients of empty groups finite.
-TINY = 1e-300
-MAX_WINDOW = 1 << 40
-# Logarithms of probabilities are right to so much.
-ROUNDING = 0.001
-RAREST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +187,7 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
         if not degrees:
             found[2, which] = 1.0
             continue
-        found[:3, which] = _omnibus(
+        found[:3, which] = omnibus(
             np.stack([groups.sums[stage] for _, groups, stage, _ in some]),
             np.stack([groups.merge(stage, window) for _, groups, stage, window in some]).astype(np.float64),
             np.array([groups.total for _, groups, _, _ in some]),
@@ -214,10 +201,10 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
             [tests[place].reference for place in places], [lengths[place] for place in places], axis=0
         )
         windows = np.concatenate([tests[place].windows for place in places])
-        unusual = _unusual(references, windows, n[which], screen)
+        unusual = unusual_cells(references, windows, n[which], screen)
         for row in np.flatnonzero(unusual.any(axis=1)).tolist():
             place = which[row]
-            cells[place], most[place], more[place] = _most_unusual(
+            cells[place], most[place], more[place] = most_unusual(
                 references[row], windows[row], unusual[row], dispersed.get(int(place))
             )
     columns = (
@@ -256,204 +243,8 @@ def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: 
         if groups.df(stage):
             rows = np.flatnonzero((stages == stage) & filled)
             p_values[rows] = groups.test(stage, windows[rows], n[rows])[2] / OMNIBUS_WEIGHT
-    unusual = _unusual(r, windows, n, SCREEN)
+    unusual = unusual_cells(r, windows, n, SCREEN)
     for row in np.flatnonzero(unusual.any(axis=1) & (p_values >= enough)).tolist():
         weight = CELL_WEIGHT if groups.df(int(stages[row])) else 1.0
-        p_values[row] = min(p_values[row], _cell_p_value(r, windows[row], unusual[row]) / weight)
+        p_values[row] = min(p_values[row], most_unusual(r, windows[row], unusual[row])[0] / weight)
     return np.minimum(p_values, 1.0)
-
-
-def cell_p_value(reference: Counts, current: Counts, *, screen: float = SCREEN) -> float:
-    """The single-cell test: Fisher's exact tails of every cell, the smallest times twice the number of cells.
-
-    Cells that are empty on both sides do not count. 1 when no cell is `screen` standard deviations from what is
-    expected. Exact for cells that are fixed; on the safe side for cells at the reference's own quantiles.
-    Source: Fisher (1935) for the tails; Altham (1969) for cells at quantiles.
-
-    >>> cell_p_value([100, 0], [0, 100]) < 5e-59
-    True
-    >>> round(cell_p_value([98, 2], [92, 8], screen=0.0), 5), cell_p_value([98, 2], [92, 8])
-    (0.20109, 1.0)
-    """
-    r, c = np.asarray(reference, dtype=np.int64), np.asarray(current, dtype=np.int64)
-    return _cell_p_value(r, c, _unusual(r, c[None, :], c.sum(keepdims=True), screen)[0])
-
-
-def _cell_p_value(r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[np.bool_]) -> float:
-    return _most_unusual(r, c, unusual)[0]
-
-
-def _most_unusual(
-    r: NDArray[np.int64], c: NDArray[np.int64], unusual: NDArray[np.bool_], dispersion: Dispersion | None = None
-) -> tuple[float, int, bool]:
-    """The p-value of the most unusual cell, for the number of cells; which one it is, -1 when none is unusual; and
-    whether it holds more of the window than of the reference."""
-    n_reference, n_current = int(r.sum()), int(c.sum())
-    smallest, place, more = 1.0, -1, False
-    for cell, least in _likely_first(r, c, np.flatnonzero(unusual)):
-        # A tail is at least the probability of what is found; in this order all others have larger ones.
-        if place >= 0 and least > math.log(max(smallest, TINY)) + ROUNDING:
-            break
-        before, now = int(r[cell]), int(c[cell])
-        # Too few values now are too many in the reference: P(H <= C) of one sample is P(H >= R) of the other.
-        grown = now * n_reference > before * n_current
-        if grown:
-            tail = rate_increase_p_value(before, n_reference, now, n_current)
-        else:
-            tail = rate_increase_p_value(now, n_current, before, n_reference)
-        if dispersion is not None:
-            tail = widened_tail(tail, float(dispersion.cells[cell]), float(dispersion.cells_freedom[cell]))
-        if place < 0 or (tail, cell) < (smallest, place):
-            smallest, place, more = tail, cell, grown
-    return min(1.0, 2.0 * int(np.count_nonzero(r + c)) * smallest), place, more
-
-
-def _likely_first(r: NDArray[np.int64], c: NDArray[np.int64], cells: NDArray[np.intp]) -> Iterable[tuple[int, float]]:
-    """Cells, and the logarithm of the probability of what is found in each given all margins, the smallest first."""
-    if len(cells) < 2:
-        return ((cell, -math.inf) for cell in cells.tolist())
-    gammaln = _special().gammaln
-    before, now, n_reference, n_current = r[cells], c[cells], r.sum(), c.sum()
-    hits, both = before + now, n_reference + n_current
-    some = np.stack([before, now, n_reference - before, n_current - now, hits, both - hits])
-    of_cells = gammaln(some + 1.0)
-    found = of_cells[4] + of_cells[5] - of_cells[:4].sum(axis=0)
-    found += gammaln(n_reference + 1.0) + gammaln(n_current + 1.0) - gammaln(both + 1.0)
-    order = np.argsort(found, kind="stable")
-    return zip(cells[order].tolist(), found[order].tolist(), strict=True)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Groups:
-    """Grouping of a reference's cells for the test: the smaller the window, the more are merged.
-
-    total: reference values. least: how large each group is at least. merged: by stage, where each group of neighbouring
-    cells begins; from all cells to one group. sums: by stage, the reference values in each group. smallest: by stage,
-    the size of the smallest group, ascending. corrections: by stage, Williams' divisor of the likelihood ratio.
-    """
-
-    total: float
-    least: float
-    merged: tuple[NDArray[np.intp], ...]
-    sums: tuple[Floats, ...]
-    smallest: Floats
-    corrections: tuple[float, ...]
-
-    @classmethod
-    def of(cls, reference: NDArray[np.int64], sizes: Floats | None = None, least: float = MIN_GROUP) -> Groups:
-        """Step by step, the smallest cell is merged with the smaller of its neighbours.
-
-        sizes: what makes a cell small, where that is not the reference's own counts; shape (cells,).
-        """
-        return _groups(reference.tobytes(), None if sizes is None else sizes.tobytes(), least)
-
-    def stages(self, n: NDArray[np.int64]) -> NDArray[np.intp]:
-        """For windows of n values each, at least 1, which of the stages of merging is theirs; shape as n."""
-        needed = np.maximum(self.least, MIN_GROUP_SHARES * self.total / n)
-        return np.minimum(self.smallest.searchsorted(needed), len(self.merged) - 1)
-
-    def df(self, stage: int) -> int:
-        """The degrees of freedom at a stage: groups less one."""
-        return len(self.merged[stage]) - 1
-
-    def merge(self, stage: int, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The counts of windows, shape (..., cells), by group at a stage: shape (..., groups)."""
-        starts = self.merged[stage]
-        return windows if len(starts) == windows.shape[-1] else np.add.reduceat(windows, starts, axis=-1)
-
-    def test(self, stage: int, windows: NDArray[np.int64], n: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-        """Pearson's X², the likelihood ratio G, and the p-value of the omnibus test; each of shape (windows,).
-
-        windows: shape (windows, cells), of n values each, none of them empty. Groups that are empty on both sides do
-        not count. With a single group X² and G are 0, and p is 1.
-        """
-        if not self.df(stage):
-            nothing = np.zeros(len(windows))
-            return nothing, nothing, np.ones(len(windows))
-        merged = self.merge(stage, windows).astype(np.float64)
-        return _omnibus(self.sums[stage], merged, self.total, n, self.corrections[stage])
-
-
-def _omnibus(
-    r: Floats, c: Floats, total: Floats | float, n: NDArray[np.int64], correction: Floats | float
-) -> tuple[Floats, Floats, Floats]:
-    """Pearson's X², the likelihood ratio G, and the larger p-value of both, each of shape (windows,).
-
-    c: counts by group, shape (windows, groups), at least two groups; n: their sums. r: those of the reference, the same
-    shape or (groups,); total: their sum. correction: Williams' divisor of G.
-    """
-    share = (n / (total + n))[:, None]
-    together = c + r
-    expected = np.maximum(together * share, TINY)
-    difference = c - together * share
-    statistic = (difference * difference / expected).sum(axis=1) / (1.0 - share[:, 0])
-    special = _special()
-    information = special.xlogy(c, c / expected) + special.xlogy(r, r / np.maximum(together - expected, TINY))
-    likelihood_ratio = np.maximum(0.0, 2.0 * information.sum(axis=1))
-    # With one group left chdtrc(0, x) is 0, which would be the opposite of what it says.
-    df = np.maximum(np.count_nonzero(together, axis=1) - 1, 1)
-    p_values = np.maximum(special.chdtrc(df, statistic), special.chdtrc(df, likelihood_ratio / correction))
-    return statistic, likelihood_ratio, np.minimum(1.0, (1.0 + SMALL_REFERENCE / total) * p_values)
-
-
-def degrees_of_freedom(reference: Counts, n: int) -> int:
-    """Those of the omnibus test for a window of n values: groups less one.
-
-    >>> degrees_of_freedom([1000] * 10, 100), degrees_of_freedom([1000] * 10, 10), degrees_of_freedom([3] * 10, 1_000)
-    (9, 4, 4)
-    """
-    groups = Groups.of(np.asarray(reference, dtype=np.int64))
-    return groups.df(int(groups.stages(np.array([n]))[0]))
-
-
-def _unusual(
-    r: NDArray[np.int64], windows: NDArray[np.int64], n: NDArray[np.int64], screen: float
-) -> NDArray[np.bool_]:
-    """Mask of the cells that are at least `screen` standard deviations from what is expected; shape as windows.
-
-    r: of one reference, shape (cells,), or of one for each window, shape (windows, cells).
-    """
-    # In doubles: products of large counts leave the integers.
-    n_reference = r.sum(axis=-1).astype(np.float64)
-    share = (n / (n_reference + n))[:, None]
-    together = r + windows
-    expected = together * share
-    difference = windows - expected
-    # Of the hypergeometric distribution, but for a factor of at most 1 + 1/(M - 1).
-    variance = expected * (1.0 - share) * (1.0 - together / (n_reference + n)[:, None])
-    return np.asarray((difference * difference >= screen * screen * variance) & (together > 0) & (n > 0)[:, None])
-
-
-@lru_cache(maxsize=4_096)
-def _groups(counts: bytes, given_sizes: bytes | None, least: float) -> Groups:
-    reference = np.frombuffer(counts, dtype=np.int64).astype(np.float64)
-    sizes: list[float] = (reference if given_sizes is None else np.frombuffer(given_sizes)).tolist()
-    starts = list(range(len(sizes)))
-    merged, held, smallest = [np.array(starts, dtype=np.intp)], [np.array(sizes)], [min(sizes)]
-    while len(sizes) > 1:
-        i, last = sizes.index(smallest[-1]), len(sizes) - 1
-        j = i + 1 if i == 0 or (i < last and sizes[i + 1] <= sizes[i - 1]) else i - 1
-        left, right = min(i, j), max(i, j)
-        sizes[left] += sizes.pop(right)
-        starts.pop(right)
-        merged.append(np.array(starts, dtype=np.intp))
-        held.append(np.array(sizes))
-        smallest.append(min(sizes))
-    sums = tuple(np.add.reduceat(reference, each) for each in merged)
-    total = float(reference.sum())
-    return Groups(total, least, tuple(merged), sums, np.array(smallest), tuple(_williams(each, total) for each in held))
-
-
-def _williams(sizes: Floats, total: float) -> float:
-    """Williams' correction, the reference's part only; 1 where a group is empty, or the only one."""
-    if len(sizes) < 2 or not sizes.all():
-        return 1.0
-    return 1.0 + (float((total / sizes).sum()) - 1.0) / (6.0 * total * (len(sizes) - 1))
-
-
-@lru_cache(maxsize=1)
-def _special() -> ModuleType:
-    import scipy.special  # loaded on first use: it takes a third of a second
-
-    module: ModuleType = scipy.special
-    return module

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.clusters import Clusters
 from modelwatch.stats.drift.names import Split
-from modelwatch.stats.drift.natural_variation import Variation
+from modelwatch.stats.drift.variation.clusters import Clusters
+from modelwatch.stats.drift.variation.natural_variation import Variation
 from modelwatch.storage.references.subjects import State, Subject
 
 

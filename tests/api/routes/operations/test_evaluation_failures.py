@@ -23,7 +23,7 @@ from tests.web.reading import Page
 
 STREAM = StreamKey("m", "1", "production")
 SECOND = 1_000_000
-PLACE = "ValueError at modelwatch/stats/drift/natural_variation.py:70"
+PLACE = "ValueError at modelwatch/stats/drift/variation/natural_variation.py:70"
 
 
 @pytest.fixture

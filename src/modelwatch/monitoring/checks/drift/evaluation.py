@@ -30,7 +30,7 @@ from modelwatch.monitoring.checks.drift.subject_counts import (
 from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.overdispersion import Dispersion
+from modelwatch.stats.drift.variation.overdispersion import Dispersion
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 

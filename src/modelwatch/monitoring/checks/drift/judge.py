@@ -16,11 +16,11 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import combined_detectable_psi, combined_needed, combined_tests
 from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
-from modelwatch.stats.drift.natural_variation import DEVIATE
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
-from modelwatch.stats.drift.overdispersion import AT_MOST, Dispersion
 from modelwatch.stats.drift.scores import psi_by_chance, psi_of_many
 from modelwatch.stats.drift.tests import Homogeneity
+from modelwatch.stats.drift.variation.natural_variation import DEVIATE
+from modelwatch.stats.drift.variation.overdispersion import AT_MOST, Dispersion
 
 Severity = Literal["stable", "shifted", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.overdispersion import (
+from modelwatch.stats.drift.variation.overdispersion import (
     MIN_GROUPS,
     CellScores,
     Dispersion,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from modelwatch.stats.counting.binning import Binning, CategoricalBinning, Scalar
 from modelwatch.stats.counting.columns import column_of
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.overdispersion import CellScores, Dispersion, Overdispersion, overdispersion
+from modelwatch.stats.drift.variation.overdispersion import CellScores, Dispersion, Overdispersion, overdispersion
 from modelwatch.stats.errors import MalformedProfile
 
 # Of more clusters so many are looked at.

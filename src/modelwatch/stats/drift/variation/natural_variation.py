@@ -17,9 +17,9 @@ from modelwatch.stats.counting.columns import Column, column_of
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.odds import log_odds, log_odds_error
-from modelwatch.stats.drift.overdispersion import Dispersion
 from modelwatch.stats.drift.scores import PSI_FLOOR
-from modelwatch.stats.drift.stretches import Stretches
+from modelwatch.stats.drift.variation.overdispersion import Dispersion
+from modelwatch.stats.drift.variation.stretches import Stretches
 from modelwatch.stats.errors import MalformedProfile
 
 # Lengths, in seconds, that a reference is cut into; the shortest that gives at most MAX_SPANS pieces is taken.
