@@ -31,7 +31,10 @@ from modelwatch.storage.engine.models import Part, StreamKey, generation_of
 from modelwatch.storage.engine.protection import StoredPrediction
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger import blocks
+from modelwatch.storage.ledger.blocks import KeptFeatures
+from modelwatch.storage.ledger.counting import segment_columns
 from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
+from modelwatch.storage.ledger.pages import pages_of_day
 from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
 from modelwatch.storage.ledger.rows import events_between, first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
@@ -144,6 +147,22 @@ class TestACommit:
             seen = [*recent_features(connection, STREAM, (NOON + DAY) // 1_000_000, 20, NOON // 1_000_000 - 3_600)]
         names = Counter(name for each in seen for name in each)
         assert names == {"alone": 5, "z": 10, "b": 5}
+
+    def test_is_read_beside_one_whose_segments_are_those_of_now(self, store: Store) -> None:
+        """Of rows that were stored with the present segments no features are asked for, so they seem to be in no
+        block."""
+        ledger = open_ledger(store)
+        ledger.commit(several(10))
+        with store.write() as connection:
+            connection.execute(update(tables.model).values(generation=1))
+        ledger.commit(several(10, "q"))
+        table = tables.prediction
+        query = select(table.c.prediction_id, *segment_columns(1))
+        with store.read() as connection:
+            pages = list(pages_of_day(KeptFeatures(connection), query, "m", TODAY))
+        assert sorted(row.prediction_id for rows in pages for row in rows) == sorted(
+            f"{prefix}{number}" for prefix in "pq" for number in range(10)
+        )
 
     def test_divides_what_is_wide(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(blocks, "MOST_VALUES", 20)

@@ -148,6 +148,29 @@ def test_rows_together_are_what_they_are_one_by_one(
     assert together == one_by_one
 
 
+@pytest.mark.parametrize("names", [["x"], ["x", "y"]])
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_row_that_names_its_features_twice_and_one_without_any_do_not_make_up_for_each_other(
+    names: list[str], typed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All names in one line are as if each row had them once."""
+    kind = {"data_type": "continuous"} if typed else {}
+
+    def of(place: int, times: int) -> dict[str, Any]:
+        features = [{"name": name, "value": float(place), **kind} for name in names * times]
+        return row(f"id-{place}", features=features)
+
+    rows = [of(place, {1: 2, 9: 0}.get(place, 1)) for place in range(100)]
+    together, one_by_one = both_ways(monkeypatch, as_list(rows), JSON)
+    assert together == one_by_one
+    decoder = Decoder(LIMITS, lambda: NOON, lambda: "made-here")
+    batch = decoder.batch(as_list(rows), JSON)
+    assert [(each.index, each.pointer) for each in batch.rejected] == [(1, f"/features/{len(names)}/name")]
+    assert {event.prediction_id: event.features for event in batch.events} == {
+        f"id-{place}": dict.fromkeys(() if place == 9 else names, float(place)) for place in range(100) if place != 1
+    }
+
+
 def as_typed(features: dict[str, Any]) -> list[dict[str, Any]]:
     """The features as a list, of which every second one says a type."""
     kinds: list[dict[str, Any]] = [{"data_type": "categorical"}, {}, {"data_type": None}, {"data_type": "continuous"}]

@@ -179,7 +179,8 @@ class JsonRows:
         values, types = self._column(given_values), self._column(given_types)
         are_typed = types.count(None) < len(types)
         width = len(features[rows[0]])
-        if names == names[:width] * len(rows):
+        # Their widths, too: a long row and a short one would make up for each other.
+        if names == names[:width] * len(rows) and all(len(features[row]) == width for row in rows):
             places = range(width)
             of_each = [types[place::width] for place in places] if are_typed else None
             yield FeatureGroup(rows, tuple(names[:width]), [values[place::width] for place in places], of_each)

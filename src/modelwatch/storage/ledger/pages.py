@@ -10,15 +10,12 @@ from sqlalchemy import Connection, Row, Select, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.ledger.blocks import KeptFeatures
+from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
 
 ROWS_PER_READ = 2_000
 # Decoded, the features of a row take about four times their bytes: rows of wide models are read some at a time.
 BYTES_PER_READ = 4 * 1024 * 1024
 FIRST_ROWS_PER_READ = 50
-
-# A query that reads no features has no places.
-_IN_BLOCKS = attrgetter("block", "place")
 
 
 def pages_of_day(
@@ -59,7 +56,7 @@ def pages_in_blocks(
     for blocks in _blocks(connection, model, day, stream, span, fewer_than, newest_first):
         # No condition on model and day, which the blocks have: SQLite would take the index of these.
         found = connection.execute(query.where(table.c.block.in_(blocks))).all()
-        rows = sorted(found, key=_IN_BLOCKS)
+        rows = by_block(found)
         if newest_first:
             rows.sort(key=attrgetter("block"), reverse=True)
         if rows:
