@@ -170,6 +170,21 @@ class TestACommit:
         assert sorted(map(len, block_rows(store).values())) == [5, 10, 10]
         assert features(store) == {f"p{n} {TODAY}": {"x": n / 4, "c": "ab"[n % 2]} for n in range(25)}
 
+    def test_keeps_rows_with_few_names_in_common_in_rows(self, store: Store) -> None:
+        """A block has a place for every name in every row: each of these would take many more than it has values."""
+        ledger = open_ledger(store)
+        ledger.commit([event(f"own{row}", {f"f{row}-{place}": 1.0 for place in range(5)}) for row in range(200)])
+        one_wide = {f"f{place}": 1.0 for place in range(500)}
+        ledger.commit([event(f"wide{row}", {"x": 1.0} if row else one_wide) for row in range(200)])
+        assert block_rows(store) == {}
+        assert features(store)[f"own7 {TODAY}"] == {f"f7-{place}": 1.0 for place in range(5)}
+
+    def test_divides_by_all_the_names_of_its_rows(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(blocks, "MOST_VALUES", 24)
+        names = ("x", "a"), ("x", "b")
+        open_ledger(store).commit([event(f"p{row}", dict.fromkeys(names[row % 2], 1.0)) for row in range(24)])
+        assert [len(members) for members in block_rows(store).values()] == [8, 8, 8]
+
     def test_puts_only_what_is_new_into_a_block(self, store: Store) -> None:
         ledger = open_ledger(store)
         ledger.commit(several(10))

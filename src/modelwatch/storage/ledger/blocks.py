@@ -34,6 +34,9 @@ FEWEST_ROWS = 4
 FEWEST_VALUES = 1_000
 # Of one block, so that reading or changing one takes milliseconds.
 MOST_VALUES = 100_000
+# A block has a place for each of its names in each of its rows. With more places than so many for each value, as where
+# every row has names of its own, its rows keep their features.
+PLACES_PER_VALUE = 2
 # Blocks that a reader keeps: rows are read block by block, or in the order in which they came.
 BLOCKS_KEPT = 4
 
@@ -52,8 +55,8 @@ class PlannedBlock:
 
 def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBlock]:
     """The blocks of a batch. eligible: the rows, rising, whose features are kept as they came; what is in no block is
-    in too small a group."""
-    if len(eligible) < FEWEST_ROWS or len(eligible) * max(1, *map(len, batch.blocks)) < FEWEST_VALUES:
+    in a group that is too small, or has too few names in common."""
+    if len(eligible) < FEWEST_ROWS or len(eligible) * max(0, *map(len, batch.blocks)) < FEWEST_VALUES:
         return []
     streams, days = batch.stream_of[eligible], batch.times[eligible] // MICROS_PER_DAY
     if (days == days[0]).all() and (len(batch.streams) == 1 or (streams == streams[0]).all()):
@@ -64,19 +67,26 @@ def planned_blocks(batch: PredictionBatch, eligible: Places) -> list[PlannedBloc
         parts = np.split(eligible[order], np.flatnonzero(np.diff(group_of[order])) + 1)
     planned = []
     for part in parts:
-        features = _most_features(batch, part)
-        if len(part) < FEWEST_ROWS or len(part) * features < FEWEST_VALUES:
+        names, values = _names_and_values(batch, part)
+        if len(part) < FEWEST_ROWS or values < FEWEST_VALUES or names * len(part) > PLACES_PER_VALUE * values:
             continue
-        most = max(MOST_VALUES // features, FEWEST_ROWS)
+        most = max(MOST_VALUES // names, FEWEST_ROWS)
         planned += [PlannedBlock(part[start : start + most]) for start in range(0, len(part), most)]
     return planned
 
 
-def _most_features(batch: PredictionBatch, rows: Places) -> int:
-    """The most features that any of these rows has; at least one."""
+def _names_and_values(batch: PredictionBatch, rows: Places) -> tuple[int, int]:
+    """How many features these rows name together, and how many values they have."""
     if len(batch.blocks) == 1:
-        return max(len(batch.blocks[0]), 1)
-    return max(1, *(len(batch.blocks[block]) for block in set(batch.block_of[rows].tolist())))
+        return len(batch.blocks[0]), len(batch.blocks[0]) * len(rows)
+    rows_of = np.bincount(batch.block_of[rows], minlength=len(batch.blocks)).tolist()
+    names: set[str] = set()
+    values = 0
+    for block, count in zip(batch.blocks, rows_of, strict=True):
+        if count:
+            names.update(block)
+            values += len(block) * count
+    return len(names), values
 
 
 class BlockStatements:
