@@ -28,7 +28,9 @@ class Goal:
 SINGLE = "durable single-prediction ingest, 10 features"
 FASTAPI = "FastAPI + pydantic, in memory"
 ROWS = "plain rows with JSON features"
-EARLIER = "the service before it worked in columns"
+# The newest commit whose service did not work in columns.
+BEFORE_COLUMNS = "faf1b948"
+EARLIER = f"the service of {BEFORE_COLUMNS}, before it worked in columns"
 
 GOALS = (
     Goal("single predictions, durable, 10 features", FASTAPI, "ingest", SINGLE, 3.5),
@@ -39,7 +41,7 @@ GOALS = (
             f"batch as {way}, 1,000 x 50, processor time",
             EARLIER,
             "batches",
-            f"batch as {way}, beside .*: processor time",
+            f"batch as {way}, beside {BEFORE_COLUMNS}: processor time",
             ratio,
         )
         for way, ratio in (("maps", 3.0), ("lists", 4.0), ("arrow", 7.0), ("parquet", 7.0))

@@ -89,7 +89,13 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def sources() -> Sources:
     """The code of the repository."""
-    return Sources({"modelwatch": REPOSITORY / "src" / "modelwatch", "tests": REPOSITORY / "tests"})
+    return Sources(
+        {
+            "modelwatch": REPOSITORY / "src" / "modelwatch",
+            "tests": REPOSITORY / "tests",
+            "benchmarks": REPOSITORY / "benchmarks",
+        }
+    )
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import recorded
 from benchmarks.__main__ import BENCHMARKS, LONG, run_of
-from benchmarks.goals import GOALS
+from benchmarks.goals import BEFORE_COLUMNS, GOALS
 from benchmarks.peers.run import peers_named
 from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
 from benchmarks.report import Row
@@ -85,8 +85,11 @@ def test_the_report_says_which_goals_are_reached(files: tuple[Path, Path]) -> No
         replace(FAST, name="durable single-prediction ingest, 10 features", ratio=3.6),
         replace(BARE, name="durable single-prediction ingest, 10 features: 99th percentile at 64", value=31, unit="ms"),
     ]
-    arrow = replace(FAST, name="batch as arrow, beside abc: processor time", ratio=6.9)
-    record(this_machine(), {"ingest": Measured(rows, 1.0, ""), "batches, before abc": Measured([arrow], 1.0, "")})
+    arrow = replace(FAST, name=f"batch as arrow, beside {BEFORE_COLUMNS}: processor time", ratio=6.9)
+    other = replace(arrow, name="batch as arrow, beside abc: processor time", ratio=1.0)
+    record(
+        this_machine(), {"ingest": Measured(rows, 1.0, ""), "batches, before abc": Measured([other, arrow], 1.0, "")}
+    )
     page = files[1].read_text()
     assert f"| {GOALS[0].work} | {GOALS[0].beside} | 3.6 times | ≥ 3.5 times | reached |" in page
     assert "| 31 ms | ≤ 25 ms | **not reached** |" in page

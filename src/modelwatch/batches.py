@@ -165,7 +165,7 @@ class PredictionBatch(Sequence[Prediction]):
         return scattered(parts, len(self)) if parts else missing_column(len(self))
 
     def feature_maps(self) -> list[dict[str, Scalar]]:
-        """The features of each row, in the order that it named them."""
+        """The features of each row, in the order that it, or the first one that names the same, named them."""
         if len(self.blocks) == 1:
             return self._maps_of(0)
         maps: list[dict[str, Scalar]] = [{} for _ in self.ids]

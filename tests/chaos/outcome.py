@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
@@ -73,6 +74,15 @@ def settle(services: Sequence[str], store: Store, problems: list[str]) -> dict[s
         time.sleep(3.0)
 
 
+def _side_by_side(one: str, other: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The answers of two services within the same five minutes, at which some end."""
+    while True:
+        began = time.time() // BASE_WINDOW_SECONDS
+        found = answers(one), answers(other)
+        if time.time() // BASE_WINDOW_SECONDS == began:
+            return found
+
+
 def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hook: Receiver) -> Outcome:
     """Compares everything with everything."""
     outcome = Outcome()
@@ -86,10 +96,7 @@ def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hoo
     outcome.repeats = sum(client.repeats for client in clients)
     outcome.duplicates = sum(client.duplicates for client in clients)
     for url in services[1:]:
-        other = answers(url)
-        if other != found:
-            # Some answers end at the present five minutes, which may have passed between the two.
-            found, other = answers(services[0]), answers(url)
+        found, other = _side_by_side(services[0], url)
         problems += [
             f"{url} answers {path} otherwise: {other.get(path, b'')[:300]!r}, not {found[path][:300]!r}"
             for path in sorted(found)

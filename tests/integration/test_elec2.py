@@ -119,10 +119,13 @@ def test_scores_over_http_equal_the_oracle(
         assert js["divergence"] == pytest.approx(expected["js_divergence_b2"], abs=1e-9)
         if name == "day":
             assert result["ks_test"] is None
-            # The test takes the part of the reference that did not name its cells; the oracle takes all of it, and
-            # knows nothing of natural variation, which makes an odd day less surprising.
-            odd = result["evidence"]["p_value"] < 1e-6
-            assert odd == (expected["chi2_p"] < 1e-6) or (not odd and result["evidence"]["effective_n"] is not None)
+            # The test takes the part of the reference that did not name its cells; the oracle takes all of it.
+            p_value, evidence = result["evidence"]["p_value"], result["evidence"]
+            if evidence["effective_n"] is None:
+                assert (p_value < 1e-6) == (expected["chi2_p"] < 1e-6)
+            elif expected["chi2_p"] < 1e-6:
+                # Natural variation, which the oracle does not know, makes an odd day less surprising.
+                assert expected["chi2_p"] < p_value < 0.05
 
 
 @pytest.mark.parametrize("name", ["period", *WOKEN])

@@ -20,7 +20,7 @@ from tests.proofs.definitions import Sources
 T = TypeVar("T")
 Argument = str | int | float | Path
 
-LIBRARIES = ("numpy", "scipy")
+LIBRARIES = ("numpy", "scipy", "pyarrow", "msgspec")
 """Whose versions count as well: they compute the figures."""
 TOLERANCE = 1e-6
 """Relative; by as much a figure may differ on another machine."""

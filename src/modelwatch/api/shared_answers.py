@@ -79,7 +79,8 @@ class SharedAnswers:
         # Others wait for it, too: who goes away does not end it.
         messages, error = await asyncio.shield(newest.shared)
         for message in messages:
-            await send(message)
+            # What is around this application may write into what it is given.
+            await send(dict(message))
         if error is not None:
             raise error
 

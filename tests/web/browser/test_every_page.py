@@ -128,7 +128,9 @@ IN_NO_ZONE = """() => {
 
 
 def test_every_time_follows_the_zone_of_the_reader(visit: Visit, in_another_zone: Page, service: str) -> None:
-    in_another_zone.goto(address_of(visit.pattern, service))
+    answer = in_another_zone.goto(address_of(visit.pattern, service))
+    assert answer is not None
+    assert answer.status == 200
     assert in_another_zone.evaluate(IN_NO_ZONE) == []
 
 

@@ -59,6 +59,13 @@ def test_what_can_not_be_compared_is_said(app: App) -> None:
     assert "Metrics" not in page.text
 
 
+def test_a_range_before_the_first_prediction_is_not_halved(app: App) -> None:
+    open_ledger(app.store).commit([event("a")])
+    page = visit(app, f"{PATH}?from=2020-01-01&to=2020-01-02")
+    assert "later half" not in page.text
+    assert "Choose a stretch, a version or a segment that has predictions on both sides." in page.text
+
+
 def test_a_model_before_its_first_prediction(app: App) -> None:
     reference(app, rows(300, 1))
     assert "This model has sent no predictions yet." in visit(app, PATH).text

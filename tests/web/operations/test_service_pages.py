@@ -187,6 +187,7 @@ def test_a_key_is_shown_once_and_works_until_it_is_revoked(app: App) -> None:
         ({"name": "x" * 101, "ingest": "yes"}, "/name"),
         ({"name": "trainer"}, "/scopes"),
         ({"name": "trainer", "ingest": "yes", "duration": "7y"}, "/duration"),
+        ({"name": "trainer", "ingest": "yes", "body_bytes": "1.5"}, "/body_bytes"),
     ],
 )
 def test_a_key_that_can_not_be_is_refused(app: App, fields: dict[str, str], pointer: str) -> None:
@@ -200,7 +201,7 @@ def test_a_key_that_can_not_be_is_refused(app: App, fields: dict[str, str], poin
 def test_a_key_may_be_for_some_models_with_limits_and_an_end(app: App) -> None:
     open_ledger(app.store).commit(traffic(3))
     assert "Known: m ." in visit(app, "/ui/keys").text
-    fields = {"models": "m\r\nfraud, v2\r\n", "requests_per_second": "2.5", "body_bytes": "100000"}
+    fields = {"models": "m\r\n\r\nfraud, v2\r\n", "requests_per_second": "2.5", "body_bytes": "100000"}
     made = send(app, "/ui/keys/create", name="trainer", ingest="yes", expires_at="2020-01-01T00:00", **fields)
     assert (made.status_code, "Expected an end in the future" in made.text) == (422, True)
     send(app, "/ui/keys/create", name="trainer", ingest="yes", expires_at="2027-01-01T00:00", **fields)

@@ -36,7 +36,7 @@ LEAST_PSI = 0.001
 SILENCE = "silence in seconds"
 LEAST_CHANCE = 1e-300
 _SPAN = re.compile(r"(\d)([hd])$")
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b", re.ASCII)
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -321,7 +321,8 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Co
             segment = of_model.selection.segment_text or None
             here = SideQuery(version, environment, of_model.start, of_model.end, segment)
             first = first_window(connection, of_model.stream)
-            if there == SideQuery() and first is not None and first >= of_model.start:
+            is_in_range = first is not None and of_model.start <= first < of_model.end
+            if there == SideQuery() and first is not None and is_in_range:
                 began = first
                 here, there = _halves(here, first, of_model.end)
             settled = settled_sides(connection, of_model.model, here, there)

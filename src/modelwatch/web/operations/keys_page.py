@@ -119,11 +119,11 @@ async def create(request: Request) -> Response:
     wanted = KeyRequest(
         form.get("name", ""),
         [scope for scope in SCOPES if scope in form],
-        [each.strip() for each in form["models"].split("\n")] if "models" in form else None,
+        [each.strip() for each in form["models"].split("\n") if each.strip()] if "models" in form else None,
         form.get("duration"),
         _end_of(form),
         _number_of(form, "requests_per_second"),
-        None if (size := _number_of(form, "body_bytes")) is None else int(size),
+        _whole_number_of(form, "body_bytes"),
     )
     made = await asyncio.to_thread(
         make_key,
@@ -179,6 +179,14 @@ def _number_of(form: Mapping[str, str], field: str) -> float | None:
     if not math.isfinite(number):
         raise InvalidInput(NOT_VALID, (FieldError(f"/{field}", "Expected a number", excerpt(text)),))
     return number
+
+
+def _whole_number_of(form: Mapping[str, str], field: str) -> int | None:
+    """The same of a field that takes no fractions."""
+    number = _number_of(form, field)
+    if number is not None and not number.is_integer():
+        raise InvalidInput(NOT_VALID, (FieldError(f"/{field}", "Expected a whole number", excerpt(form[field])),))
+    return None if number is None else int(number)
 
 
 def _page(connection: Connection, site: Site, made: NewKey | None = None) -> KeysPage:
