@@ -170,7 +170,12 @@ class Settings(BaseModel):
     )
     drift_check_interval: int = _setting(3600, "Seconds between two evaluations.", "900", ge=1, le=604_800)
     min_samples_for_drift: int = _setting(
-        100, "Observations that a window needs for a verdict.", "500", ge=1, le=1_000_000_000
+        100,
+        "Observations that a window needs for a verdict; a difference that is no chance is `shifted` from three "
+        "tenths of them on, and at least 30.",
+        "500",
+        ge=1,
+        le=1_000_000_000,
     )
     false_alarm_budget: float = _setting(
         1.0, "False alarms per model in 30 days that chance may cause.", "0.1", gt=0, le=1000
