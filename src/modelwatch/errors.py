@@ -22,6 +22,7 @@
     │       └── StoreReplaced            the file that is open is not that of the store any more
     ├── TamperedValue               a stored value is not what was encrypted for its place
     ├── DamagedBlock                stored features are not what was written
+    │   └── NewerBlock               they are in a format of a newer modelwatch
     ├── StoreUnsuitable             the store answers, but modelwatch can't work with it as it is
     ├── LeaseLost                   another process has taken over this background work
     └── StartupError                the service can't start here
@@ -211,6 +212,10 @@ class TamperedValue(ModelwatchError):
 
 class DamagedBlock(ModelwatchError):
     """A stored block of features that can't be read, or does not have a row that is said to be in it."""
+
+
+class NewerBlock(DamagedBlock):
+    """A stored block of features whose format only a newer modelwatch knows."""
 
 
 class StoreUnsuitable(ModelwatchError):

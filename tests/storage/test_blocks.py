@@ -22,8 +22,6 @@ from modelwatch.errors import Conflict, UnknownResource
 from modelwatch.events import Prediction
 from modelwatch.monitoring.scheduler.deletions import Deletions
 from modelwatch.monitoring.scheduler.runner import Lease
-from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
-from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.volumes import features_between, recent_features
 from modelwatch.storage.engine import tables
@@ -36,26 +34,32 @@ from modelwatch.storage.ledger.counting import segment_columns
 from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
 from modelwatch.storage.ledger.pages import pages_of_day
 from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
-from modelwatch.storage.ledger.rows import events_between, first_events
+from modelwatch.storage.ledger.rows import events_between
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.deletion import request_deletion
-from modelwatch.storage.maintenance.erasure import Erased, erase
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import put_monitor
-from modelwatch.storage.references.references import set_references
-from modelwatch.storage.references.subjects import Subject
 from tests.support.background import new_id
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger, stored_and_counted
 from tests.support.examples import examples
 from tests.support.labels import BINARY, label, set_layout, summed_outcomes
 from tests.support.privacy import KEY, set_privacy, with_keys
+from tests.support.stored import (
+    C,
+    X,
+    block_rows,
+    erased,
+    set_reference,
+    several,
+    stored_blocks,
+    stored_features,
+)
 from tests.support.stores import ENGINES, FreshStores
 
 both_engines = pytest.mark.both_engines
 
-X, C = Subject("feature", "x"), Subject("feature", "c")
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 TODAY = NOON // DAY
 STREAM = StreamKey("m", "1", "production")
@@ -67,51 +71,13 @@ def of_few_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "FEWEST_VALUES", 1)
 
 
-def several(count: int, prefix: str = "p", **options: Any) -> list[Prediction]:
-    return [event(f"{prefix}{number}", {"x": number / 4, "c": "ab"[number % 2]}, **options) for number in range(count)]
-
-
-def erased(store: Store, identity: str, **options: Any) -> Erased:
-    return erase(store, "m", identity, actor="test", now=NOON, new_id=new_id, **options)
-
-
-def features(store: Store, model: str = "m") -> dict[str, Any]:
-    """By id, what is read of all predictions."""
-    table = tables.prediction
-    with store.read() as connection:
-        days = connection.execute(select(table.c.day).where(table.c.model == model).distinct()).scalars().all()
-        rows = list(first_events(connection, model, days, 100_000, store.protection))
-    return {f"{row.event.prediction_id} {row.event.timestamp // DAY}": row.event.features for row in rows}
-
-
-def block_rows(store: Store) -> dict[int, list[tuple[int, str]]]:
-    """By block, the places and ids of its rows; what each block holds is compared with them."""
-    table, block = tables.prediction, tables.feature_block
-    found: dict[int, list[tuple[int, str]]] = {}
-    with store.read() as connection:
-        rows = connection.execute(select(table).where(table.c.block.is_not(None))).all()
-        stored = {row.id: row for row in connection.execute(select(block))}
-    for row in rows:
-        assert row.features is None
-        assert (row.model, row.version, row.environment, row.day) == tuple(
-            getattr(stored[row.block], name) for name in ("model", "version", "environment", "day")
-        )
-        assert stored[row.block].first_ts <= row.ts <= stored[row.block].last_ts
-        found.setdefault(row.block, []).append((row.place, row.prediction_id))
-    assert found.keys() == stored.keys(), "a block without rows, or rows without their block"
-    for identity, members in found.items():
-        assert stored[identity].predictions == len(members)
-        assert {place for place, _ in members} <= set(FeatureBlock(stored[identity].features).places.tolist())
-    return {identity: sorted(members) for identity, members in found.items()}
-
-
 @both_engines
 class TestACommit:
     def test_keeps_what_comes_together_in_one_block(self, store: Store) -> None:
         open_ledger(store).commit(several(50))
         [members] = block_rows(store).values()
         assert members == [(number, f"p{number}") for number in range(50)]
-        assert features(store)[f"p7 {TODAY}"] == {"x": 1.75, "c": "b"}
+        assert stored_features(store)[f"p7 {TODAY}"] == {"x": 1.75, "c": "b"}
 
     def test_of_a_few_rows_keeps_their_features_in_them(self, store: Store) -> None:
         ledger = open_ledger(store)
@@ -119,7 +85,7 @@ class TestACommit:
         assert block_rows(store) == {}
         ledger.commit(several(4, "q"))
         assert len(block_rows(store)) == 1
-        assert len(features(store)) == 7
+        assert len(stored_features(store)) == 7
 
     def test_of_a_few_values_keeps_them_in_its_rows(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(blocks, "FEWEST_VALUES", 21)
@@ -168,7 +134,7 @@ class TestACommit:
         monkeypatch.setattr(blocks, "MOST_VALUES", 20)
         open_ledger(store).commit(several(25))
         assert sorted(map(len, block_rows(store).values())) == [5, 10, 10]
-        assert features(store) == {f"p{n} {TODAY}": {"x": n / 4, "c": "ab"[n % 2]} for n in range(25)}
+        assert stored_features(store) == {f"p{n} {TODAY}": {"x": n / 4, "c": "ab"[n % 2]} for n in range(25)}
 
     def test_keeps_rows_with_few_names_in_common_in_rows(self, store: Store) -> None:
         """A block has a place for every name in every row: each of these would take many more than it has values."""
@@ -177,7 +143,7 @@ class TestACommit:
         one_wide = {f"f{place}": 1.0 for place in range(500)}
         ledger.commit([event(f"wide{row}", {"x": 1.0} if row else one_wide) for row in range(200)])
         assert block_rows(store) == {}
-        assert features(store)[f"own7 {TODAY}"] == {f"f7-{place}": 1.0 for place in range(5)}
+        assert stored_features(store)[f"own7 {TODAY}"] == {f"f7-{place}": 1.0 for place in range(5)}
 
     def test_divides_by_all_the_names_of_its_rows(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(blocks, "MOST_VALUES", 24)
@@ -196,7 +162,7 @@ class TestACommit:
             newest = select(tables.feature_block.c.features).order_by(tables.feature_block.c.id.desc()).limit(1)
             assert len(FeatureBlock(connection.execute(newest).scalar_one())) == 5
             assert duplicates_in(connection, STREAM, *ALWAYS) == Repeats(10, 10)
-        assert features(store)[f"p3 {TODAY}"] == {"x": 0.75, "c": "b"}
+        assert stored_features(store)[f"p3 {TODAY}"] == {"x": 0.75, "c": "b"}
         assert ledger.commit(changed).accepted == [False] * 15
         with store.read() as connection:
             assert duplicates_in(connection, STREAM, *ALWAYS) == Repeats(25, 20)
@@ -208,7 +174,7 @@ class TestACommit:
         assert open_ledger(store).commit([first, *several(6)]).accepted == [True, True, True, False, True, True, True]
         [members] = block_rows(store).values()
         assert [identity for _, identity in members] == ["p0", "p1", "p3", "p4", "p5"]
-        assert features(store)[f"p2 {TODAY}"] == {"x": -1.0, "c": "first"}
+        assert stored_features(store)[f"p2 {TODAY}"] == {"x": -1.0, "c": "first"}
 
     def test_keeps_what_is_protected_or_not_in_the_sample_in_rows(self, store: Store) -> None:
         with_keys(store, KEY)
@@ -221,7 +187,7 @@ class TestACommit:
         assert [len(members) for members in block_rows(store).values()] == [10]
         set_privacy(store, features={"c": "drop"})
         ledger.commit(several(10, "r"))
-        known = features(store)
+        known = stored_features(store)
         assert known[f"p1 {TODAY}"] == known[f"q1 {TODAY}"] == {"x": 0.25, "c": "b"}
         assert known[f"r1 {TODAY}"] == {"x": 0.25}
         assert len(block_rows(store)) == 1
@@ -234,7 +200,7 @@ class TestACommit:
         open_ledger(store).commit(several(100))
         [members] = block_rows(store).values()
         assert 20 < len(members) < 80
-        known = features(store)
+        known = stored_features(store)
         assert sum(bool(each) for each in known.values()) == len(members)
 
 
@@ -247,7 +213,7 @@ class TestErasing:
             erased(store, f"p{number}")
             left = block_rows(store)
             assert f"p{number}" not in str(left)
-            assert features(store)[f"p2 {TODAY}"] == {"x": 0.5, "c": "a"}
+            assert stored_features(store)[f"p2 {TODAY}"] == {"x": 0.5, "c": "a"}
         assert erased(store, "p2").counts_left == ()
         assert block_rows(store) == {}
         assert stored_and_counted(store) == (0, 0)
@@ -277,7 +243,7 @@ class TestErasing:
         with store.write() as connection:
             raw = connection.execute(select(block.c.features)).scalar_one()
             connection.execute(update(block).values(features=raw[:-1] + bytes([raw[-1] ^ 1])))
-        assert features(store)[f"p1 {TODAY}"] == {}, "as if it was not stored"
+        assert stored_features(store)[f"p1 {TODAY}"] == {}, "as if it was not stored"
         assert ledger.commit([event("p1", {"x": 77.0})]).accepted == [False]
         with store.read() as connection:
             assert duplicates_in(connection, STREAM, *ALWAYS) == Repeats(1, 0)
@@ -286,7 +252,7 @@ class TestErasing:
         assert erased(store, "p1", leave_counts=True).counts_left == ("c", "x")
         with store.read() as connection:
             assert len(FeatureBlock(connection.execute(select(block.c.features)).scalar_one())) == 0
-        assert len(features(store)) == 9
+        assert len(stored_features(store)) == 9
 
 
 @pytest.mark.parametrize("size", [8, 300])
@@ -319,12 +285,6 @@ def test_no_byte_of_an_erased_row_is_left_in_the_files(store: Store, tmp_path: P
     for path in files:
         content = path.read_bytes()
         assert not [piece for piece in gone if piece in content], path.name
-
-
-def stored_blocks(store: Store) -> dict[int, bytes]:
-    block = tables.feature_block
-    with store.read() as connection:
-        return {row.id: row.features for row in connection.execute(select(block.c.id, block.c.features))}
 
 
 @both_engines
@@ -383,7 +343,7 @@ def test_deleting_a_version_or_a_model_leaves_no_block_of_it(store: Store) -> No
         while job(Lease("chores", "me", 1), NOON):
             pass
         assert len(block_rows(store)) == left
-    assert len(features(store, "n")) == 20
+    assert len(stored_features(store, "n")) == 20
 
 
 @both_engines
@@ -404,16 +364,6 @@ def test_a_block_whose_rows_an_earlier_release_has_removed_goes_with_its_day_or_
     while job(Lease("chores", "me", 1), NOON):
         pass
     assert stored_blocks(store) == {}
-
-
-def set_reference(store: Store, step: float = 1.0) -> None:
-    numbers = (np.arange(100.0) * step).tolist()
-    categories = ["a", "a", f"b{step}"]
-    profiles = {
-        X: Profile.of(numeric_binning(np.array(numbers)), numbers),
-        C: Profile.of(categorical_binning(categories), categories),
-    }
-    set_references(store, "m", None, profiles, source="test", now=NOON, new_id=new_id)
 
 
 NUMBERS = st.integers(0, 30)
@@ -541,7 +491,7 @@ def state(store: Store) -> list[Any]:
         counts,
         summed_outcomes(store),
         duplicates,
-        features(store),
+        stored_features(store),
         events,
         [*map(bag, shown)],
         [*map(bag, spread)],

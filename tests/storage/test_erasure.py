@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +16,6 @@ from sqlalchemy import func, select
 
 from modelwatch.errors import Conflict, UnknownResource
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
-from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine import tables
@@ -29,21 +26,16 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import Erased, erase
 from modelwatch.storage.references.layouts import read_layouts
-from modelwatch.storage.references.references import set_references
-from modelwatch.storage.references.subjects import Subject
+from tests.support.background import new_id
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.examples import examples
 from tests.support.labels import BINARY, joined, label, set_layout, summed_outcomes
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
+from tests.support.stored import X, erased, set_reference
 from tests.support.stores import ENGINES, FreshStores
 
-X, C = Subject("feature", "x"), Subject("feature", "c")
 DAY = 86_400_000_000
 MODEL_DAY = NOON // DAY
-
-
-def new_id() -> str:
-    return uuid.uuid4().hex
 
 
 both_engines = pytest.mark.both_engines
@@ -52,20 +44,6 @@ both_engines = pytest.mark.both_engines
 @pytest.fixture
 def store(store: Store) -> Store:
     return with_keys(store, KEY)
-
-
-def erased(store: Store, identity: str, **options: Any) -> Erased:
-    return erase(store, "m", identity, actor="test", now=NOON, new_id=new_id, **options)
-
-
-def set_reference(store: Store, step: float = 1.0) -> None:
-    numbers = (np.arange(100.0) * step).tolist()
-    categories = ["a", "a", f"b{step}"]
-    profiles = {
-        X: Profile.of(numeric_binning(np.array(numbers)), numbers),
-        C: Profile.of(categorical_binning(categories), categories),
-    }
-    set_references(store, "m", None, profiles, source="test", now=NOON, new_id=new_id)
 
 
 def profiles(store: Store) -> dict[str, tuple[int, list[int]]]:

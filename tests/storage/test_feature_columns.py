@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwatch.batches import PredictionBatch, joined
-from modelwatch.errors import DamagedBlock
+from modelwatch.errors import DamagedBlock, NewerBlock
 from modelwatch.events import Scalar
+from modelwatch.stats.counting.columns import FloatColumn
 from modelwatch.storage.engine.protection import decode_features
 from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock, FeatureColumns
 from tests.support.events import event
@@ -137,14 +138,28 @@ def test_a_block_with_a_changed_byte_is_not_read(data: st.DataObject) -> None:
         FeatureBlock(bytes(raw))
 
 
+def test_floats_of_single_precision_are_written_as_doubles() -> None:
+    values = np.array([0.1, 1 / 3, math.nan] * ROWS_AS_ARRAYS, dtype=np.float32)
+    columns = FeatureColumns(np.arange(len(values)), {"x": FloatColumn(values)}, {})  # type: ignore[arg-type]
+    read = FeatureBlock(columns.encode()).columns["x"]
+    np.testing.assert_array_equal(read.numbers(), values.astype(np.float64))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda raw: b"", "cut off"),
         (lambda raw: raw[:-1], "checksum"),
-        (lambda raw: b"\x02" + raw[1:], "has the format 2"),
+        (lambda raw: b"\x02" + raw[1:-1] + b"x", "checksum"),
     ],
 )
 def test_what_is_wrong_with_a_block_is_said(change: Any, message: str) -> None:
-    with pytest.raises(DamagedBlock, match=message):
+    with pytest.raises(DamagedBlock, match=message) as raised:
         FeatureBlock(change(written([{"x": math.pi}] * 4)))
+    assert raised.type is DamagedBlock
+
+
+def test_a_block_of_a_newer_format_is_not_taken_for_a_damaged_one() -> None:
+    raw = written([{"x": math.pi}] * 4)
+    with pytest.raises(NewerBlock, match="has the format 2, this modelwatch reads 1"):
+        FeatureBlock(b"\x02" + raw[1:])

@@ -100,7 +100,8 @@ def _window_parts(connection: Connection, where: Mapping[str, str | int], spans:
             ):
                 if within[place]:
                     waiting.setdefault(_Group(name, within[place], day), []).append(row)
-            # Rows come by their time: the day of the last one may go on.
+            # An index mostly gives them by their time, so the day of the last one may go on. Nothing depends on it, and
+            # so they are not sorted: a day that comes in pieces is summed, and remembered, in pieces.
             done = [group for group in waiting if group.day != days[-1] or held > BYTES_AT_ONCE]
             yield from (_part(group, waiting.pop(group)) for group in done)
             held = sum(len(row[1]) for group in waiting.values() for row in group)

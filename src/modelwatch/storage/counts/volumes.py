@@ -17,7 +17,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import unpack
 from modelwatch.storage.ledger.blocks import KeptFeatures
-from modelwatch.storage.ledger.pages import pages_in_blocks, pages_in_rows, pages_of_day
+from modelwatch.storage.ledger.pages import newest_in_rows, pages_in_blocks, pages_of_day
 from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 T = TypeVar("T")
@@ -85,8 +85,8 @@ def recent_features(
     connection: Connection, stream: StreamKey, end: int, limit: int, start: int | None = None
 ) -> Iterator[dict[str, Scalar]]:
     """The features of up to so many predictions in [start, end), in seconds: of the newest day first, and of a day in
-    turns one that came with many, the newest first, and one that came alone, by their ids. All processes read the same.
-    Without a start, of the newest day alone.
+    turns one that came with many and one that came alone, the newest first. All processes read the same. Without a
+    start, of the newest day alone.
 
     Encrypted and hashed ones are named, and have PROTECTED for a value. Few rows at once: all of a wide model would
     take much memory.
@@ -97,7 +97,7 @@ def recent_features(
         span = ((day * SECONDS_PER_DAY if start is None else start) * 1_000_000, end * 1_000_000)
         kept, query = KeptFeatures(connection), _query(stream, span)
         in_blocks = pages_in_blocks(kept, query, stream.model, day, stream=stream, span=span, newest_first=True)
-        in_rows = pages_in_rows(connection, query, stream.model, day)
+        in_rows = newest_in_rows(connection, query, stream.model, day, limit)
         for row, features in _in_turns(_with_features(kept, in_blocks), _with_features(kept, in_rows)):
             yield _shown(features, row.protected)
             found += 1

@@ -29,6 +29,9 @@ ENCRYPTED = text("key_id IS NOT NULL")
 # A prediction whose features are in a block.
 IN_BLOCK = text("block IS NOT NULL")
 
+# A prediction that keeps features itself.
+WITH_FEATURES = text("features IS NOT NULL")
+
 # A label whose prediction has not come yet.
 WAITING = text("applied_at IS NULL")
 
@@ -118,10 +121,19 @@ prediction = Table(
     Index("prediction_by_id", "model", "prediction_id"),
     Index("prediction_by_key", "key_id", sqlite_where=ENCRYPTED, postgresql_where=ENCRYPTED),
     Index("prediction_by_block", "block", sqlite_where=IN_BLOCK, postgresql_where=IN_BLOCK),
+    Index(
+        "prediction_by_arrival",
+        "model",
+        "day",
+        "arrived_at",
+        sqlite_where=WITH_FEATURES,
+        postgresql_where=WITH_FEATURES,
+    ),
 )
 
 # The features of predictions of a stream and a day that came in one commit (see ledger/feature_columns.py). first_ts,
-# last_ts: their times, the first and the last. predictions: how many rows are left that name it.
+# last_ts: their times, the first and the last. predictions: how many rows are left that name it. names: of how many
+# features it has a column; each of its rows takes so much memory, whatever the block takes here.
 feature_block = Table(
     "feature_block",
     metadata,
@@ -134,6 +146,7 @@ feature_block = Table(
     Column("first_ts", BigInteger, nullable=False),
     Column("last_ts", BigInteger, nullable=False),
     Column("predictions", Integer, nullable=False),
+    Column("names", Integer, nullable=False),
     Column("features", LargeBinary, nullable=False),
     Index("feature_block_by_day", "model", "day"),
 )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, literal_column, select, update
 
 from modelwatch.batches import PredictionBatch
-from modelwatch.errors import DamagedBlock
+from modelwatch.errors import DamagedBlock, NewerBlock
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.kernel import Places
 from modelwatch.storage.engine import tables
@@ -42,6 +42,11 @@ BLOCKS_KEPT = 4
 
 _OF_SQLITE = "SELECT features FROM feature_block WHERE id = ?"
 _OF_POSTGRESQL = "SELECT features FROM feature_block WHERE id = %s"
+# Also of those that rows name without their being there: such a row must not get the features of others.
+_NEWEST_OF_SQLITE = """SELECT max(
+    coalesce((SELECT max(id) FROM feature_block), 0),
+    coalesce((SELECT max(block) FROM prediction WHERE block IS NOT NULL), 0)
+)"""
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +108,8 @@ class BlockStatements:
         if not number:
             return []
         if self._is_sqlite:
-            # Nobody else writes, and what has the highest one no row names once it is gone.
-            [newest] = execute(connection, "SELECT coalesce(max(id), 0) FROM feature_block").fetchone()
+            # Nobody else writes.
+            [newest] = execute(connection, _NEWEST_OF_SQLITE).fetchone()
             return list(range(newest + 1, newest + 1 + number))
         sequence = "nextval(pg_get_serial_sequence('feature_block', 'id'))"
         rows = execute(connection, f"SELECT {sequence} FROM generate_series(1, %(n)s)", {"n": number})  # noqa: S608
@@ -126,24 +131,31 @@ class BlockStatements:
             part = batch.take(block.rows[places])
             [stream] = part.streams
             first, last = int(part.times.min()), int(part.times.max())
-            features = FeatureColumns.of(part, places).encode()
+            features = FeatureColumns.of(part, places)
             # In the order of the columns of the table.
-            rows.append((identity, *stream, first // MICROS_PER_DAY, first, last, len(part), features))
+            head = (identity, *stream, first // MICROS_PER_DAY, first, last, len(part), len(features.columns))
+            rows.append((*head, features.encode()))
         if rows:
             execute_many(connection, self._insert, rows)
 
 
 class KeptFeatures:
     """Features of prediction rows in one transaction: in the row itself, or in its block, which is read once for rows
-    that come together."""
+    that come together.
 
-    def __init__(self, connection: Connection) -> None:
+    newer_fails: a block of a newer format, which otherwise counts as not stored, raises NewerBlock.
+    """
+
+    def __init__(self, connection: Connection, *, newer_fails: bool = False) -> None:
         self.connection = connection
+        self._newer_fails = newer_fails
         self._blocks: OrderedDict[int, FeatureBlock | None] = OrderedDict()
         self._expected: dict[int, bytes] = {}
+        self._reported: set[int] = set()
 
     def expect(self, blocks: Sequence[int]) -> None:
-        """Reads these blocks at once; those that were expected before are forgotten."""
+        """Reads these blocks at once; those of before are forgotten, since wide ones take much memory."""
+        self._blocks.clear()
         table = tables.feature_block
         rows = self.connection.execute(select(table.c.id, table.c.features).where(table.c.id.in_(blocks)))
         self._expected = {row.id: row.features for row in rows}
@@ -162,11 +174,11 @@ class KeptFeatures:
         try:
             return block.features(row.place)
         except DamagedBlock as error:
-            log.warning("Features of a prediction are not read: %s", error)
+            self._report(row.block, error)
             return None
 
     def block(self, identity: int) -> FeatureBlock | None:
-        """The block of this id; None when it can't be read, or is not there."""
+        """The block of this id; None when it can't be read, or is not there. Raises NewerBlock where that is wanted."""
         if identity in self._blocks:
             self._blocks.move_to_end(identity)
             return self._blocks[identity]
@@ -177,13 +189,23 @@ class KeptFeatures:
             raw = None if row is None else row[0]
         try:
             block = None if raw is None else FeatureBlock(raw)
+            if block is None:
+                self._report(identity, "It is not there.")
         except DamagedBlock as error:
-            log.warning("Features of a block of predictions are not read: %s", error)
+            if self._newer_fails and isinstance(error, NewerBlock):
+                raise
+            self._report(identity, error)
             block = None
         self._blocks[identity] = block
         if len(self._blocks) > BLOCKS_KEPT:
             self._blocks.popitem(last=False)
         return block
+
+    def _report(self, identity: int, problem: DamagedBlock | str) -> None:
+        """Once for a block, however many of its rows are read."""
+        if identity not in self._reported:
+            self._reported.add(identity)
+            log.warning("Features of predictions in block %d count as not stored: %s", identity, problem)
 
 
 def by_block(rows: Iterable[Any]) -> list[Any]:
@@ -206,7 +228,8 @@ def release_blocks(connection: Connection, store: Store, blocks: Iterable[int | 
 def erase_features(connection: Connection, block: int, place: int) -> None:
     """Writes a block again without the row at a place. The row itself goes in the same transaction.
 
-    Of a block that is damaged nothing is kept.
+    Of a block that is damaged nothing is kept. Raises NewerBlock, before anything is written, for one whose other rows
+    a newer release can read.
     """
     table = tables.feature_block
     this = table.c.id == block
@@ -218,6 +241,8 @@ def erase_features(connection: Connection, block: int, place: int) -> None:
         return
     try:
         left = FeatureBlock(row.features).read().without(place)
+    except NewerBlock:
+        raise
     except DamagedBlock:
         left = FeatureColumns(np.empty(0, dtype=np.intp), {}, {})
     connection.execute(update(table).where(this).values(predictions=row.predictions - 1, features=left.encode()))

@@ -3,10 +3,10 @@
 What is read from a block is what a row would have given: whole numbers stay whole, null is not the same as a feature
 that a row does not name, and numbers that JSON does not have are null.
 
-The block: a version byte, a checksum of what follows, the length of the content, and the content, compressed with
-Zstandard. The content: the length of the head, the head in JSON, and the data of the columns. Floats are kept by byte
-planes (the first byte of all values, then the second), whole numbers and decimals as their distance from the smallest
-one, texts as numbers of a list; the values of small blocks, and mixed ones, are in the head.
+The block: a version byte and a checksum of what follows, as in every format, the length of the content, and the
+content, compressed with Zstandard. The content: the length of the head, the head in JSON, and the data of the columns.
+Floats are kept by byte planes (the first byte of all values, then the second), whole numbers and decimals as their
+distance from the smallest one, texts as numbers of a list; the values of small blocks, and mixed ones, are in the head.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.batches import PredictionBatch
-from modelwatch.errors import DamagedBlock
+from modelwatch.errors import DamagedBlock, NewerBlock
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.columns import (
     MISSING,
@@ -276,7 +276,7 @@ def _floats_of(columns: Mapping[str, Column]) -> dict[str, tuple[NDArray[np.floa
     floats = {name: column.values for name, column in columns.items() if isinstance(column, FloatColumn)}
     if not floats:
         return {}
-    values = np.array(list(floats.values()))
+    values = np.array(list(floats.values()), dtype=np.float64)
     finite = np.isfinite(values)
     if not finite.all():
         values = np.where(finite, values, nan)
@@ -317,7 +317,7 @@ class FeatureBlock:
     """
 
     def __init__(self, raw: bytes) -> None:
-        """Raises DamagedBlock."""
+        """Raises DamagedBlock, and NewerBlock for one that is as it was written, in a format that is not known here."""
         content = _content_of(raw)
         try:
             start = _LENGTH.size + _LENGTH.unpack_from(content)[0]
@@ -446,10 +446,11 @@ def _content_of(raw: bytes) -> bytes:
     if len(raw) < _HEADER.size:
         raise DamagedBlock("A block of features is cut off.")
     version, checksum, length = _HEADER.unpack_from(raw)
-    if version != FORMAT:
-        raise DamagedBlock(f"A block of features has the format {version}, this modelwatch reads {FORMAT}.")
     if zlib.crc32(memoryview(raw)[_CHECKED_FROM:]) != checksum:
         raise DamagedBlock("A block of features is damaged: its checksum is another one.")
+    if version != FORMAT:
+        raise NewerBlock(f"A block of features has the format {version}, this modelwatch reads {FORMAT}.")
+
     try:
         content: bytes = _codec().decompress(memoryview(raw)[_HEADER.size :], length, asbytes=True)
     except (OSError, ValueError) as error:

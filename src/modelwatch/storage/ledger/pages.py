@@ -6,16 +6,19 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, or_, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
+from modelwatch.storage.ledger.blocks import MOST_VALUES, KeptFeatures, by_block
 
 ROWS_PER_READ = 2_000
+# Of blocks read together, which have a place for each of their features in each of their rows: some 100 bytes each.
+PLACES_PER_READ = MOST_VALUES
 # Decoded, the features of a row take about four times their bytes: rows of wide models are read some at a time.
 BYTES_PER_READ = 4 * 1024 * 1024
 FIRST_ROWS_PER_READ = 50
+BLOCKS_PER_READ = 100
 
 
 def pages_of_day(
@@ -65,9 +68,12 @@ def pages_in_blocks(
 
 
 def pages_in_rows(connection: Connection, query: Select[Any], model: str, day: int) -> Iterator[Sequence[Row[Any]]]:
-    """Of `pages_of_day`, the rows in no block, in the order of their ids."""
-    table = tables.prediction
-    of_rows = query.where(table.c.day == day, table.c.model == model, table.c.block.is_(None))
+    """Of `pages_of_day`, the rows in no block, in the order of their ids; also those whose block is gone, which count
+    without features."""
+    table, block = tables.prediction, tables.feature_block
+    there = select(block.c.id).where(block.c.day == day, block.c.model == model)
+    in_none = or_(table.c.block.is_(None), table.c.block.not_in(there))
+    of_rows = query.where(table.c.day == day, table.c.model == model, in_none)
     last, size = "", FIRST_ROWS_PER_READ
     while True:
         rows = connection.execute(
@@ -81,6 +87,22 @@ def pages_in_rows(connection: Connection, query: Select[Any], model: str, day: i
         size = min(max(BYTES_PER_READ // bytes_each, FIRST_ROWS_PER_READ), ROWS_PER_READ)
 
 
+def newest_in_rows(
+    connection: Connection, query: Select[Any], model: str, day: int, limit: int
+) -> Iterator[Sequence[Row[Any]]]:
+    """Of the rows of a query that keep features themselves, those of a model's day that came last, some at a time: the
+    newest first, and by their ids where they came together. They have an index: however many rows of the day are in
+    blocks, or keep nothing, none of them is looked at."""
+    table = tables.prediction
+    rows = connection.execute(
+        query.where(table.c.model == model, table.c.day == day, table.c.features.is_not(None))
+        .order_by(table.c.arrived_at.desc(), table.c.prediction_id)
+        .limit(limit)
+        .execution_options(yield_per=FIRST_ROWS_PER_READ)
+    )
+    yield from rows.partitions()
+
+
 def _blocks(
     connection: Connection,
     model: str,
@@ -90,7 +112,7 @@ def _blocks(
     fewer_than: int | None,
     newest_first: bool,
 ) -> Iterator[list[int]]:
-    """The blocks of a day, in their order, some thousand rows of them at a time."""
+    """The blocks of a day, in their order, some thousand rows of them at a time; less of wide ones."""
     table = tables.feature_block
     conditions = [table.c.model == model, table.c.day == day]
     if stream is not None:
@@ -100,14 +122,20 @@ def _blocks(
     if fewer_than is not None:
         conditions.append(table.c.predictions < fewer_than)
     order = table.c.id.desc() if newest_first else table.c.id
-    found = connection.execute(select(table.c.id, table.c.predictions).where(*conditions).order_by(order)).all()
+    found = connection.execute(
+        select(table.c.id, table.c.predictions, table.c.names)
+        .where(*conditions)
+        .order_by(order)
+        .execution_options(yield_per=BLOCKS_PER_READ)
+    )
     some: list[int] = []
-    rows = 0
-    for identity, predictions in found:
-        if some and rows + predictions > ROWS_PER_READ:
+    rows = places = 0
+    for identity, of_block, names in found:
+        rows += of_block
+        places += of_block * names
+        if some and (rows > ROWS_PER_READ or places > PLACES_PER_READ):
             yield some
-            some, rows = [], 0
+            some, rows, places = [], of_block, of_block * names
         some.append(identity)
-        rows += predictions
     if some:
         yield some

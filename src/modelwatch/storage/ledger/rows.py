@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, collate, func, nulls_first, select
 
 from modelwatch.batches import PredictionBatch, Probability
 from modelwatch.events import Prediction, Scalar
@@ -187,16 +188,30 @@ def first_events(
     connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
 ) -> Iterator[StoredPrediction]:
     """The model's first predictions in the order of their arrival, read as they are asked for. days: all on which it
-    has any."""
+    has any.
+
+    Of those that came together, the first by their ids: which rows share a block does not decide what is read. They
+    are read block by block.
+    """
     table, kept = tables.prediction, KeptFeatures(connection)
-    rows = connection.execute(
+    by_bytes = partial(_by_bytes, connection)
+    first = (
         select(table)
         .where(table.c.day.in_(days), table.c.model == model)
-        .order_by(table.c.arrived_at, table.c.prediction_id)
+        .order_by(table.c.arrived_at, by_bytes(table.c.prediction_id), table.c.day)
         .limit(limit)
-        .execution_options(yield_per=FIRST_ROWS_PER_READ)
+        .subquery()
+    )
+    together = (nulls_first(first.c.block), first.c.place, by_bytes(first.c.prediction_id), first.c.day)
+    rows = connection.execute(
+        select(first).order_by(first.c.arrived_at, *together).execution_options(yield_per=FIRST_ROWS_PER_READ)
     )
     yield from (from_row(row, kept, protection) for row in rows)
+
+
+def _by_bytes(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+    """To be sorted by its bytes, as SQLite does it; PostgreSQL sorts by the language of the database."""
+    return collate(column, "C") if connection.dialect.name == "postgresql" else column
 
 
 def count_events(

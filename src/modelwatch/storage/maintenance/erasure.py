@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
-from modelwatch.errors import Conflict, ProtectionUnavailable, StoreUnavailable, UnknownResource, excerpt
+from modelwatch.errors import Conflict, NewerBlock, ProtectionUnavailable, StoreUnavailable, UnknownResource, excerpt
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
@@ -69,7 +69,8 @@ def erase(
 
     day: since 1970; None: every day. leave_counts: also when a feature's value is not stored, so that what it added
     can't be taken back. The same id may be sent again afterwards and counts as new.
-    Raises UnknownResource when nothing of it is stored, and Conflict when leave_counts is needed.
+    Raises UnknownResource when nothing of it is stored, and Conflict when leave_counts is needed, or when its features
+    are together with others' in a block that only a newer release can write again.
     """
     for _ in range(MOST_TRIES):
         with store.read() as connection:
@@ -77,7 +78,10 @@ def erase(
         for each in sorted(days):
             backfill_profiles(store, model, each * SECONDS_PER_DAY, (each + 1) * SECONDS_PER_DAY)
         with store.write() as connection, store.without_remnants(connection):
-            erased = _erase(connection, store, model, prediction_id, day, leave_counts)
+            try:
+                erased = _erase(connection, store, model, prediction_id, day, leave_counts)
+            except NewerBlock as error:
+                raise Conflict(f"{error} A process of the newer release can erase the prediction.") from error
             if erased is not None:
                 _note(connection, model, prediction_id, erased, actor, now, new_id)
         if erased is not None:
@@ -110,7 +114,7 @@ def _erase(
         for row in chosen
     ):
         return None
-    kept = KeptFeatures(connection)
+    kept = KeptFeatures(connection, newer_fails=True)
     slots: dict[SlotKey, Slot] = {}
     left: set[str] = set()
     for row in chosen:

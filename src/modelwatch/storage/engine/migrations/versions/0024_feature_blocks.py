@@ -22,10 +22,14 @@ def upgrade() -> None:
         sa.Column("first_ts", sa.BigInteger, nullable=False),
         sa.Column("last_ts", sa.BigInteger, nullable=False),
         sa.Column("predictions", sa.Integer, nullable=False),
+        sa.Column("names", sa.Integer, nullable=False),
         sa.Column("features", sa.LargeBinary, nullable=False),
     )
     op.create_index("feature_block_by_day", "feature_block", ["model", "day"])
     op.add_column("prediction", sa.Column("block", sa.BigInteger))
     op.add_column("prediction", sa.Column("place", sa.Integer))
-    in_block = sa.text("block IS NOT NULL")
-    op.create_index("prediction_by_block", "prediction", ["block"], sqlite_where=in_block, postgresql_where=in_block)
+    for name, columns, where in (
+        ("prediction_by_block", ["block"], "block IS NOT NULL"),
+        ("prediction_by_arrival", ["model", "day", "arrived_at"], "features IS NOT NULL"),
+    ):
+        op.create_index(name, "prediction", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
