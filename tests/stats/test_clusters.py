@@ -47,7 +47,10 @@ def test_the_correlation_of_a_client_is_found(correlation: float) -> None:
     # Kish: 1 + (m - 1) ρ, where window and reference have clusters of one size.
     dispersion = found.dispersion(500, 10_000, 25.0)
     assert dispersion is not None
-    assert dispersion.factors[LOCATION] == pytest.approx(1 + 24 * found.statistics[LOCATION])
+    of_both = 1 / 500 + 1 / 10_000
+    assert 1 / dispersion.effective[LOCATION] + 1 / 10_000 == pytest.approx(
+        of_both * (1 + 24 * found.statistics[LOCATION])
+    )
 
 
 def test_clusters_that_are_no_more_alike_change_nothing() -> None:
@@ -112,7 +115,7 @@ def test_the_key_of_a_window_tells_how_large_its_clusters_are() -> None:
     unknown, known = found.dispersion(100, 860, None), found.dispersion(100, 850, rows.size)
     assert unknown is not None
     assert known is not None
-    assert unknown.factors.tolist() == known.factors.tolist()
+    assert unknown.effective.tolist() == pytest.approx(known.effective.tolist(), rel=1e-3)
 
 
 def test_damaged_clusters_are_refused() -> None:

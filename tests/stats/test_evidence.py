@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from modelwatch.stats.drift.evidence import alpha_per_look, benjamini_yekutieli, ks_p_value, rate_increase_p_value
+from modelwatch.stats.drift.evidence import (
+    alpha_per_look,
+    benjamini_yekutieli,
+    effective_rate_increase_p_value,
+    ks_p_value,
+    rate_increase_p_value,
+)
 from modelwatch.stats.errors import EmptySample, StatsError
 
 
@@ -28,6 +34,18 @@ def test_rate_increase_is_fishers_exact_test(a: int, b: int, c: int, d: int) -> 
     ours = rate_increase_p_value(a, a + b, c, c + d)
     table = [[c, d], [a, b]]
     assert ours == pytest.approx(stats.fisher_exact(table, alternative="greater").pvalue, rel=1e-8, abs=1e-290)
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 3000), st.floats(0.01, 1.0))
+def test_effective_counts_have_the_exact_tail_of_whole_numbers_and_less_of_fewer(
+    a: int, b: int, c: int, d: int, part: float
+) -> None:
+    whole = effective_rate_increase_p_value(a, a + b, float(c), float(c + d))
+    exact = rate_increase_p_value(a, a + b, c, c + d)
+    assert whole == pytest.approx(exact if c * (a + b) > a * (c + d) else 1.0, rel=1e-7, abs=1e-290)
+    assert effective_rate_increase_p_value(a, a + b, c * part, (c + d) * part) >= whole * (1.0 - 1e-9)
+    of_reference = effective_rate_increase_p_value(a * part, (a + b) * part, c, c + d)
+    assert of_reference >= whole * (1.0 - 1e-9)
 
 
 def test_rate_increase_holds_for_large_samples() -> None:

@@ -77,7 +77,7 @@ def combined_tests(
                 [
                     parts.together(place, weights, location=location, scale=scale, effective_n=effective)
                     for place, ((location, scale), effective) in enumerate(
-                        zip(next(directions), _effective(windows, of_case, LOCATION), strict=True)
+                        zip(next(directions), _effective(of_case, LOCATION), strict=True)
                     )
                 ]
             )
@@ -85,7 +85,7 @@ def combined_tests(
         expected = None if split is None else expected_new(reference, split)
         pairs = zip(windows, of_case, strict=True)
         of_names = [None if split is None else names_p_value(expected, *pair) for pair in pairs]
-        effective = _effective(windows, of_case, ON_AVERAGE)
+        effective = _effective(of_case, ON_AVERAGE)
         found.append(
             [
                 parts.together(place, weights, new=new, effective_n=number)
@@ -95,14 +95,9 @@ def combined_tests(
     return found
 
 
-def _effective(
-    windows: Sequence[Profile], dispersions: Sequence[Dispersion | None], statistic: int
-) -> list[float | None]:
+def _effective(dispersions: Sequence[Dispersion | None], statistic: int) -> list[float | None]:
     """For how many independent values each window counts in a statistic; None where all are independent."""
-    return [
-        None if dispersion is None else current.n / float(dispersion.factors[statistic])
-        for current, dispersion in zip(windows, dispersions, strict=True)
-    ]
+    return [None if dispersion is None else float(dispersion.effective[statistic]) for dispersion in dispersions]
 
 
 def cell_name(reference: Profile, found: Homogeneity) -> str | None:
@@ -160,25 +155,29 @@ def _directions(
         references = np.repeat([cases[place][0].fine for place in places], lengths, axis=0)
         windows = np.array([each.fine for place in places for each in cases[place][2]], dtype=np.int64)
         of_windows = [dispersion for place in places for dispersion in dispersions[place]]
-        pairs = iter(_pairs(_widened(directed_tests(references, windows.reshape(-1, cells)), of_windows)))
+        pairs = iter(_pairs(_directed(references, windows.reshape(-1, cells), of_windows)))
         for place, length in zip(places, lengths, strict=True):
             found[place] = [next(pairs) for _ in range(length)]
     return (found[place] for place in range(len(cases)))
 
 
-def _widened(found: DirectedTests, dispersions: Sequence[Dispersion | None]) -> DirectedTests:
-    """The tests of windows that vary more than by chance, with p-values that allow for it; the deviations stay."""
+def _directed(
+    references: NDArray[np.int64], windows: NDArray[np.int64], dispersions: Sequence[Dispersion | None]
+) -> DirectedTests:
+    """The directed tests of windows, each against the reference at its place. Of those that vary more than by chance
+    the p-values are those of the values they count for; the deviations are as they are."""
+    found = directed_tests(references, windows)
     places = [place for place, dispersion in enumerate(dispersions) if dispersion is not None]
     if not places:
         return found
     of_places = [dispersion for dispersion in dispersions if dispersion is not None]
+    n = windows[places].sum(axis=1)
     p_values = [found.location_p_value.copy(), found.scale_p_value.copy()]
     for statistic, of_statistic in zip((LOCATION, SCALE), p_values, strict=True):
-        of_statistic[places] = widened(
-            of_statistic[places],
-            np.array([each.factors[statistic] for each in of_places]),
-            np.array([each.freedom[statistic] for each in of_places]),
-        )
+        effective = np.array([each.effective[statistic] for each in of_places])
+        of_parts = directed_tests(references[places], windows[places] * (effective / n)[:, None])
+        freedom = np.array([each.freedom[statistic] for each in of_places])
+        of_statistic[places] = widened((of_parts.location_p_value, of_parts.scale_p_value)[statistic], freedom)
     return replace(found, location_p_value=p_values[0], scale_p_value=p_values[1])
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.evidence import effective_rate_increase_p_value, rate_increase_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 from modelwatch.stats.special import special
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+# Whole numbers, or effective counts.
+Counts = NDArray[Any]
 
 # Nearer to 0 than so many standard deviations the normal law is near enough.
 NORMAL_BELOW = 2.5
@@ -46,11 +49,11 @@ class DirectedTests:
     scale_p_value: Floats
 
 
-def directed_tests(reference: Integers, windows: Integers, *, normal_below: float = NORMAL_BELOW) -> DirectedTests:
+def directed_tests(reference: Integers, windows: Counts, *, normal_below: float = NORMAL_BELOW) -> DirectedTests:
     """The directed tests of windows against their reference, over cells in ascending order.
 
     reference: shape (cells,), or (windows, cells) for one of its own for each; none all zero. windows: shape
-    (windows, cells). normal_below: |z| from which on the saddle-point approximation is used.
+    (windows, cells), of counts or effective counts. normal_below: |z| from which the saddle-point is used.
     Raises EmptySample when the reference has no observations, IncompatibleProfiles when the cells differ.
     Sources: van der Waerden (1952) and Klotz (1962) for the scores; Robinson (1982), Saddlepoint approximations for
     permutation tests; Skovgaard (1987), Saddlepoint expansions for conditional distributions.
@@ -59,7 +62,7 @@ def directed_tests(reference: Integers, windows: Integers, *, normal_below: floa
     >>> found.location_z.round(4).tolist(), found.location_p_value.round(5).tolist()
     ([2.8328, 0.0], [0.00346, 1.0])
     """
-    r, c = np.asarray(reference, dtype=np.int64), np.asarray(windows, dtype=np.int64)
+    r, c = np.asarray(reference, dtype=np.int64), np.asarray(windows)
     if c.ndim != 2 or r.shape not in (c.shape, c.shape[1:]):
         raise IncompatibleProfiles(f"windows over the cells of the reference are needed, got {r.shape} and {c.shape}")
     of_each = np.broadcast_to(r, c.shape)
@@ -77,7 +80,7 @@ def directed_tests(reference: Integers, windows: Integers, *, normal_below: floa
     return DirectedTests(z[0], p_values[0], z[1], np.minimum(1.0, p_values[1] * small))
 
 
-def pooled_scores(together: Integers) -> tuple[Floats, Floats]:
+def pooled_scores(together: Counts) -> tuple[Floats, Floats]:
     """Scores of location and of scale of each cell, averaged over the ranks in it; shape (windows, cells) as together.
 
     together: counts of the reference and the window, no row all zero. The score of a rank is its normal quantile, or
@@ -95,7 +98,7 @@ def pooled_scores(together: Integers) -> tuple[Floats, Floats]:
     edges = np.where(inner, edges, 0.0)
     density = np.where(inner, np.exp(-0.5 * edges * edges), 0.0) / np.sqrt(2.0 * np.pi)
     filled = together > 0
-    share = total / np.maximum(together, 1)
+    share = total / np.where(filled, together, 1.0)
     location = -np.diff(density, axis=1, prepend=0.0, append=0.0) * share
     scale = 1.0 - np.diff(edges * density, axis=1, prepend=0.0, append=0.0) * share
     return np.where(filled, location, 0.0), np.where(filled, scale, 0.0)
@@ -106,7 +109,7 @@ def _batches(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
         yield rows[start : start + BATCH]
 
 
-def _standardised(scores: Floats, together: Integers, windows: Integers) -> tuple[Floats, Floats]:
+def _standardised(scores: Floats, together: Counts, windows: Counts) -> tuple[Floats, Floats]:
     """The statistic in standard deviations of its permutation distribution, and the scores in theirs; 0 where all
     values have the same score."""
     total = together.sum(axis=1)
@@ -120,7 +123,7 @@ def _standardised(scores: Floats, together: Integers, windows: Integers) -> tupl
     return (windows * standard).sum(axis=1) / spread, standard
 
 
-def _p_values(z: Floats, standard: Floats, together: Integers, windows: Integers, normal_below: float) -> Floats:
+def _p_values(z: Floats, standard: Floats, together: Counts, windows: Counts, normal_below: float) -> Floats:
     p_values = np.asarray(2.0 * special().ndtr(-np.abs(z)))
     constant = ~standard.any(axis=1)
     p_values[constant] = 1.0
@@ -139,25 +142,24 @@ def _p_values(z: Floats, standard: Floats, together: Integers, windows: Integers
     return p_values
 
 
-def _of_two_cells(together: Integers, windows: Integers) -> float:
+def _of_two_cells(together: Counts, windows: Counts) -> float:
     """Twice the smaller of Fisher's exact tails: with two values any score says the same."""
     [first, second] = np.flatnonzero(together).tolist()
-    n, n_reference = int(windows.sum()), int((together - windows).sum())
-    tails = (
-        rate_increase_p_value(int(together[cell] - windows[cell]), n_reference, int(windows[cell]), n)
-        for cell in (first, second)
-    )
+    held, before = windows.tolist(), (together - windows).tolist()
+    tail = effective_rate_increase_p_value if windows.dtype.kind == "f" else rate_increase_p_value
+    tails = (tail(before[cell], sum(before), held[cell], sum(held)) for cell in (first, second))
     return min(1.0, 2.0 * min(tails))
 
 
-def _most_extreme(scores: Floats, together: Integers, windows: Integers) -> tuple[Floats, NDArray[np.bool_]]:
+def _most_extreme(scores: Floats, together: Counts, windows: Counts) -> tuple[Floats, NDArray[np.bool_]]:
     """Probability of the table in which the window has the largest scores, and whether it is this table."""
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = np.take_along_axis(scores, order, axis=1)
     counts, held = (np.take_along_axis(each, order, axis=1) for each in (together, windows))
     cumulated = np.cumsum(counts, axis=1)
     n = held.sum(axis=1)
-    border = (cumulated >= n[:, None]).argmax(axis=1)
+    # Sums of effective counts are rounded.
+    border = (cumulated >= n[:, None] * (1.0 - EQUAL)).argmax(axis=1)
     of_border = np.take_along_axis(ranked, border[:, None], axis=1)
     equal = np.abs(ranked - of_border) <= EQUAL
     above = ranked > of_border + EQUAL
@@ -166,12 +168,12 @@ def _most_extreme(scores: Floats, together: Integers, windows: Integers) -> tupl
     return probability, ((held == counts) | ~above).all(axis=1) & ((held * (above | equal)).sum(axis=1) == n)
 
 
-def _log_choices(of: Integers, chosen: Integers) -> Floats:
+def _log_choices(of: Counts, chosen: Counts) -> Floats:
     gammaln = special().gammaln
     return np.asarray(gammaln(of + 1.0) - gammaln(chosen + 1.0) - gammaln(of - chosen + 1.0))
 
 
-def _tails(scores: Floats, together: Integers, windows: Integers) -> Floats:
+def _tails(scores: Floats, together: Counts, windows: Counts) -> Floats:
     """One-sided p-values by the double saddle-point approximation, shape (windows,).
 
     scores: standardised, and such that the statistic is positive. Each value is in the window with the same chance,
@@ -239,9 +241,7 @@ def _solved(
     return u, v, chance
 
 
-def _cumulant(
-    scores: Floats, together: NDArray[np.int64] | Floats, u: Floats, v: Floats, share: Floats
-) -> tuple[Floats, Floats]:
+def _cumulant(scores: Floats, together: Counts, u: Floats, v: Floats, share: Floats) -> tuple[Floats, Floats]:
     """The cumulant function of the statistic and the size of a window, and the tilted chance of each cell's values."""
     logit = np.log(share / (1.0 - share))
     exponent = u[:, None] * scores + (v + logit)[:, None]

@@ -26,7 +26,7 @@ from modelwatch.stats.counting.encoded_counts import decode_counts, encode_count
 from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift import tests as drift_tests
-from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.evidence import effective_rate_increase_p_value, rate_increase_p_value
 from modelwatch.stats.drift.omnibus import Groups
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
 from modelwatch.stats.drift.tests import Comparison, Homogeneity, Part, parts_of_tests
@@ -179,10 +179,11 @@ def names_p_value(expected: ExpectedNew | None, current: Profile, dispersion: Di
     """One-sided, that the window has so many unseen names by chance; 1 where nothing is expected."""
     if expected is None or not expected.n:
         return 1.0
-    tail = rate_increase_p_value(expected.hits, expected.n, current.unseen, current.n)
     if dispersion is None:
-        return tail
-    return widened_tail(tail, float(dispersion.factors[ON_AVERAGE]), float(dispersion.freedom[ON_AVERAGE]))
+        return rate_increase_p_value(expected.hits, expected.n, current.unseen, current.n)
+    n = float(dispersion.effective[ON_AVERAGE])
+    tail = effective_rate_increase_p_value(expected.hits, expected.n, current.unseen * n / max(current.n, 1), n)
+    return widened_tail(tail, float(dispersion.freedom[ON_AVERAGE]))
 
 
 def window_test(reference: Profile, current: Profile, split: Split | None = None) -> Homogeneity:

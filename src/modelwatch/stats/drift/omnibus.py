@@ -46,8 +46,8 @@ class Groups:
         """
         return _groups(reference.tobytes(), None if sizes is None else sizes.tobytes(), least)
 
-    def stages(self, n: NDArray[np.int64]) -> NDArray[np.intp]:
-        """For windows of n values each, at least 1, which of the stages of merging is theirs; shape as n."""
+    def stages(self, n: NDArray[np.int64] | Floats) -> NDArray[np.intp]:
+        """For windows of n values each, more than 0, which of the stages of merging is theirs; shape as n."""
         needed = np.maximum(self.least, MIN_GROUP_SHARES * self.total / n)
         return np.minimum(self.smallest.searchsorted(needed), len(self.merged) - 1)
 
@@ -74,12 +74,12 @@ class Groups:
 
 
 def omnibus(
-    r: Floats, c: Floats, total: Floats | float, n: NDArray[np.int64], correction: Floats | float
+    r: Floats, c: Floats, total: Floats | float, n: NDArray[np.int64] | Floats, correction: Floats | float
 ) -> tuple[Floats, Floats, Floats]:
     """Pearson's X², the likelihood ratio G, and the larger p-value of both, each of shape (windows,).
 
-    c: counts by group, shape (windows, groups), at least two groups; n: their sums. r: those of the reference, the same
-    shape or (groups,); total: their sum. correction: Williams' divisor of G.
+    c: counts by group, or effective ones, shape (windows, groups), at least two groups; n: their sums. r: those of the
+    reference, the same shape or (groups,); total: their sum. correction: Williams' divisor of G.
     """
     share = (n / (total + n))[:, None]
     together = c + r

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.drift.evidence import Counts, rate_increase_p_value
+from modelwatch.stats.drift.evidence import Counts, effective_rate_increase_p_value, rate_increase_p_value
 from modelwatch.stats.drift.omnibus import TINY
 from modelwatch.stats.drift.variation.overdispersion import Dispersion, widened_tail
 from modelwatch.stats.special import special
@@ -50,12 +50,15 @@ def most_unusual(
         before, now = int(r[cell]), int(c[cell])
         # Too few values now are too many in the reference: P(H <= C) of one sample is P(H >= R) of the other.
         grown = now * n_reference > before * n_current
-        if grown:
-            tail = rate_increase_p_value(before, n_reference, now, n_current)
+        of_reference = (before, n_reference)
+        if dispersion is None:
+            of_window = (now, n_current)
+            tail = rate_increase_p_value(*(of_reference + of_window if grown else of_window + of_reference))
         else:
-            tail = rate_increase_p_value(now, n_current, before, n_reference)
-        if dispersion is not None:
-            tail = widened_tail(tail, float(dispersion.cells[cell]), float(dispersion.cells_freedom[cell]))
+            part = float(dispersion.cells[cell]) / n_current
+            effective = (now * part, n_current * part)
+            tail = effective_rate_increase_p_value(*(of_reference + effective if grown else effective + of_reference))
+            tail = widened_tail(tail, float(dispersion.cells_freedom[cell]))
         if place < 0 or (tail, cell) < (smallest, place):
             smallest, place, more = tail, cell, grown
     return min(1.0, 2.0 * int(np.count_nonzero(r + c)) * smallest), place, more

@@ -168,6 +168,7 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
     cells, most, more = np.ones(offsets[-1]), np.full(offsets[-1], -1), np.zeros(offsets[-1], dtype=np.bool_)
     df = np.zeros(offsets[-1], dtype=np.int64)
     n = np.concatenate([test.windows.sum(axis=1) for test in tests]) if tests else np.zeros(0, dtype=np.int64)
+    effective = n.astype(np.float64)
     grouped: dict[int, list[tuple[int, Groups, int, NDArray[np.int64]]]] = {}
     by_cells: dict[int, list[int]] = {}
     dispersed = {
@@ -176,10 +177,12 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
         for window, dispersion in enumerate(test.dispersions)
         if dispersion is not None
     }
+    for row, dispersion in dispersed.items():
+        effective[row] = dispersion.effective[AT_MOST]
     for place, test in enumerate(tests):
         by_cells.setdefault(len(test.reference), []).append(place)
         rows = range(int(offsets[place]), int(offsets[place + 1]))
-        for row, stage in zip(rows, test.groups.stages(n[rows]).tolist(), strict=True):
+        for row, stage in zip(rows, test.groups.stages(effective[rows]).tolist(), strict=True):
             df[row] = test.groups.df(stage)
             grouped.setdefault(int(df[row]), []).append((row, test.groups, stage, test.windows[row - rows.start]))
     for degrees, some in grouped.items():
@@ -189,9 +192,10 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
             continue
         found[:3, which] = omnibus(
             np.stack([groups.sums[stage] for _, groups, stage, _ in some]),
-            np.stack([groups.merge(stage, window) for _, groups, stage, window in some]).astype(np.float64),
+            np.stack([groups.merge(stage, window) for _, groups, stage, window in some])
+            * (effective[which] / n[which])[:, None],
             np.array([groups.total for _, groups, _, _ in some]),
-            n[which],
+            effective[which],
             np.array([groups.corrections[stage] for _, groups, stage, _ in some]),
         )
     _widen(found[2], df, dispersed)
@@ -217,13 +221,11 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> li
 
 
 def _widen(p_values: Floats, df: NDArray[np.int64], dispersed: Mapping[int, Dispersion]) -> None:
-    """Makes the p-values of all cells together those of windows that vary more than by chance, by their place."""
+    """Makes the p-values of all cells together those of variances that are estimated, by the place of the window."""
     places = [place for place in dispersed if df[place]]
     if places:
-        of_places = [dispersed[place] for place in places]
-        factors = np.array([each.factors[AT_MOST] for each in of_places])
-        freedom = np.array([each.freedom[AT_MOST] for each in of_places])
-        p_values[places] = widened_chi_square(p_values[places], df[places], factors, freedom)
+        freedom = np.array([dispersed[place].freedom[AT_MOST] for place in places])
+        p_values[places] = widened_chi_square(p_values[places], df[places], freedom)
 
 
 def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: Floats | float = 0.0) -> Floats:

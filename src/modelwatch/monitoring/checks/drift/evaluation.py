@@ -296,7 +296,7 @@ def _dispersion(
     of_clusters = clusters.dispersion(current.n, reference.profile.n, size)
     if found is None or of_clusters is None:
         return found or of_clusters
-    return found.larger(of_clusters)
+    return found.careful(of_clusters)
 
 
 def _allowed(

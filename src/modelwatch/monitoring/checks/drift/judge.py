@@ -274,9 +274,8 @@ def _judged(
     """The judgement of a window by a score and a test. needed: how many values it takes to see anything at all."""
     smallest = combined_detectable_psi if case.directed else smallest_detectable_psi
     (current, allowed), dispersion = case.windows[at], case.dispersion(at)
-    detectable = smallest(case.reference, current.n, test.df, alpha, case.split)
-    if dispersion is not None and detectable is not None:
-        detectable *= float(dispersion.factors[AT_MOST])
+    n = current.n if dispersion is None else max(1, math.floor(dispersion.effective[AT_MOST]))
+    detectable = smallest(case.reference, n, test.df, alpha, case.split)
     few = current.n < case.min_samples
     reason = f"{current.n} of at least {case.min_samples} values: {case.min_samples - current.n} more are needed."
     if few and (case.least is None or current.n < case.least or test.p_value >= alpha):

@@ -2,10 +2,10 @@
 
 Values of one stretch of time are alike, and so are those of one client. Then a window knows less than it has values: a
 statistic of n of them varies 1 + (m - 1) ρ times as much, m values being in a group and ρ the correlation of two values
-of one group. Here ρ is estimated between the groups of a reference, one for each statistic of the tests, and p-values
-are those of statistics that vary so much.
+of one group. Here ρ is estimated between the groups of a reference, one for each statistic of the tests. A window then
+counts for as many independent values as would vary as much, and the tests are those of so many.
 
-Sources: Kish (1965), Survey Sampling, for the design effect; Rao and Scott (1984) for chi-square tests under it;
+Sources: Kish (1965), Survey Sampling, for the effective size; Rao and Scott (1984) for chi-square tests of it;
 Satterthwaite (1946) for the degrees of freedom of an estimated variance; Baik and Silverstein (2006) for the largest
 eigenvalue of a covariance that was estimated from few groups.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -39,6 +40,8 @@ LEAST_IN_CELL = 5
 # p-values are not taken for smaller than that: their normal deviates are finite.
 SMALLEST = 1e-300
 MOST_FREEDOM = 1e9
+# Bounds of what is not surely known hold in all but so many cases, and are made for p-values of this size.
+UNSURE, USUAL = 1e-3, 1e-6
 # Keeps quotients finite.
 TINY = 1e-9
 
@@ -81,49 +84,77 @@ class Overdispersion:
     varies: bool
 
     def dispersion(self, n: int, n_reference: int, size: float, of_reference: float | None = None) -> Dispersion:
-        """The dispersion of a window of n values whose groups hold `size` on average, each value counting once; those
-        of the reference `of_reference` (None: as here)."""
+        """The dispersion of a window of n values, at least 1, whose groups hold `size` on average, each value counting
+        once; those of the reference `of_reference` (None: as here).
+
+        What is known are the variances of groups as large as here. Of larger ones ρ times their size counts, and of a
+        small ρ little is sure: there the better one of two bounds is taken. A group varies less than in proportion to
+        its size (so what it holds beyond the size that is known says nothing), and less than by the largest ρ that the
+        reference leaves likely. docs/statistics.md has their level.
+        """
         beside = self.size if of_reference is None else of_reference
-        pairs = ((size - 1.0) * n_reference + (beside - 1.0) * n) / (n_reference + n)
-        pairs, own = max(pairs, 0.0), max(self.size - 1.0, TINY)
         rho = np.concatenate((self.statistics, self.cells))
-        factors = 1.0 + pairs * rho
-        freedom = (self.groups - 1) * (factors / (max(pairs / own, TINY) * (1.0 + own * rho))) ** 2
+        own, pairs = max(self.size - 1.0, TINY), size - 1.0 + (beside - size) * n / (n_reference + n)
+        times = max(pairs, TINY) / own
+        effective, freedom = _effective(rho, n, n_reference, size, beside), np.full(len(rho), float(self.groups - 1))
+        if times <= 1.0:
+            freedom *= ((1.0 + pairs * rho) / (times * (1.0 + own * rho))) ** 2
+        else:
+            in_proportion = (1.0 + own * rho) * (1.0 + pairs) / (1.0 + own)
+            known = 1.0 / (in_proportion * (1.0 / n + 1.0 / n_reference) - 1.0 / n_reference)
+            least, wider = _doubt(self.groups - 1)
+            at_most = ((1.0 + own * rho) / least - 1.0) / own
+            likely = _effective(at_most, n, n_reference, size, beside) * wider
+            effective = np.minimum(effective, np.maximum(known, likely))
         freedom = np.clip(freedom, 1.0, MOST_FREEDOM)
-        return Dispersion(factors[:4], freedom[:4], factors[4:], freedom[4:])
+        return Dispersion(effective[:4], freedom[:4], effective[4:], freedom[4:])
+
+
+def _effective(rho: Floats, n: int, n_reference: int, size: float, beside: float) -> Floats:
+    """For how many independent values n count in groups of `size`; what the reference varies more, in groups of
+    `beside`, is part of it."""
+    return np.asarray(1.0 / ((1.0 + (size - 1.0) * rho) / n + (beside - 1.0) * rho / n_reference))
+
+
+@cache
+def _doubt(freedom: int) -> tuple[float, float]:
+    """The part of a variance that its estimate exceeds surely, and how many times as large the square of Student's
+    deviate is as that of the normal distribution."""
+    functions = special()
+    least = float(functions.chdtri(freedom, 1.0 - UNSURE)) / freedom
+    half = 0.5 * USUAL
+    return least, float(functions.stdtrit(freedom, half) / functions.ndtri(half)) ** 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dispersion:
-    """How many times as much as of independent values the statistics of a window vary, and how well that is known.
+    """For how many independent values a window counts in each of its statistics, and how well that is known.
 
-    factors, freedom: shape (4,), as `Overdispersion.statistics`; degrees of freedom of the estimates. cells,
-    cells_freedom: shape (coarse cells,).
+    effective, freedom: shape (4,), as `Overdispersion.statistics`; the sizes, and the degrees of freedom with which the
+    variances are known that they stand for. cells, cells_freedom: shape (coarse cells,).
     """
 
-    factors: Floats
+    effective: Floats
     freedom: Floats
     cells: Floats
     cells_freedom: Floats
 
     def over(self, cells: NDArray[np.intp], number: int) -> Dispersion:
-        """The same over other cells, so many of them: of each the largest among its parts. cells: shape (parts, 2), of
-        each part its coarse cell and the other one."""
-        order = np.argsort(self.cells[cells[:, 0]], kind="stable")
-        of_coarse, other = cells[order].T
-        found, freedom = np.ones(number), np.full(number, MOST_FREEDOM)
-        # Of several parts of one cell the last is kept.
-        found[other], freedom[other] = self.cells[of_coarse], self.cells_freedom[of_coarse]
-        return Dispersion(self.factors, self.freedom, found, freedom)
+        """The same over other cells, so many of them: of each the most careful among its parts. cells: shape (parts,
+        2), of each part its coarse cell and the other one."""
+        of_coarse, other = cells.T
+        found, freedom = np.full(number, np.inf), np.full(number, MOST_FREEDOM)
+        np.minimum.at(found, other, self.cells[of_coarse])
+        np.minimum.at(freedom, other, self.cells_freedom[of_coarse])
+        return Dispersion(self.effective, self.freedom, found, freedom)
 
-    def larger(self, other: Dispersion) -> Dispersion:
-        """Of each statistic, the larger one of two."""
-        of_all, of_cells = other.factors > self.factors, other.cells > self.cells
+    def careful(self, other: Dispersion) -> Dispersion:
+        """Of each statistic the more careful of two: the smaller size, and what is known less surely."""
         return Dispersion(
-            np.where(of_all, other.factors, self.factors),
-            np.where(of_all, other.freedom, self.freedom),
-            np.where(of_cells, other.cells, self.cells),
-            np.where(of_cells, other.cells_freedom, self.cells_freedom),
+            np.minimum(self.effective, other.effective),
+            np.minimum(self.freedom, other.freedom),
+            np.minimum(self.cells, other.cells),
+            np.minimum(self.cells_freedom, other.cells_freedom),
         )
 
 
@@ -255,32 +286,31 @@ def _largest(standard: Floats, crowding: float) -> float:
     return half + math.sqrt(max(half * half - found, 0.0))
 
 
-def widened(p_values: Floats, factors: Floats, freedom: Floats) -> Floats:
-    """Two-sided p-values of normal deviates whose variance is so many times as large, as far as it is known.
+def widened(p_values: Floats, freedom: Floats) -> Floats:
+    """Two-sided p-values of normal deviates whose variance is known with so many degrees of freedom.
 
-    >>> widened(np.array([1e-6]), np.array([2.0]), np.array([1e9])).round(6).tolist()
-    [0.000542]
+    >>> widened(np.array([1e-6, 1e-6]), np.array([1e9, 10.0])).round(6).tolist()
+    [1e-06, 0.000631]
     """
     functions = special()
     deviates = functions.ndtri_exp(np.log(np.clip(p_values, SMALLEST, 1.0)) - np.log(2.0))
-    return np.asarray(np.minimum(1.0, 2.0 * functions.stdtr(freedom, deviates / np.sqrt(factors))))
+    return np.asarray(np.minimum(1.0, 2.0 * functions.stdtr(freedom, deviates)))
 
 
-def widened_tail(tail: float, factor: float, freedom: float) -> float:
+def widened_tail(tail: float, freedom: float) -> float:
     """The same of a one-sided p-value."""
     if tail >= 0.5:
         return tail
     functions = special()
-    deviate = float(functions.ndtri(max(tail, SMALLEST)))
-    return float(functions.stdtr(freedom, deviate / math.sqrt(factor)))
+    return float(functions.stdtr(freedom, float(functions.ndtri(max(tail, SMALLEST)))))
 
 
-def widened_chi_square(p_values: Floats, df: Integers, factors: Floats, freedom: Floats) -> Floats:
-    """p-values of chi-square statistics with so many degrees of freedom, at least 1, that are so many times as large.
+def widened_chi_square(p_values: Floats, df: Integers, freedom: Floats) -> Floats:
+    """The same of chi-square statistics with so many degrees of freedom `df`, at least 1.
 
-    >>> widened_chi_square(np.array([1e-6]), np.array([9]), np.array([2.0]), np.array([1e9])).round(4).tolist()
-    [0.0077]
+    >>> widened_chi_square(np.array([1e-6]), np.array([9]), np.array([30.0])).round(5).tolist()
+    [0.00039]
     """
     functions = special()
     statistics = functions.chdtri(df, np.clip(p_values, SMALLEST, 1.0))
-    return np.asarray(functions.fdtrc(df, freedom, statistics / (factors * df)))
+    return np.asarray(functions.fdtrc(df, freedom, statistics / df))

@@ -12,7 +12,9 @@ import numpy as np
 
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.variation.overdispersion import (
+    AT_MOST,
     MIN_GROUPS,
+    USUAL,
     CellScores,
     Dispersion,
     Integers,
@@ -24,8 +26,6 @@ from modelwatch.stats.special import special
 
 # A reference is cut at so many phases: of a daily rhythm, stretches that begin at noon show another part.
 PHASES = 4
-# Of several lengths that are known the one is taken by which a p-value of this is the easiest to reach.
-USUAL = 1e-6
 
 
 class Stretches:
@@ -95,8 +95,8 @@ class Stretches:
         return found
 
     def _difficulty(self, known: Overdispersion, n: float) -> float:
-        factors = known.dispersion(max(1, round(n)), self._n, max(n, known.size)).factors
-        return float(factors[:3].max()) * float(special().stdtrit(known.groups - 1, USUAL)) ** 2
+        found = known.dispersion(max(1, round(n)), self._n, max(n, known.size))
+        return float((special().stdtrit(found.freedom, USUAL) ** 2 / found.effective)[:AT_MOST].max())
 
 
 def _of_shorter(known: Overdispersion, of_pairs: Overdispersion | None, times: float) -> Overdispersion:
