@@ -8,8 +8,9 @@ take long: the simulations (detection, both levels, nearly_ids, volume), the pag
 
 Ratios are taken side by side in the same run, from medians; each row's note says how far the repetitions spread. A
 busy machine shows in that spread, so read the ratio with it. `--before COMMIT` puts the service of a commit beside
-this one (ingest, batches). `--record` writes what was measured into report.md, with the machine, benchmark by
-benchmark; `--check` (`make bench-check`) runs what is recorded, and fails when a ratio has fallen by more than a fifth.
+this one (ingest, batches, store). `--record` writes what was measured into report.md, with the machine, as soon as a
+benchmark has ended; `--check` (`make bench-check`) runs what is recorded, and fails when a ratio has fallen by more
+than a fifth.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 
@@ -57,7 +58,7 @@ LONG = (
     "starvation",
     "volume",
 )
-BESIDE_A_COMMIT = ("batches", "ingest")
+BESIDE_A_COMMIT = ("batches", "ingest", "store")
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="length of the soak (default 600)")
     parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite", help="store of the soak")
     parser.add_argument("--workers", type=int, default=1, help="processes of the soak's service")
-    parser.add_argument("--before", metavar="COMMIT", help="whose service is beside, of ingest and batches")
+    parser.add_argument("--before", metavar="COMMIT", help="whose service is beside, of batches, ingest and store")
     parser.add_argument("--rows", type=int, help="rows of each file of compare (default 1,000,000)")
     parser.add_argument("--columns", type=int, default=50, help="columns of each file of compare")
     parser.add_argument("--peers", type=peers.peers_named, help="libraries beside compare, by commas (default: all)")
@@ -80,7 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     names = options.names or list(BENCHMARKS)
     if options.before is not None and not set(names) <= set(BESIDE_A_COMMIT):
-        parser.error(f"--before is for {' and '.join(BESIDE_A_COMMIT)}")
+        parser.error(f"--before is for {', '.join(BESIDE_A_COMMIT)}")
     size = None if options.rows is None else peers.Size(options.rows, options.rows, options.columns)
     given = {
         "compare": {"size": size, "peers": options.peers},
@@ -94,12 +95,7 @@ def main() -> None:
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     if options.check:
-        ratios = {name: each for name, each in recorded_ratios().items() if name in names}
-        if not ratios:
-            sys.exit(f"Nothing is recorded of {', '.join(names)}.")
-        found = [line for name, each in ratios.items() for line in regressions(name, partial(_measured, name), each)]
-        print("\n".join(found) or f"{', '.join(ratios)}: no ratio has fallen by more than a fifth.")
-        sys.exit(bool(found))
+        sys.exit(check(names))
     machine, shown, failed = this_machine(), list[Row](), []
     for name in names:
         began = time.monotonic()
@@ -120,6 +116,24 @@ def main() -> None:
     show(shown, ["--json"] if options.json else [])
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
+
+
+def check(names: Sequence[str]) -> bool:
+    """True when a recorded ratio of these benchmarks has fallen; says what was found, and what can't be compared."""
+    recorded = recorded_ratios()
+    found, compared = list[str](), list[str]()
+    for name in names:
+        if name not in recorded:
+            print(f"{name}: nothing to compare with is recorded (make bench ARGS='{name} --record')", file=sys.stderr)
+        elif recorded[name]:
+            compared.append(name)
+            try:
+                found += regressions(name, partial(_measured, name), recorded[name])
+            except subprocess.CalledProcessError:
+                found.append(f"{name}: failed")
+    told = f"{', '.join(compared)}: no ratio has fallen by more than a fifth." if compared else "Nothing was compared."
+    print("\n".join(found) or told)
+    return bool(found)
 
 
 def run_of(name: str) -> Callable[..., Iterable[Row]]:

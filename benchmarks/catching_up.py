@@ -18,6 +18,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from benchmarks.report import Row
+from benchmarks.stores import ledger_of, migrated
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.service import AlertService
 from modelwatch.api.decoding.decoder import Decoder
@@ -43,9 +44,6 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs
-from modelwatch.storage.engine.migrations import migrate
-from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.references.monitors import monitor_of, put_monitor
 
 # The end of the two days, in seconds.
@@ -84,15 +82,12 @@ class History:
     that the demo sends them to."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store(f"sqlite:///{folder / 'modelwatch.db'}")
-        migrate(self.store)
+        self.store = migrated(f"sqlite:///{folder / 'modelwatch.db'}")
         ids = itertools.count()
         self.new_id: Callable[[], str] = lambda: f"history-{next(ids)}"
         self.now = (END + 60) * 1_000_000
         self._decoder = Decoder(Limits.of(SETTINGS), self._clock, self.new_id)
-        self._ledger = Ledger(
-            self.store, clock=self._clock, new_id=self.new_id, host="benchmark", rotation_seconds=1_000_000
-        )
+        self._ledger = ledger_of(self.store, self._clock)
         plan, rng = Plan.ending(END, "1"), np.random.default_rng(SEED)
         service = cast(Service, self)
         set_reference(service, plan, rng)

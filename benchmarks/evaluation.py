@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import Row
+from benchmarks.report import Row, less, measure
+from benchmarks.stores import ledger_of, new_id, sqlite_store
 from modelwatch.config import Settings
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
@@ -30,10 +29,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, sum_counts
-from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.ledger import Ledger
 
 STREAM = StreamKey("m", "1", "production")
 RULES = dataclasses.replace(DriftRules.of(Settings()), lookbacks=("1h", "24h", "7d"))
@@ -52,9 +49,7 @@ def run(*, quick: bool = False) -> list[Row]:
 
 
 def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{Path(folder) / 'modelwatch.db'}")
-        migrate(store)
+    with tempfile.TemporaryDirectory() as folder, sqlite_store(folder) as store:
         _fill(store, features, windows, predictions)
         point, now = Point(START + WEEK * 300, 3_600), (START + 30 * 86_400) * MICROSECONDS
         drift, quality = DriftCheck(store), QualityCheck(store, lambda connection, model: QualityRules.of(RULES))
@@ -82,7 +77,6 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
                 _row(f"{seven}: drift with its reads", rounds, lambda: report_of(evaluate_drift(read(SEVEN))), note),
                 _row(f"{seven}: judged", rounds, *_judgements(read(SEVEN)), note="beside one by one"),
             ]
-        store.close()
         return rows
 
 
@@ -115,23 +109,11 @@ def _sums(features: int, windows: int, predictions: int) -> tuple[Callable[[], o
 
 def _row(name: str, rounds: int, work: Callable[[], object], other: object = None, note: str = "") -> Row:
     """In milliseconds. other: what it is compared with, in the same rounds; or the note."""
-    baseline = other if callable(other) else None
-    note = other if isinstance(other, str) else note
-    ours, theirs = [], []
-    work()
-    for _ in range(rounds):
-        ours.append(_taken(work))
-        if baseline is not None:
-            theirs.append(_taken(baseline))
-    value, beside = statistics.median(ours), statistics.median(theirs) if theirs else None
-    note = f"{note}; {rounds} rounds, {min(ours):.1f}-{max(ours):.1f}"
-    return Row(name, value, "ms", beside, None if beside is None else beside / value, note)
-
-
-def _taken(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return (time.process_time() - began) * 1_000
+    if callable(other):
+        return less(name, "ms", *measure(work, other, repetitions=rounds, scale=1e3), note)
+    [ours] = measure(work, repetitions=rounds, scale=1e3)
+    note = f"{other}; {rounds} rounds, {min(ours):.1f}-{max(ours):.1f}"
+    return Row(name, statistics.median(ours), "ms", None, None, note)
 
 
 def _fill(store: Store, features: int, windows: int, predictions: int) -> None:
@@ -139,18 +121,10 @@ def _fill(store: Store, features: int, windows: int, predictions: int) -> None:
     names = [f"f{index}" for index in range(features)]
     ids = iter(range(1 << 40))
     samples = [ReferenceSample("feature", name, "continuous", rng.normal(100, 25, 10_000).tolist()) for name in names]
-    set_reference_frame(
-        store, ReferenceFrame(STREAM.model, None, samples), now=START * MICROSECONDS, new_id=lambda: f"id{next(ids)}"
-    )
+    set_reference_frame(store, ReferenceFrame(STREAM.model, None, samples), now=START * MICROSECONDS, new_id=new_id)
     chosen = np.sort(rng.choice(WEEK, windows, replace=False))
     chosen[-1] = WEEK - 1
-    ledger = Ledger(
-        store,
-        clock=lambda: START * MICROSECONDS,
-        new_id=lambda: f"w{next(ids)}",
-        host="benchmark",
-        rotation_seconds=1e9,
-    )
+    ledger = ledger_of(store, lambda: START * MICROSECONDS)
 
     def prediction(window: int, row: list[float]) -> Prediction:
         at = (START + 300 * window) * MICROSECONDS

@@ -27,7 +27,6 @@ class Goal:
 
 SINGLE = "durable single-prediction ingest, 10 features"
 FASTAPI = "FastAPI + pydantic, in memory"
-ROWS = "plain rows with JSON features"
 # The newest commit whose service did not work in columns.
 BEFORE_COLUMNS = "faf1b948"
 EARLIER = f"the service of {BEFORE_COLUMNS}, before it worked in columns"
@@ -48,11 +47,15 @@ GOALS = (
     ),
     *(
         Goal(
-            f"bytes a prediction of 50 features, {engine}", ROWS, "store", f"{engine}, 50 numbers.*: bytes.*", 1 / 0.35
+            f"bytes a prediction of 50 features, {engine}",
+            EARLIER,
+            "store",
+            f"{engine}, 50 numbers.*, beside {BEFORE_COLUMNS}: bytes a prediction",
+            1 / 0.35,
         )
         for engine in ("SQLite", "PostgreSQL")
     ),
-    Goal("scan for new cells", ROWS, "store", "scan of stored predictions.*", 6.0),
+    Goal("re-binning: scan and counts in new cells", EARLIER, "store", f"re-binning.*, beside {BEFORE_COLUMNS}", 6.0),
     Goal(
         "shared PostgreSQL, 4 writers, batches of 100",
         "additive upserts of the same counts",

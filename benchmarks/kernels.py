@@ -3,6 +3,7 @@
 python -m benchmarks.kernels [--json] [--quick]
 """
 
+import statistics
 import sys
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binned_statistic, ks_2samp
 
-from benchmarks.report import Row, Timing, measure, show
+from benchmarks.report import Row, less, measure, show
 from modelwatch.stats.counting.binning import NumericBinning, categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat.shares import naive_psi_of_shares
@@ -87,8 +88,9 @@ def kernels(rng: np.random.Generator, repetitions: int) -> list[Row]:
             lambda ours=ours, data=data, loops=loops: [ours(data) for _ in range(loops)],
             lambda theirs=theirs, loops=loops: [theirs() for _ in range(loops)],
             repetitions=repetitions,
+            scale=1e9 / len(data) / loops,
         )
-        rows.append(compare(f"{name}, beside {rival}", mine, other, 1e9 / len(data) / loops, "ns/value", "medians"))
+        rows.append(less(f"{name}, beside {rival}", "ns/value", mine, other, "processor time"))
     return [*rows, new_values(rng, binning, repetitions), floor(rng, binning, repetitions)]
 
 
@@ -99,19 +101,21 @@ def new_values(rng: np.random.Generator, binning: NumericBinning, repetitions: i
         lambda: [binning.count_floats(column) for column in columns],
         lambda: [np.bincount(binning.edges.searchsorted(column), minlength=binning.n_fine) for column in columns],
         repetitions=repetitions,
+        scale=1e9 / columns.size,
     )
     title = "count 1,000 new floats, 200 cells, beside searchsorted + bincount"
-    return compare(title, mine, other, 1e9 / columns.size, "ns/value", "2,000 columns; medians")
+    return less(title, "ns/value", mine, other, "2,000 columns; processor time")
 
 
 def floor(rng: np.random.Generator, binning: NumericBinning, repetitions: int) -> Row:
     """Counting more values than any cache holds beside reading them once, which is the memory's bandwidth."""
     many = rng.normal(size=10_000_000)
-    counted, read = measure(lambda: binning.count_floats(many), many.sum, repetitions=max(2, repetitions // 3))
-    note = f"against one pass over them, np.sum, {many.nbytes / read.median / 1e9:.1f} GB/s"
+    counted, read = measure(
+        lambda: binning.count_floats(many), many.sum, repetitions=max(2, repetitions // 3), scale=1e9 / len(many)
+    )
+    note = f"against one pass over them, np.sum, {many.itemsize / statistics.median(read):.1f} GB/s"
     # No counting comes near it, and the bandwidth of shared machines changes: nothing to be compared with later.
-    row = compare("count 10m floats, 200 cells, beside the floor", counted, read, 1e9 / len(many), "ns/value", note)
-    return replace(row, ratio=None)
+    return replace(less("count 10m floats, 200 cells, beside the floor", "ns/value", counted, read, note), ratio=None)
 
 
 def drift_check(rng: np.random.Generator, n: int, repetitions: int) -> list[Row]:
@@ -151,12 +155,12 @@ def drift_check(rng: np.random.Generator, n: int, repetitions: int) -> list[Row]
         for values in words:
             naive_categorical(values, name_shares)
 
-    counts, rows, theirs = measure(from_counts, from_rows, naive, repetitions=repetitions)
+    counts, rows, theirs = measure(from_counts, from_rows, naive, repetitions=repetitions, scale=1e3)
     what = f"{FEATURES} features x {n:,} rows"
     note = "against np.histogram or np.unique + PSI + KS on 10,000 re-sampled values"
     return [
-        compare(f"drift check, as in the service, {what}", counts, theirs, 1e3, "ms", note),
-        compare(f"drift check, counting rows first, {what}", rows, theirs, 1e3, "ms", note),
+        less(f"drift check, as in the service, {what}", "ms", counts, theirs, note),
+        less(f"drift check, counting rows first, {what}", "ms", rows, theirs, note),
     ]
 
 
@@ -174,16 +178,6 @@ def naive_numeric(
 def naive_categorical(values: list[str], shares: Floats) -> float:
     """The common way: count the raw values, then PSI."""
     return naive_psi_of_shares(shares, np.unique(np.array(values), return_counts=True)[1] / len(values))
-
-
-def compare(name: str, ours: Timing, theirs: Timing, scale: float, unit: str, note: str) -> Row:
-    """A row of two timings, in seconds times `scale`."""
-    spread = (
-        f"{note}; ours {ours.least * scale:.3g} to {ours.most * scale:.3g}, "
-        f"theirs {theirs.least * scale:.3g} to {theirs.most * scale:.3g}"
-    )
-    ratio = theirs.median / ours.median
-    return Row(name, ours.median * scale, unit, theirs.median * scale, ratio, spread)
 
 
 def main() -> None:

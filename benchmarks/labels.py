@@ -1,8 +1,7 @@
 """A storm of labels: a million of them for a million stored predictions, in random order, on SQLite.
 
 One label in ten comes twice and one in a hundred is corrected. The baseline is what any such join must do at least: one
-look-up of each prediction by its id through the same index, in the same order, with the bare driver. The ratio is that
-of the median round; that of processor time is beside it, since others on the machine change it less. At the end the
+look-up of each prediction by its id through the same index, in the same order, with the bare driver. At the end the
 counts must be exact, or there is no result.
 """
 
@@ -11,7 +10,6 @@ from __future__ import annotations
 import gc
 import random
 import sqlite3
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -19,12 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.report import Row
+from benchmarks.report import Row, compared, less
+from benchmarks.stores import ledger_of, new_id, sqlite_store
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import sum_outcomes
-from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
@@ -42,38 +40,20 @@ SPAN = 86_400_000_000
 
 
 class Pace(NamedTuple):
-    """So many a second by the clock, and a second of processor time."""
+    """So many a second, and microseconds of processor time for each."""
 
     rate: float
-    of_processor: float
+    cpu: float
 
 
 def run(*, quick: bool = False) -> list[Row]:
     """Labels a second, beside look-ups a second; in rounds, one after the other."""
     size = QUICK if quick else PREDICTIONS
     rng = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "modelwatch.db"
-        store = Store(f"sqlite:///{path}")
-        migrate(store)
-        ids = iter(range(10**6))
-        set_references(
-            store,
-            MODEL,
-            None,
-            {},
-            outcomes=OutcomeCounts.empty(LAYOUT),
-            source="benchmark",
-            now=START,
-            new_id=lambda: f"r{next(ids)}",
-        )
-        ledger = Ledger(
-            store,
-            clock=lambda: time.time_ns() // 1_000,
-            new_id=lambda: f"w{next(ids)}",
-            host="benchmark",
-            rotation_seconds=3_600,
-        )
+    with tempfile.TemporaryDirectory() as folder, sqlite_store(folder) as store:
+        outcomes = OutcomeCounts.empty(LAYOUT)
+        set_references(store, MODEL, None, {}, outcomes=outcomes, source="benchmark", now=START, new_id=new_id)
+        ledger = ledger_of(store)
         events = _predictions(size, rng)
         for start in range(0, size, BATCH):
             ledger.commit(events[start : start + BATCH])
@@ -86,26 +66,14 @@ def run(*, quick: bool = False) -> list[Row]:
         gc.freeze()
         for number in range(ROUNDS):
             piece = slice(len(labels) * number // ROUNDS, len(labels) * (number + 1) // ROUNDS)
-            plain.append(_looked_up(path, order[piece]))
+            plain.append(_looked_up(Path(folder) / "modelwatch.db", order[piece]))
             ours.append(_labelled(ledger, labels[piece]))
         _check(store, events, truth)
-        store.close()
-    rates, bare = [each.rate for each in ours], [each.rate for each in plain]
-    pairs = list(zip(ours, plain, strict=True))
-    of_processor = statistics.median(one.of_processor / other.of_processor for one, other in pairs)
+    name = f"labels joined to {size:,} stored predictions, random order"
+    note = "baseline: bare look-ups by the same index; 10 % repeats, 1 % corrections, counts exact"
     return [
-        Row(
-            name=f"labels joined to {size:,} stored predictions, random order",
-            value=statistics.median(rates),
-            unit="labels/s",
-            baseline=statistics.median(bare),
-            ratio=statistics.median(one.rate / other.rate for one, other in pairs),
-            note=(
-                "baseline: bare look-ups by the same index; 10 % repeats, 1 % corrections, counts exact;"
-                f" in processor time {of_processor:.3g}; {ROUNDS} rounds, ours {min(rates):.0f}-{max(rates):.0f},"
-                f" baseline {min(bare):.0f}-{max(bare):.0f}"
-            ),
-        )
+        compared(name, "labels/s", [each.rate for each in ours], [each.rate for each in plain], note),
+        less(f"{name}: processor time", "us CPU", [each.cpu for each in ours], [each.cpu for each in plain], note),
     ]
 
 
@@ -168,7 +136,7 @@ def _labelled(ledger: Ledger, labels: list[GroundTruth]) -> Pace:
 
 
 def _pace(number: int, began: float, used: float) -> Pace:
-    return Pace(number / (time.perf_counter() - began), number / (time.process_time() - used))
+    return Pace(number / (time.perf_counter() - began), (time.process_time() - used) / number * 1e6)
 
 
 def _check(store: Store, events: list[Prediction], truth: list[tuple[str, int]]) -> None:

@@ -11,8 +11,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -21,7 +19,7 @@ import numpy as np
 
 import modelwatch as mw
 from benchmarks.peers.environments import PEERS, SCRIPTS, PeerMissing, python_of
-from benchmarks.report import Row
+from benchmarks.report import Row, taken
 
 PROFILES, QUICK_PROFILES = 10_000, 200
 FEATURES, ROWS = 50, 1_000
@@ -46,8 +44,8 @@ def run(*, quick: bool = False) -> list[Row]:
     for _ in range(REPETITIONS):
         # A profile knows the id of its cells once it was asked for; each is merged for the first time.
         fresh = list(map(replace, profiles))
-        ours.append(_taken(lambda fresh=fresh: reduce(add, fresh)) / number * 1e6)
-        floor.append(_taken(sums) / number * 1e6)
+        ours.append(taken(lambda fresh=fresh: reduce(add, fresh)) / number * 1e6)
+        floor.append(taken(sums) / number * 1e6)
     value = statistics.median(ours)
     spread = f"{REPETITIONS} rounds, {min(ours):.1f}-{max(ours):.1f}"
     name = f"{number:,} profiles of {FEATURES} features merged"
@@ -84,9 +82,3 @@ def _profiles(number: int) -> list[mw.Profile]:
 
 def _columns(rng: np.random.Generator, rows: int) -> dict[str, object]:
     return {f"x{place}": rng.normal(size=rows) for place in range(FEATURES)}
-
-
-def _taken(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began

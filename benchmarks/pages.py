@@ -13,7 +13,6 @@ import gzip
 import statistics
 import tempfile
 import time
-import uuid
 import zlib
 from pathlib import Path
 
@@ -23,15 +22,14 @@ from sqlalchemy import Connection, Table, text
 
 from benchmarks.report import Row
 from benchmarks.starvation import background
+from benchmarks.stores import ledger_of, migrated, new_id
 from modelwatch.config import load_settings
 from modelwatch.events import Prediction
 from modelwatch.server.build import build_service
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import LATENCY, Subject
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
@@ -51,8 +49,7 @@ def run(*, quick: bool = False) -> list[Row]:
     models = 100 if quick else MODELS
     with tempfile.TemporaryDirectory(prefix="modelwatch-pages-") as folder:
         settings = load_settings({"DATA_DIR": folder}, dotenv=None)
-        store = Store(settings.database_url)
-        migrate(store)
+        store = migrated(settings.database_url)
         fill(store, 12 if quick else HOURS)
         with store.write() as connection:
             copy(connection, models)
@@ -111,8 +108,8 @@ def fill(store: Store, hours: int, features: int = FEATURES, a_window: int = A_W
         sample = rng.normal(100, 10, 2_000)
         profiles[subject] = Profile.of(numeric_binning(sample), sample.tolist())
     end = int(time.time()) // WINDOW * WINDOW
-    set_references(store, MODEL, None, profiles, source="benchmark", now=(end - 10**6) * 10**6, new_id=_new_id)
-    ledger = Ledger(store, clock=lambda: time.time_ns() // 1_000, new_id=_new_id, host="benchmark", rotation_seconds=60)
+    set_references(store, MODEL, None, profiles, source="benchmark", now=(end - 10**6) * 10**6, new_id=new_id)
+    ledger = ledger_of(store)
     windows = hours * 3_600 // WINDOW
     for place in range(windows):
         start = end - (windows - place) * WINDOW
@@ -183,7 +180,3 @@ def _inserted(table: Table, of: str, condition: str, given: dict[str, str], besi
         f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {values} FROM {table.name}, n{beside}"
         f" WHERE {table.name}.{of} = '{MODEL}' AND {condition}"
     )
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex

@@ -121,7 +121,7 @@ class PlainPostgres:
 
     def __init__(self, url: str, *, make: bool = True) -> None:
         """make: whether the table is not there yet."""
-        self.connection = psycopg.connect(url.replace("postgresql+psycopg:", "postgresql:"))
+        self.connection = psycopg.connect(url)
         if make:
             self.connection.execute(definition("bytea").encode())
             self.connection.commit()

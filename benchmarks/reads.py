@@ -19,13 +19,13 @@ from sqlalchemy import text
 
 from benchmarks.pages import MODEL, copy, fill
 from benchmarks.report import Row, less
+from benchmarks.stores import migrated, sqlite_store
 from modelwatch.config import Settings, load_settings
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.server.build import build_service
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.views.drift.drift_series import drift_series
 from modelwatch.views.stretches.stretch import SeriesQuery
@@ -43,20 +43,16 @@ def run(*, quick: bool = False) -> list[Row]:
     repetitions = QUICK if quick else REPETITIONS
     with tempfile.TemporaryDirectory(prefix="modelwatch-reads-") as folder:
         settings = load_settings({"DATA_DIR": folder}, dotenv=None)
-        store = Store(settings.database_url)
-        migrate(store)
+        store = migrated(settings.database_url)
         fill(store, HOURS, FEATURES)
         with store.write() as connection:
             copy(connection, MODELS, 1)
         store.close()
         rows = asyncio.run(_scrapes(settings, repetitions))
-    with tempfile.TemporaryDirectory(prefix="modelwatch-reads-") as folder:
-        store = Store(load_settings({"DATA_DIR": folder}, dotenv=None).database_url)
-        migrate(store)
+    with tempfile.TemporaryDirectory(prefix="modelwatch-reads-") as folder, sqlite_store(folder) as store:
         fill(store, 24, WIDE)
         _repeat(store)
         rows += _drift(store, repetitions)
-        store.close()
     return rows
 
 

@@ -82,8 +82,8 @@ def record(machine: Machine, measured: Mapping[str, Measured]) -> None:
             "seconds": round(each.seconds),
             "rows": list(map(asdict, each.rows)),
         }
-    FIGURES.write_text(json.dumps({"benchmarks": dict(sorted(known.items()))}, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(known))
+    _write(FIGURES, json.dumps({"benchmarks": dict(sorted(known.items()))}, indent=1, ensure_ascii=False) + "\n")
+    _write(PAGE, page(known))
 
 
 def page(benchmarks: Mapping[str, Mapping[str, Any]]) -> str:
@@ -118,11 +118,15 @@ def page(benchmarks: Mapping[str, Mapping[str, Any]]) -> str:
 def regressions(name: str, run: Run, recorded: Mapping[str, float]) -> list[str]:
     """Ratios of a benchmark that stayed below what is recorded on each try, in words.
 
-    recorded: ratios by the name of the row. A row that is not measured any more is a regression, too.
+    recorded: ratios by the name of the row. A row that is not measured any more is a regression, too; but a benchmark
+    that measures nothing has said what it lacks on this machine.
     """
     best: dict[str, float] = {}
     for _ in range(TRIES):
-        for row in run():
+        rows = run()
+        if not rows:
+            return []
+        for row in rows:
             if row.ratio is not None:
                 best[row.name] = max(row.ratio, best.get(row.name, 0.0))
         if all(best.get(row, 0.0) >= ratio * (1.0 - MOST_LOST) for row, ratio in recorded.items()):
@@ -144,6 +148,13 @@ def recorded_ratios() -> dict[str, dict[str, float]]:
         name: {row["name"]: row["ratio"] for row in each["rows"] if row["ratio"] is not None}
         for name, each in json.loads(FIGURES.read_text())["benchmarks"].items()
     }
+
+
+def _write(path: Path, text: str) -> None:
+    """At once: whoever is killed meanwhile leaves what was there."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 def _in_words(machine: Machine) -> str:

@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Row:
     """One measurement.
 
     value, baseline: in `unit`; baseline is None where there is nothing to compare with.
-    ratio: how many times better than the baseline, above 1 is better; None without one.
+    ratio: how many times better than the baseline, above 1 is better, in the middle round; None without one.
     note: how it was measured, and the spread.
     """
 
@@ -24,40 +24,41 @@ class Row:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds of processor time of several repetitions."""
-
-    median: float
-    least: float
-    most: float
-
-
 def compared(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float], note: str) -> Row:
-    """The row of rates that were taken in the same rounds as those of a baseline; larger is better."""
-    value, other = statistics.median(ours), statistics.median(baseline)
-    whose = (("ours", ours), ("baseline", baseline))
-    spread = ", ".join(f"{name} {number(min(each))}-{number(max(each))}" for name, each in whose)
-    return Row(name, value, unit, other, value / other, f"{note}; {len(ours)} rounds, {spread}")
+    """The row of rates that were taken in the same rounds as those of a baseline; larger is better.
+
+    Its ratio is the median of those of the rounds: what slows the machine down for a while slows both down.
+    """
+    return _beside(name, unit, ours, baseline, [one / other for one, other in zip(ours, baseline, strict=True)], note)
 
 
 def less(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float], note: str) -> Row:
     """As `compared`, of figures of which less is better."""
-    row = compared(name, unit, ours, baseline, note)
-    assert row.baseline is not None
-    return replace(row, ratio=row.baseline / row.value)
+    return _beside(name, unit, ours, baseline, [other / one for one, other in zip(ours, baseline, strict=True)], note)
 
 
-def measure(*works: Callable[[], object], repetitions: int = 7) -> list[Timing]:
-    """Processor time of each, in alternating rounds, after one that is not counted."""
-    seconds: list[list[float]] = [[] for _ in works]
-    for place in range(repetitions + 1):
-        for work, taken in zip(works, seconds, strict=True):
-            start = time.process_time()
-            work()
-            if place:
-                taken.append(time.process_time() - start)
-    return [Timing(statistics.median(each), min(each), max(each)) for each in seconds]
+def _beside(
+    name: str, unit: str, ours: Sequence[float], baseline: Sequence[float], ratios: Sequence[float], note: str
+) -> Row:
+    whose = (("ours", ours), ("baseline", baseline), ("ratio", ratios))
+    spread = ", ".join(f"{name} {number(min(each))}-{number(max(each))}" for name, each in whose)
+    value, other, ratio = map(statistics.median, (ours, baseline, ratios))
+    return Row(
+        name, value, unit, other, ratio, f"{note}; {'once' if len(ours) == 1 else f'{len(ours)} rounds, {spread}'}"
+    )
+
+
+def taken(work: Callable[[], object]) -> float:
+    """Seconds of processor time of this process that it takes."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def measure(*works: Callable[[], object], repetitions: int = 7, scale: float = 1.0) -> list[list[float]]:
+    """Seconds of processor time of each, times `scale`, in alternating rounds, after one that is not counted."""
+    rounds = [[scale * taken(work) for work in works] for _ in range(repetitions + 1)]
+    return [list(each) for each in zip(*rounds[1:], strict=True)]
 
 
 def table(rows: Sequence[Row]) -> str:

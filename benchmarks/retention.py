@@ -22,14 +22,13 @@ import numpy as np
 import psycopg
 
 from benchmarks.report import Row, compared
+from benchmarks.stores import ledger_of, migrated
 from modelwatch.config import Settings
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler.retention import Keep, Retention
 from modelwatch.monitoring.scheduler.runner import Lease
-from modelwatch.storage.engine.migrations import migrate
-from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.times import MICROS_PER_SECOND
 from tests.support.postgres import cluster
@@ -63,10 +62,9 @@ def run(*, quick: bool = False) -> list[Row]:
 
 
 def _removal(engine: str, url: str, count: int) -> Row:
-    store = Store(url)
-    migrate(store)
+    store = migrated(url)
     clock = [FIRST_DAY * DAY * MICROS_PER_SECOND]
-    ledger = Ledger(store, clock=lambda: clock[0], new_id=_new_id, host="benchmark", rotation_seconds=3_600)
+    ledger = ledger_of(store, lambda: clock[0])
     rng = random.Random(0)
     began = time.perf_counter()
     for _ in range(count // BATCH):
@@ -199,7 +197,3 @@ def _look_up(connection: psycopg.Connection[tuple[object, ...]], table: str, ids
 def _prediction(rng: random.Random, timestamp: int) -> Prediction:
     features = {f"f{place}": rng.random() for place in range(FEATURES)}
     return Prediction(MODEL, "1", "production", str(uuid.UUID(int=rng.getrandbits(128))), timestamp, features, "fraud")
-
-
-def _new_id() -> str:
-    return str(uuid.uuid4())

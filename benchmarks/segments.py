@@ -7,23 +7,19 @@ waits for the disk as well, with and without segments.
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
 import time
-import uuid
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import Row, show
+from benchmarks.report import Row, compared, show
+from benchmarks.stores import ledger_of, new_id, sqlite_store
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import Prediction
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
@@ -44,10 +40,8 @@ def run(*, quick: bool = False) -> list[Row]:
         for _ in range(2 if quick else ROUNDS):
             for segmented, found in rates.items():
                 found.append(rate(events, size, segmented))
-        plain, divided = (statistics.median(rates[segmented]) for segmented in (False, True))
-        spread = f"{min(rates[True]):,.0f} to {max(rates[True]):,.0f}"
-        note = f"3 segment features with 20, 4 and 4 values, against none; {NUMBERS + 2} features; {spread}"
-        rows.append(Row(f"segments, batches of {size}", divided, "predictions/cpu s", plain, divided / plain, note))
+        note = f"3 segment features with 20, 4 and 4 values, against none; {NUMBERS + 2} features"
+        rows.append(compared(f"segments, batches of {size}", "predictions/cpu s", rates[True], rates[False], note))
     return rows
 
 
@@ -76,34 +70,27 @@ def predictions(count: int) -> list[Prediction]:
 
 def rate(events: list[Prediction], size: int, segmented: bool) -> float:
     """Predictions that a fresh store takes in a second of processor time."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{Path(folder) / 'modelwatch.db'}")
-        migrate(store)
+    with tempfile.TemporaryDirectory() as folder, sqlite_store(folder) as store:
         _prepare(store, events[:2_000], segmented)
-        ledger = Ledger(store, clock=lambda: START, new_id=_new_id, host="benchmark", rotation_seconds=3_600)
+        ledger = ledger_of(store, lambda: START)
         began = time.process_time()
         for start in range(0, len(events), size):
             ledger.commit(events[start : start + size])
         seconds = time.process_time() - began
-        store.close()
     return len(events) / seconds
 
 
 def _prepare(store: Store, sample: list[Prediction], segmented: bool) -> None:
     if segmented:
         config = parse_monitor({"segments": SEGMENTS})
-        put_monitor(store, "m", config, source="benchmark", actor="benchmark", now=START, new_id=_new_id)
+        put_monitor(store, "m", config, source="benchmark", actor="benchmark", now=START, new_id=new_id)
     profiles = {}
     for name in sample[0].features:
         values = [event.features[name] for event in sample]
         is_number = name.startswith("number")
         binning = numeric_binning(np.array(values, dtype=np.float64)) if is_number else categorical_binning(values)
         profiles[Subject("feature", name)] = Profile.of(binning, values)
-    set_references(store, "m", None, profiles, source="benchmark", now=START, new_id=_new_id)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex
+    set_references(store, "m", None, profiles, source="benchmark", now=START, new_id=new_id)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.report import Row
+from benchmarks.stores import ledger_of, new_id, now, sqlite_store
 from modelwatch.config import Settings
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment
@@ -24,9 +23,7 @@ from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
 from modelwatch.monitoring.scheduler.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs
-from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
 
 DRIFTING = "drifting"
@@ -48,14 +45,6 @@ class _Nothing:
 
     def __getattr__(self, name: str) -> object:
         return lambda *given, **named: None
-
-
-def new_id() -> str:
-    return uuid.uuid4().hex
-
-
-def now() -> int:
-    return time.time_ns() // 1_000
 
 
 def background(store: Store) -> BackgroundJobs:
@@ -121,7 +110,7 @@ def fill(store: Store, models: int, versions: int) -> None:
     at = now() - 900_000_000
     drifting = [prediction(DRIFTING, "1", f"d{number}", float(rng.normal(2.0)), at + number) for number in range(500)]
     # All have been silent for long enough to be due at once.
-    ledger = Ledger(store, clock=lambda: now() - 60_000_000, new_id=new_id, host="bench", rotation_seconds=3_600)
+    ledger = ledger_of(store, lambda: now() - 60_000_000)
     for some in _batches([*small(models, versions, at), *drifting]):
         ledger.commit(some)
     ledger.close()
@@ -146,14 +135,9 @@ def seconds_until_found(store: Store, longest: float = LONGEST_SECONDS) -> float
 
 def measure(models: int, versions: int, longest: float = LONGEST_SECONDS) -> float:
     """Seconds until the drift is found beside so many."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{Path(folder) / 'modelwatch.db'}")
-        try:
-            migrate(store)
-            fill(store, models, versions)
-            return seconds_until_found(store, longest)
-        finally:
-            store.close()
+    with tempfile.TemporaryDirectory() as folder, sqlite_store(folder) as store:
+        fill(store, models, versions)
+        return seconds_until_found(store, longest)
 
 
 def run(*, quick: bool) -> list[Row]:

@@ -7,31 +7,29 @@ releases have, and no counts. Both are durable. Bytes are those of the whole fil
 The scan reads all stored predictions into columns, as it is done for new cells; plain rows are read and their JSON is
 decoded. Re-binning: a reference is replaced, and the counts of 12 windows are made again in the new cells; plain rows
 are counted by the same code.
+
+`make bench ARGS="store --before COMMIT"` measures the store of another commit in their place, see store_before.py.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psycopg
 
+from benchmarks import store_before
 from benchmarks.plain_store import Given, PlainPostgres, PlainSqlite
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import processor_seconds_of_all
+from benchmarks.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
+from benchmarks.stores import ledger_of, migrated
 from modelwatch.batches import PredictionBatch
-from modelwatch.events import Prediction
-from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
-from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS
 from modelwatch.storage.counts.profiles import sum_windows
-from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
@@ -39,72 +37,25 @@ from modelwatch.storage.ledger.slots import window_starts
 from modelwatch.storage.ledger.stored_batches import stored_batches
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import Counts, Layout, read_layouts
-from modelwatch.storage.references.references import set_references
-from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_DAY
 from tests.support.postgres import cluster
 
-MODEL = "fraud"
-# The start of a base window, in microseconds.
-START = 1_750_000_200_000_000
-MICROSECONDS = 1_000_000
 BATCHES, QUICK_BATCHES = 40, 8
 # Of the scan.
 SCANNED, QUICK_SCANNED = 20, 4
-SCANNED_SECONDS = 3_600
+SPAN_SECONDS, SCANNED_SECONDS = 300, 3_600
 ROUNDS, QUICK_ROUNDS = 5, 2
 # As measurements divide a batch's time: rounds of commits that alternate.
 GROUPS = 8
-SHOPS = ["grocery", "fuel", "travel", "books"]
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Predictions of a kind. rows: in a commit. decimals: of its numbers; None: full precision."""
+def run(*, quick: bool = False, before: str | None = None) -> list[Row]:
+    """Bytes, rates and processor time of each shape on both engines, then the scan on SQLite.
 
-    name: str
-    rows: int
-    numbers: int
-    categories: int
-    decimals: int | None
-    has_uuids: bool
-
-    def given(self, rng: np.random.Generator, batch: int, start: int, seconds: int) -> Given:
-        """A batch of it, spread over so many seconds from `start` on, in microseconds."""
-        values = rng.normal(100, 25, (self.rows, self.numbers))
-        numbers = (values if self.decimals is None else values.round(self.decimals)).tolist()
-        words = rng.choice(SHOPS, (self.rows, self.categories)).tolist()
-        times = (start + np.sort(rng.integers(0, seconds * MICROSECONDS, self.rows))).tolist()
-        return Given.of(
-            [
-                Prediction(
-                    MODEL,
-                    "1",
-                    "production",
-                    str(uuid.UUID(bytes=rng.bytes(16))) if self.has_uuids else f"prediction-{batch}-{place}",
-                    at,
-                    {
-                        **{f"number_{index}": value for index, value in enumerate(row)},
-                        **{f"category_{index}": value for index, value in enumerate(texts)},
-                    },
-                    "legitimate",
-                    0.9,
-                    latency_ms=45.2,
-                )
-                for place, (row, texts, at) in enumerate(zip(numbers, words, times, strict=True))
-            ]
-        )
-
-
-SHAPES = (
-    Shape("50 numbers, 1,000 a commit", 1_000, 50, 0, None, has_uuids=False),
-    Shape("40 prices and 10 categories, 1,000 a commit", 1_000, 40, 10, 2, has_uuids=True),
-    Shape("8 prices and 2 categories, 32 a commit", 32, 8, 2, 2, has_uuids=True),
-)
-
-
-def run(*, quick: bool = False) -> list[Row]:
-    """Bytes, rates and processor time of each shape on both engines, then the scan on SQLite."""
+    before: a commit whose store is beside, instead of the plain tables.
+    """
+    if before is not None:
+        return store_before.run(before, QUICK_BATCHES if quick else BATCHES, QUICK_ROUNDS if quick else ROUNDS)
     rows = []
     with ExitStack() as stack:
         server = stack.enter_context(cluster(durable=True))
@@ -128,7 +79,7 @@ class _Sqlite:
 
     def __init__(self, folder: Path) -> None:
         self._files = folder / "ours.db", folder / "plain.db"
-        self.store = Store(f"sqlite:///{self._files[0]}")
+        self.store = migrated(f"sqlite:///{self._files[0]}")
         self.plain = PlainSqlite(self._files[1])
 
     def processor(self) -> float:
@@ -148,22 +99,15 @@ class _Postgres:
 
     def __init__(self, ours: str, plain: str, server: int) -> None:
         self._urls, self._server = (ours, plain), server
-        self.store, self.plain = Store(ours), PlainPostgres(plain)
+        self.store, self.plain = migrated(ours), PlainPostgres(plain)
 
     def processor(self) -> float:
         return time.process_time() + processor_seconds_of_all(self._server)
 
     def sizes(self) -> tuple[int, int]:
         """Bytes of ours and of the plain one."""
-        ours, plain = map(_database_size, self._urls)
+        ours, plain = map(store_before.database_size, self._urls)
         return ours, plain
-
-
-def _database_size(url: str) -> int:
-    with psycopg.connect(url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True) as connection:
-        connection.execute("VACUUM")
-        [size] = connection.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
-    return int(size)
 
 
 def _stored(shape: Shape, batches: int, engine: _Sqlite | _Postgres) -> list[Row]:
@@ -171,17 +115,16 @@ def _stored(shape: Shape, batches: int, engine: _Sqlite | _Postgres) -> list[Row
     rng = np.random.default_rng(1)
     store, plain = engine.store, engine.plain
     with closing(store), closing(plain):
-        migrate(store)
-        _set_reference(store, rng, shape)
+        shape.set_reference(store, rng)
         with closing(_ledger(store)) as ledger:
-            first = shape.given(rng, batches, START, 300)
+            first = Given.of(shape.events(rng, batches, SPAN_SECONDS))
             ledger.commit(first.batch)
             plain.insert(first)
             empty = engine.sizes()
             rates: tuple[list[float], list[float]] = ([], [])
             times: tuple[list[float], list[float]] = ([], [])
             for group in range(GROUPS):
-                some = [shape.given(rng, place, START, 300) for place in range(group, batches, GROUPS)]
+                some = [Given.of(shape.events(rng, place, SPAN_SECONDS)) for place in range(group, batches, GROUPS)]
                 works: tuple[Callable[[Given], object], ...] = (lambda given: ledger.commit(given.batch), plain.insert)
                 for work, of_rates, of_times in zip(works, rates, times, strict=True):
                     worked, began = engine.processor(), time.perf_counter()
@@ -203,14 +146,13 @@ def _stored(shape: Shape, batches: int, engine: _Sqlite | _Postgres) -> list[Row
 
 def _scanned(folder: Path, batches: int, rounds: int) -> list[Row]:
     rng, shape = np.random.default_rng(1), SHAPES[0]
-    names = [f"number_{place}" for place in range(shape.numbers)]
-    store, plain = Store(f"sqlite:///{folder / 'ours.db'}"), PlainSqlite(folder / "plain.db")
+    store, plain = migrated(f"sqlite:///{folder / 'ours.db'}"), PlainSqlite(folder / "plain.db")
     with closing(store), closing(plain):
-        migrate(store)
-        _set_reference(store, rng, shape)
+        shape.set_reference(store, rng)
         with closing(_ledger(store)) as ledger:
+            ledger.commit([shape.later(rng)])
             for batch in range(batches):
-                given = shape.given(rng, batch, START, SCANNED_SECONDS)
+                given = Given.of(shape.events(rng, batch, SCANNED_SECONDS))
                 ledger.commit(given.batch)
                 plain.insert(given)
         number = batches * shape.rows
@@ -218,12 +160,12 @@ def _scanned(folder: Path, batches: int, rounds: int) -> list[Row]:
         scans: tuple[list[float], list[float]] = ([], [])
         counts: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
-            _set_reference(store, rng, shape)
+            shape.set_reference(store, rng)
             for scanned, taken in zip((_stored_batches(store), plain.batches()), scans, strict=True):
                 worked, found = time.process_time(), 0
                 for each in scanned:
                     found += len(each)
-                    for name in names:
+                    for name in shape.names():
                         each.feature(name).numbers()
                 taken.append((time.process_time() - worked) / number * 1e6)
                 if found != number:
@@ -275,23 +217,5 @@ def _counted_again(layout: Layout, batches: Iterator[PredictionBatch]) -> Counts
     return np.sum(list(found.values()), axis=0, dtype=np.int64)
 
 
-def _set_reference(store: Store, rng: np.random.Generator, shape: Shape) -> None:
-    """A new one; what was counted before is not carried over at once."""
-    profiles = {}
-    for place in range(shape.numbers):
-        values = rng.normal(100, 25, 2_000)
-        profiles[Subject("feature", f"number_{place}")] = Profile.of(numeric_binning(values), values.tolist())
-    for place in range(shape.categories):
-        texts = rng.choice(SHOPS, 2_000).tolist()
-        profiles[Subject("feature", f"category_{place}")] = Profile.of(categorical_binning(texts), texts)
-    set_references(store, MODEL, None, profiles, source="benchmark", now=START, new_id=lambda: uuid.uuid4().hex)
-
-
 def _ledger(store: Store) -> Ledger:
-    return Ledger(
-        store,
-        clock=lambda: START + 400 * MICROSECONDS,
-        new_id=lambda: uuid.uuid4().hex,
-        host="benchmark",
-        rotation_seconds=3_600,
-    )
+    return ledger_of(store, lambda: START + 400 * MICROSECONDS)

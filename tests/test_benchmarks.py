@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import recorded
-from benchmarks.__main__ import BENCHMARKS, LONG, run_of
+from benchmarks.__main__ import BENCHMARKS, LONG, check, run_of
 from benchmarks.goals import BEFORE_COLUMNS, GOALS
 from benchmarks.peers.run import peers_named
 from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
-from benchmarks.report import Row
+from benchmarks.report import Row, compared, less
 
 FAST = Row("counting", 10.0, "ns", 40.0, 4.0, "9-11 | quiet")
 BARE = Row("size", 3.0, "MB", None, None, "once")
@@ -97,6 +97,18 @@ def test_the_report_says_which_goals_are_reached(files: tuple[Path, Path]) -> No
     assert page.count("| not recorded |") == len(GOALS) - 3
 
 
+def test_goals_beside_the_service_of_before_are_measured_beside_its_commit(files: tuple[Path, Path]) -> None:
+    smaller = replace(FAST, name=f"SQLite, 50 numbers, 1,000 a commit, beside {BEFORE_COLUMNS}: bytes a prediction")
+    scanned = replace(FAST, name=f"re-binning after a new reference, SQLite, beside {BEFORE_COLUMNS}", ratio=7.7)
+    plain = replace(FAST, name="SQLite, 50 numbers, 1,000 a commit: bytes a prediction", ratio=1.0)
+    title = f"store, before {BEFORE_COLUMNS}"
+    record(this_machine(), {"store": Measured([plain], 1.0, ""), title: Measured([smaller, scanned], 1.0, "")})
+    page = files[1].read_text()
+    assert "| 4 times | ≥ 2.86 times | reached |" in page
+    assert "| 7.7 times | ≥ 6 times | reached |" in page
+    assert page.count("| not recorded |") == len(GOALS) - 2
+
+
 def test_rows_of_one_name_are_not_recorded(files: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match="kernels has several rows with the name counting"):
         record(this_machine(), {"kernels": Measured([FAST, BARE, FAST], 1.0, "")})
@@ -122,6 +134,26 @@ def test_a_peer_is_named_by_what_its_name_begins_with() -> None:
             peers_named(unknown)
 
 
-def test_without_a_record_there_is_nothing_to_fall_below(files: tuple[Path, Path]) -> None:
+def test_without_a_record_there_is_nothing_to_fall_below(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert not files[0].exists()
     assert recorded_ratios() == {}
+    assert check(["kernels", "ways"]) is False
+    said = capsys.readouterr()
+    assert said.out == "Nothing was compared.\n"
+    assert "kernels: nothing to compare with is recorded (make bench ARGS='kernels --record')" in said.err
+
+
+def test_what_a_machine_lacks_is_no_regression() -> None:
+    assert regressions("ingest", list, {"durable": 3.0}) == []
+
+
+def test_a_ratio_is_that_of_the_middle_round() -> None:
+    # The machine was half as fast in the last round.
+    row = compared("commits", "a second", [10.0, 12.0, 5.5], [5.0, 5.0, 2.0], "")
+    assert (row.value, row.baseline, row.ratio) == (10.0, 5.0, 2.4)
+    row = less("time", "ms", [5.0, 5.0, 2.0], [10.0, 12.0, 5.5], "")
+    assert (row.value, row.baseline, row.ratio) == (5.0, 10.0, 2.4)
+    assert "ratio 2-2.75" in row.note
+    assert less("size", "bytes", [5.0], [10.0], "in a file").note == "in a file; once"
