@@ -15,7 +15,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,10 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Row, compared, less
-from benchmarks.servers import HOST, earlier, plain_service, processor_seconds, service
+from benchmarks.servers import HOST, Server, are_possible, earlier, plain_service, processor_seconds, service
 from benchmarks.ways import JSON, ROWS, WAYS, batch_body, feature_columns
 
-PORT = 18_094
 ROUNDS, QUICK_ROUNDS = 5, 1
 # Bodies of a round. Plain endpoints take longer, and are not the point.
 BODIES, BODIES_BESIDE = 20, 6
@@ -49,20 +47,19 @@ class Sent:
 
 def run(*, quick: bool = False, before: str | None = None) -> list[Row]:
     """Rates and processor time in alternating rounds. before: a commit whose service is beside."""
-    if (os.cpu_count() or 1) < 2:
-        print("batches: skipped, it needs two cores", file=sys.stderr)
+    if not are_possible("batches"):
         return []
     found: dict[tuple[str, str], list[Sent]] = {}
     rng = np.random.default_rng(1)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(_on_core_1())
-        ours = _Server(PORT, stack.enter_context(service(folder / "ours", PORT)))
-        plain = _Server(PORT + 1, stack.enter_context(plain_service(folder / "plain", PORT + 1)))
+        ours = _Client(stack.enter_context(service(folder / "ours")))
+        plain = _Client(stack.enter_context(plain_service(folder / "plain")))
         earlier_one = None
         if before is not None:
             root = stack.enter_context(earlier(before))
-            earlier_one = _Server(PORT + 2, stack.enter_context(service(folder / "before", PORT + 2, root=root)))
+            earlier_one = _Client(stack.enter_context(service(folder / "before", root=root)))
         for each in (ours, earlier_one):
             if each is not None:
                 each.set_reference(_reference(rng))
@@ -101,11 +98,11 @@ def _rows(title: str, baseline: str, ours: list[Sent], theirs: list[Sent]) -> li
     ]
 
 
-class _Server:
-    """A client of a server on this port. process: its id."""
+class _Client:
+    """Sends to a server."""
 
-    def __init__(self, port: int, process: int) -> None:
-        self._port, self._process = port, process
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def set_reference(self, body: bytes) -> None:
         """Raises RuntimeError unless it is taken."""
@@ -116,10 +113,10 @@ class _Server:
         """Sends one after the other. Raises RuntimeError unless every prediction is taken."""
         # Servers close connections that rest, as this one does between rounds.
         with self._connected() as connection:
-            worked, began = processor_seconds(self._process), time.perf_counter()
+            worked, began = processor_seconds(self._server.process), time.perf_counter()
             answers = [_post(connection, path, body, content_type) for body, content_type in bodies]
             seconds = time.perf_counter() - began
-            worked = processor_seconds(self._process) - worked
+            worked = processor_seconds(self._server.process) - worked
         for answer in answers:
             if json.loads(answer)["accepted"] != ROWS:
                 raise RuntimeError(f"{path}: not all {ROWS:,} predictions were accepted: {answer[:300].decode()}")
@@ -127,7 +124,7 @@ class _Server:
         return Sent(predictions / seconds, worked / predictions * 1e6)
 
     def _connected(self) -> closing[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(HOST, self._server.port, timeout=TIMEOUT_SECONDS)
         connection.connect()
         return closing(connection)
 

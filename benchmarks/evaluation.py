@@ -39,13 +39,16 @@ SEVEN = dataclasses.replace(RULES, lookbacks=("1h", "3h", "6h", "12h", "24h", "3
 START = 1_750_000_200
 WEEK = 2_016
 MICROSECONDS = 1_000_000
+# Features, windows, and predictions in each.
+SIZES, QUICK_SIZES = ((50, 834, 10), (2_000, 4, 100)), ((50, 100, 10), (500, 4, 20))
 ROUNDS, QUICK_ROUNDS = 15, 5
 
 
 def run(*, quick: bool = False) -> list[Row]:
     """Every part once for each round; the numbers are medians."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    return [*_of(50, 834, 10, rounds), *_of(2_000, 4, 100, max(3, rounds // 3))]
+    narrow, wide = QUICK_SIZES if quick else SIZES
+    return [*_of(*narrow, rounds), *_of(*wide, max(3, rounds // 3))]
 
 
 def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]:
@@ -70,7 +73,7 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
             _row(f"{name}: drift and quality", rounds, both, note),
             _row(f"{name}: judged", rounds, *_judgements(inputs), note="beside one by one"),
         ]
-        if features < 100:
+        if features == SIZES[0][0]:
             seven = f"{name}, 7 look-backs"
             rows += [
                 _row(f"{name}: windows summed", rounds, *_sums(features, windows, predictions), note="beside each"),

@@ -10,11 +10,8 @@ To see the price of a change on the way of a prediction, put the service of anot
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -22,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.report import Row, compared, less
-from benchmarks.servers import HOST, earlier, plain_service, processor_seconds, service
+from benchmarks.servers import are_possible, earlier, plain_service, processor_seconds, service
 
-PORT = 18_090
+PATH = "/api/v1/predictions"
 ROUNDS = 5
 SECONDS = 4
 CONNECTIONS = 64
@@ -118,23 +115,21 @@ def round_of_load(
 
 def run(*, quick: bool = False, before: str | None = None) -> list[Row]:
     """The servers side by side, in alternating rounds; `quick`: one round. before: a commit whose service is beside."""
-    if shutil.which("wrk") is None or (os.cpu_count() or 1) < 2:
-        print("ingest: skipped, it needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
+    if not are_possible("ingest", "wrk"):
         return []
     loads: dict[str, list[Load]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {
-            "plain": (PORT, stack.enter_context(plain_service(folder / "plain", PORT))),
-            "ours": (PORT + 1, stack.enter_context(service(folder / "ours", PORT + 1))),
+            "plain": stack.enter_context(plain_service(folder / "plain")),
+            "ours": stack.enter_context(service(folder / "ours")),
         }
         if before is not None:
             root = stack.enter_context(earlier(before))
-            servers["before"] = (PORT + 2, stack.enter_context(service(folder / "before", PORT + 2, root=root)))
+            servers["before"] = stack.enter_context(service(folder / "before", root=root))
 
         def load(name: str, prefix: str) -> Load:
-            port, process = servers[name]
-            return round_of_load(f"http://{HOST}:{port}/api/v1/predictions", prefix, folder, pid=process)
+            return round_of_load(f"{servers[name].url}{PATH}", prefix, folder, pid=servers[name].process)
 
         for name in servers:
             # Past the provisional reference: from then on every value is counted in its bins.

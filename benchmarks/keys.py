@@ -8,45 +8,45 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.ingest import FEATURES, SECONDS, requests_per_second
+from benchmarks.ingest import FEATURES, PATH, SECONDS, requests_per_second
 from benchmarks.report import Row, compared
-from benchmarks.servers import HOST, ROOT, service
+from benchmarks.servers import ROOT, are_possible, service
 
 ROUNDS = 9
-PORTS = {"with": 18092, "without": 18093}
+KINDS = ("with", "without")
 
 
 def run(*, quick: bool = False) -> list[Row]:
     """Both services side by side, in alternating rounds; `quick`: one round."""
-    if shutil.which("wrk") is None or (os.cpu_count() or 1) < 2:
-        print("keys: skipped, it needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
+    if not are_possible("keys", "wrk"):
         return []
     with tempfile.TemporaryDirectory() as name:
-        folders = {kind: Path(name) / kind for kind in PORTS}
+        folders = {kind: Path(name) / kind for kind in KINDS}
         for folder in folders.values():
             folder.mkdir()
         headers = {"with": {"authorization": f"Bearer {_key(folders['with'])}"}, "without": {}}
 
-        def rate(kind: str, prefix: str) -> float:
-            url = f"http://{HOST}:{PORTS[kind]}/api/v1/predictions"
-            return requests_per_second(url, prefix, folders[kind], headers[kind])
-
         with ExitStack() as stack:
+            urls = {}
             for kind, folder in folders.items():
-                stack.enter_context(service(folder, PORTS[kind], {"API_KEYS_REQUIRED": str(kind == "with").lower()}))
-            for kind in PORTS:
+                settings = {"API_KEYS_REQUIRED": str(kind == "with").lower()}
+                urls[kind] = f"{stack.enter_context(service(folder, settings)).url}{PATH}"
+
+            def rate(kind: str, prefix: str) -> float:
+                return requests_per_second(urls[kind], prefix, folders[kind], headers[kind])
+
+            for kind in KINDS:
                 rate(kind, "warm")
-            found: dict[str, list[float]] = {kind: [] for kind in PORTS}
+            found: dict[str, list[float]] = {kind: [] for kind in KINDS}
             for number in range(1 if quick else ROUNDS):
                 # Whoever is second in a round is first in the next.
-                for kind in sorted(PORTS, reverse=bool(number % 2)):
+                for kind in sorted(KINDS, reverse=bool(number % 2)):
                     found[kind].append(rate(kind, f"r{number}"))
     title = f"durable single-prediction ingest with an API key, {FEATURES} features"
     note = f"baseline: the same without keys; one core; {SECONDS} s a round"

@@ -35,6 +35,7 @@ from modelwatch.storage.references.subjects import LATENCY, Subject
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
 
 MODELS, FEATURES, HOURS = 1_000, 200, 48
+QUICK_MODELS, QUICK_HOURS = 100, 12
 WINDOW, A_WINDOW = 300, 20
 # Of each copied model, a look every two hours of a week.
 LOOKS, BETWEEN = 84, 7_200
@@ -46,11 +47,11 @@ DRIFTING = 3
 
 def run(*, quick: bool = False) -> list[Row]:
     """A row for each page."""
-    models = 100 if quick else MODELS
+    models, hours = (QUICK_MODELS, QUICK_HOURS) if quick else (MODELS, HOURS)
     with tempfile.TemporaryDirectory(prefix="modelwatch-pages-") as folder:
         settings = load_settings({"DATA_DIR": folder}, dotenv=None)
         store = migrated(settings.database_url)
-        fill(store, 12 if quick else HOURS)
+        fill(store, hours, FEATURES)
         with store.write() as connection:
             copy(connection, models)
         store.close()
@@ -99,8 +100,8 @@ async def _measure(client: httpx.AsyncClient, note: str) -> list[Row]:
     return rows
 
 
-def fill(store: Store, hours: int, features: int = FEATURES, a_window: int = A_WINDOW) -> None:
-    """Reference, predictions and verdicts of the one model. a_window: number of predictions in each."""
+def fill(store: Store, hours: int, features: int) -> None:
+    """Reference, predictions and verdicts of the one model."""
     rng = np.random.default_rng(1)
     names = [f"feature_{place}" for place in range(features)]
     profiles = {}
@@ -113,7 +114,7 @@ def fill(store: Store, hours: int, features: int = FEATURES, a_window: int = A_W
     windows = hours * 3_600 // WINDOW
     for place in range(windows):
         start = end - (windows - place) * WINDOW
-        values = rng.normal(100, 10, (a_window, features))
+        values = rng.normal(100, 10, (A_WINDOW, features))
         if place > windows // 2:
             values[:, :DRIFTING] += 15
         ledger.commit(

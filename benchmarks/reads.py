@@ -32,7 +32,7 @@ from modelwatch.views.stretches.stretch import SeriesQuery
 
 # So many models of 20 features have 20,000 series.
 MODELS, FEATURES, HOURS = 83, 20, 3
-WIDE, DAYS, MANY = 50, 30, 20
+WIDE, DAYS, HOURS_A_DAY, MANY = 50, 30, 24, 20
 REPETITIONS, QUICK = 21, 5
 TICK_SECONDS, BETWEEN_SECONDS = 0.001, 0.5
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
@@ -50,7 +50,7 @@ def run(*, quick: bool = False) -> list[Row]:
         store.close()
         rows = asyncio.run(_scrapes(settings, repetitions))
     with tempfile.TemporaryDirectory(prefix="modelwatch-reads-") as folder, sqlite_store(folder) as store:
-        fill(store, 24, WIDE)
+        fill(store, HOURS_A_DAY, WIDE)
         _repeat(store)
         rows += _drift(store, repetitions)
     return rows
@@ -87,7 +87,7 @@ def _drift(store: Store, repetitions: int) -> list[Row]:
             taken.append(1e3 * (time.thread_time() - began))
         first, *again = taken
         spread = f"processor time, {min(again):.0f}-{max(again):.0f} ms; the first {first:.0f} ms"
-        note = f"{spread}; {DAYS * 288:,} windows of {WIDE} features"
+        note = f"{spread}; {DAYS * HOURS_A_DAY * 12:,} windows of {WIDE} features"
         rows.append(Row(name, statistics.median(again), "ms, median", None, None, note))
     return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -10,22 +11,46 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.support.live_service import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS, STOP_SECONDS = 60, 20
 HOST = "127.0.0.1"
 
 
-@contextmanager
-def server(
-    command: list[str], url: str, environment: Mapping[str, str], folder: Path, root: Path = ROOT
-) -> Iterator[int]:
-    """Runs Python with these arguments on core 0 until the block ends; the id of its process.
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs. process: its id."""
 
-    url: answers once it is ready. folder: that it runs in. root: of the checkout whose code it runs.
+    port: int
+    process: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+def are_possible(name: str, *programs: str) -> bool:
+    """Whether servers can be measured here, with these programs; what is missing for the benchmark is told."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing or (os.cpu_count() or 1) < 2:
+        print(f"{name}: skipped, it needs two cores {' '.join(f'and {each}' for each in programs)}", file=sys.stderr)
+        return False
+    return True
+
+
+@contextmanager
+def _server(
+    command: list[str], port: int, ready: str, environment: Mapping[str, str], folder: Path, root: Path = ROOT
+) -> Iterator[Server]:
+    """Runs Python with these arguments on core 0 until the block ends.
+
+    ready: what answers once it is ready. folder: that it runs in. root: of the checkout whose code it runs.
     """
     paths = [root / "src", root / "clients/python/src", root]
     with (folder / "server.log").open("wb") as log:
@@ -40,34 +65,35 @@ def server(
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                httpx.get(url, timeout=1).raise_for_status()
+                httpx.get(f"http://{HOST}:{port}{ready}", timeout=1).raise_for_status()
                 break
             except httpx.HTTPError as error:
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise RuntimeError((folder / "server.log").read_text()) from error
                 time.sleep(0.05)
-        yield process.pid
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
 
 
 @contextmanager
-def service(folder: Path, port: int, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[int]:
-    """modelwatch with one worker and a store in this folder; the id of its process."""
+def service(folder: Path, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[Server]:
+    """modelwatch with one worker and a store in this folder."""
     folder.mkdir(exist_ok=True)
+    port = free_port()
     settings = {"HOST": HOST, "PORT": str(port), "DATA_DIR": str(folder), **(environment or {})}
-    with server(["-m", "modelwatch"], f"http://{HOST}:{port}/readyz", settings, folder, root) as process:
-        yield process
+    with _server(["-m", "modelwatch"], port, "/readyz", settings, folder, root) as running:
+        yield running
 
 
 @contextmanager
-def plain_service(folder: Path, port: int) -> Iterator[int]:
-    """The endpoints of plain_endpoint.py, whose log is in this folder; the id of its process."""
+def plain_service(folder: Path) -> Iterator[Server]:
+    """The endpoints of plain_endpoint.py, whose log is in this folder."""
     folder.mkdir(exist_ok=True)
-    command = ["-m", "benchmarks.plain_endpoint", str(port)]
-    with server(command, f"http://{HOST}:{port}/health", {}, folder) as process:
-        yield process
+    port = free_port()
+    with _server(["-m", "benchmarks.plain_endpoint", str(port)], port, "/health", {}, folder) as running:
+        yield running
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
 
 DRIFTING = "drifting"
+MODELS, VERSIONS, QUICK_SHARE = 10_000, 5_000, 10
 LONGEST_SECONDS = 600.0
 BATCH = 2_000
 SETTINGS = Settings()
@@ -142,19 +143,19 @@ def measure(models: int, versions: int, longest: float = LONGEST_SECONDS) -> flo
 
 def run(*, quick: bool) -> list[Row]:
     """The two cases; a tenth of it when quick."""
-    share = 10 if quick else 1
+    share = QUICK_SHARE if quick else 1
     return [
         Row(
-            name,
-            measure(models // each_share, versions // other_share),
+            f"a drift is found beside many {what}",
+            measure(models, versions),
             "s",
             None,
             None,
-            f"{models // each_share:,} models of {versions // other_share:,} versions, from the start of the work on",
+            f"{models:,} models of {versions:,} versions, from the start of the work on",
         )
-        for name, models, versions, each_share, other_share in (
-            ("a drift is found beside many models", 10_000, 1, share, 1),
-            ("a drift is found beside many versions of one", 1, 5_000, 1, share),
+        for what, models, versions in (
+            ("models", MODELS // share, 1),
+            ("versions of one", 1, VERSIONS // share),
         )
     ]
 

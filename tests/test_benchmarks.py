@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 import json
+import math
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import replace
-from inspect import signature
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from benchmarks import recorded
+from benchmarks import directed_levels, levels, recorded
 from benchmarks.__main__ import BENCHMARKS, LONG, check, run_of
 from benchmarks.goals import BEFORE_COLUMNS, GOALS
+from benchmarks.levels import Names
+from benchmarks.peers.data import Size
+from benchmarks.peers.environments import PeerMissing
 from benchmarks.peers.run import peers_named
 from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
 from benchmarks.report import Row, compared, less
+from benchmarks.shapes import SHAPES
+from tests.support.arrivals import KINDS
+from tests.support.programs import installed
 
 FAST = Row("counting", 10.0, "ns", 40.0, 4.0, "9-11 | quiet")
 BARE = Row("size", 3.0, "MB", None, None, "once")
+
+
+ONE_CASE = (Names(50, 0.0, 300, 300),)
+# What is changed of modules so that a benchmark takes a second or some.
+SMALL: dict[str, dict[str, Any]] = {
+    "batches": {"WAYS": ("lists", "maps", "arrow"), "BODIES_BESIDE": 1},
+    "client": {"QUICK_CALLS": 400, "QUICK_SECONDS": 1},
+    "compare": {"REPETITIONS": 3, "QUICK": Size(500, 500, 3), "PEERS": ()},
+    "detection": {"TRAFFIC": {100.0: (20, 20, ("1",))}},
+    "directed_levels": {"CASES": dict(list(directed_levels.CASES.items())[:1])},
+    "evaluation": {"QUICK_SIZES": ((50, 14, 10), (60, 4, 20)), "QUICK_ROUNDS": 2},
+    "ingest": {"SECONDS": 1},
+    "labels": {"QUICK": 2_000, "BATCH": 200},
+    "levels": {"CASES": levels.CASES[:1], "NAMES": ONE_CASE, "GRID": ONE_CASE},
+    "merging": {"QUICK_PROFILES": 20, "MADE": 2, "REFERENCE_ROWS": 1_000},
+    "nearly_ids": {"CASES": ((Names(540, 0.0, 300, 300), 10_000),)},
+    "pages": {"QUICK_MODELS": 5, "QUICK_HOURS": 3, "FEATURES": 8, "REPETITIONS": 2},
+    "postgres": {"QUICK_SECONDS": 0.1, "QUICK_ROUNDS": 1, "QUICK_LABELS": 200, "PROCESSES": (1, 2)},
+    "reads": {"MODELS": 3, "HOURS": 2, "WIDE": 5, "DAYS": 3, "HOURS_A_DAY": 3, "QUICK": 3},
+    "replay": {"QUICK": 500, "DAYS": 10},
+    "retention": {"QUICK_PREDICTIONS": 2_000, "SMALL_COMMITS": 20, "QUICK_ROWS_A_DAY": 400},
+    "segments": {"PREDICTIONS": 2_000},
+    "soak": {"QUICK_SECONDS": 4.0},
+    "starvation": {"QUICK_SHARE": 200},
+    "store": {"QUICK_BATCHES": 2, "GROUPS": 2, "SHAPES": (SHAPES[0], SHAPES[-1])},
+    "volume": {"KINDS": {"constant": KINDS["constant"]}, "RATES": (10,)},
+    "ways": {"SPANS": {"one window": 200}},
+}
+BESIDE: dict[str, dict[str, Any]] = {
+    "catching_up": {"modelwatch.demo.story.STREAM_HOURS": 12, "modelwatch.demo.story.STREAM_SIZE": 3_000},
+    "keys": {"benchmarks.ingest.SECONDS": 1},
+}
 
 
 class Tries:
@@ -123,8 +164,22 @@ def test_every_benchmark_is_in_the_documentation(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BENCHMARKS + LONG)
-def test_a_benchmark_can_be_shortened(name: str) -> None:
-    assert "quick" in signature(run_of(name)).parameters
+def test_a_benchmark_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("benchmarks.peers.run" if name == "compare" else f"benchmarks.{name}")
+    if name in ("ingest", "keys"):
+        installed("wrk", "wrk")
+    if name == "merging":
+        monkeypatch.setattr(module, "python_of", Mock(side_effect=PeerMissing("not in tests")))
+    for attribute, value in SMALL.get(name, {}).items():
+        monkeypatch.setattr(module, attribute, value)
+    for place, value in BESIDE.get(name, {}).items():
+        monkeypatch.setattr(place, value)
+    rows = list(run_of(name)(quick=True))
+    assert rows
+    assert len({row.name for row in rows}) == len(rows)
+    for row in rows:
+        assert not math.isnan(row.value)
+        assert row.ratio is None or 0.0 < row.ratio < math.inf
 
 
 def test_a_peer_is_named_by_what_its_name_begins_with() -> None:

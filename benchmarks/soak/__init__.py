@@ -29,9 +29,10 @@ from tests.support.live_service import REPOSITORY, LiveService
 from tests.support.postgres import cluster
 
 SECONDS, QUICK_SECONDS = 600.0, 60.0
-EVERY_SECONDS = 2.0
 LINES = 20
-FLOOR_SECONDS = 20.0
+# At most, of a long run; a short one is looked at so often, and its second half has so many floors.
+EVERY_SECONDS, FLOOR_SECONDS = 2.0, 20.0
+LOOKS, FLOORS = 100, 10
 # A slope that is not known to so many MiB an hour says nothing.
 FINE = 60.0
 
@@ -46,10 +47,11 @@ class Series:
     def second_half(self) -> Trend:
         """Of the least that was resident in each stretch."""
         middle = self.seconds[-1] / 2
+        length = min(FLOOR_SECONDS, middle / FLOORS)
         floors: dict[int, tuple[int, float]] = {}
         for at, each in zip(self.seconds, self.memory, strict=True):
             if at >= middle:
-                stretch = int((at - middle) / FLOOR_SECONDS)
+                stretch = int((at - middle) / length)
                 floors[stretch] = min(floors.get(stretch, (each.rss, at)), (each.rss, at))
         return trend([at for _, at in floors.values()], [size for size, _ in floors.values()])
 
@@ -98,6 +100,7 @@ def _watched(service: LiveService, mixture: Mixture, length: float) -> dict[str,
     found = {name: Series() for name in processes}
     titles = "".join(f"{f'{name}: RSS':>18}{'PSS':>8}{'USS':>8}" for name in processes)
     print(f"{'seconds':>8}{'accepted':>10}{'streams':>9}{titles}   (MiB)", file=sys.stderr)
+    every = min(EVERY_SECONDS, length / LOOKS)
     began = time.monotonic()
     told = 0
     while (elapsed := time.monotonic() - began) < length:
@@ -109,7 +112,7 @@ def _watched(service: LiveService, mixture: Mixture, length: float) -> dict[str,
             last = [found[name].memory[-1] for name in processes]
             sizes = "".join(f"{m.rss / MIB:>18.1f}{m.pss / MIB:>8.1f}{m.uss / MIB:>8.1f}" for m in last)
             print(f"{elapsed:>8.0f}{mixture.accepted:>10,}{mixture.streams:>9}{sizes}", file=sys.stderr, flush=True)
-        time.sleep(max(0.0, began + len(found[name].seconds) * EVERY_SECONDS - time.monotonic()))
+        time.sleep(max(0.0, began + len(found[name].seconds) * every - time.monotonic()))
     return found
 
 
