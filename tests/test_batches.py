@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,6 +46,9 @@ def test_a_batch_is_the_list_of_its_predictions(events: list[Prediction]) -> Non
     assert list(batch.models) == list(dict.fromkeys(each.model_name for each in events))
     assert batch.model_names() == [each.model_name for each in events]
     assert batch.feature_maps() == [each.features for each in events]
+    of_columns = dataclasses.replace(batch, given_maps=None)
+    assert of_columns.feature_maps() == batch.feature_maps()
+    assert typed(list(of_columns)) == typed(events)
     for name in "xyz":
         assert batch.feature(name).scalars() == [each.features.get(name) for each in events]
 

@@ -39,7 +39,8 @@ class PredictionBatch(Sequence[Prediction]):
     """Predictions, a column for each field. Each column has an entry for each row.
 
     streams: the distinct ones; stream_of: of each row the place in them. times: microseconds since 1970.
-    blocks: the features; block_of, row_of: of each row its block, and its place in the columns of that.
+    blocks: the features; block_of, row_of: of each row its block, and its place in the columns of that. given_maps: the
+    features of each row as they came, where they came row by row.
     """
 
     streams: tuple[StreamName, ...]
@@ -53,6 +54,7 @@ class PredictionBatch(Sequence[Prediction]):
     blocks: tuple[FeatureBlock, ...]
     block_of: Places
     row_of: Places
+    given_maps: list[dict[str, Scalar]] | None = None
 
     @classmethod
     def of(cls, events: Sequence[Prediction]) -> PredictionBatch:
@@ -61,19 +63,20 @@ class PredictionBatch(Sequence[Prediction]):
             return events
         named = [(each.model_name, each.model_version, each.environment) for each in events]
         streams = {stream: place for place, stream in enumerate(dict.fromkeys(named))}
+        maps = [each.features for each in events]
         by_names: dict[tuple[str, ...], list[int]] = {}
-        for place, event in enumerate(events):
-            by_names.setdefault(tuple(event.features), []).append(place)
+        for place, features in enumerate(maps):
+            by_names.setdefault(tuple(features), []).append(place)
         block_of, row_of = np.zeros(len(events), dtype=np.intp), np.arange(len(events))
         blocks: list[FeatureBlock] = []
         for names, places in by_names.items():
             if len(by_names) > 1:
                 block_of[places], row_of[places] = len(blocks), np.arange(len(places))
-            values = zip(*(events[place].features.values() for place in places), strict=True)
+            values = zip(*(maps[place].values() for place in places), strict=True)
             blocks.append(dict(zip(names, map(column_of, values), strict=True)))
         return cls(
             tuple(map(StreamName._make, streams)),
-            np.array([streams[stream] for stream in named], dtype=np.intp),
+            np.array(list(map(streams.__getitem__, named)), dtype=np.intp),
             [each.prediction_id for each in events],
             np.array([each.timestamp for each in events], dtype=np.int64),
             [each.prediction for each in events],
@@ -83,6 +86,7 @@ class PredictionBatch(Sequence[Prediction]):
             tuple(blocks),
             block_of,
             row_of,
+            maps,
         )
 
     def __len__(self) -> int:
@@ -121,6 +125,8 @@ class PredictionBatch(Sequence[Prediction]):
 
     def labels(self) -> list[GroundTruth]:
         """The labels that came inside of predictions, known since the prediction itself."""
+        if self.truths.count(None) == len(self):
+            return []
         rows = zip(self.model_names(), self.ids, self.truths, self.times.tolist(), strict=True)
         return [GroundTruth(model, identity, truth, time) for model, identity, truth, time in rows if truth is not None]
 
@@ -150,6 +156,7 @@ class PredictionBatch(Sequence[Prediction]):
             blocks,
             block_of,
             self.row_of[places],
+            None if self.given_maps is None else [self.given_maps[place] for place in some],
         )
 
     def feature(self, name: str) -> Column:
@@ -166,6 +173,8 @@ class PredictionBatch(Sequence[Prediction]):
 
     def feature_maps(self) -> list[dict[str, Scalar]]:
         """The features of each row, in the order that it, or the first one that names the same, named them."""
+        if self.given_maps is not None:
+            return self.given_maps
         if len(self.blocks) == 1:
             return self._maps_of(0)
         maps: list[dict[str, Scalar]] = [{} for _ in self.ids]
@@ -204,8 +213,8 @@ def joined(parts: Iterable[Sequence[Prediction]]) -> PredictionBatch:
     batches: list[PredictionBatch] = []
     waiting: list[Prediction] = []
     for part in parts:
-        # Most are lists, and asking an abstract class takes longer.
-        if type(part) is not list and isinstance(part, PredictionBatch):
+        # Asking an abstract class takes longer than the rest.
+        if type(part) is PredictionBatch:
             if not len(part):
                 continue
             if waiting:

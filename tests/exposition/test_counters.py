@@ -81,12 +81,13 @@ def test_without_repeats_there_is_no_series_of_duplicates(counting: Counting) ->
 
 def test_latency_is_observed_in_seconds_up_to_ten(counting: Counting) -> None:
     counting.commit(event("a", latency_ms=45.2), event("b", latency_ms=7_000.0), event("c", latency_ms=60_000.0))
-    counting.commit(event("d"))
+    counting.commit(event("d"), event("e", latency_ms=25.0), event("f", latency_ms=0.5), event("g", latency_ms=0.5))
     found = counting.scrape()
     stream = {"model_name": "m", "model_version": "1"}
     buckets = found.values("ml_prediction_latency_seconds_bucket", "le", **stream)
-    assert (buckets["0.025"], buckets["0.05"], buckets["5.0"], buckets["10.0"], buckets["+Inf"]) == (0, 1, 1, 2, 3)
-    assert found.value("ml_prediction_latency_seconds_sum", **stream) == pytest.approx(67.0452)
+    assert (buckets["0.001"], buckets["0.01"], buckets["0.025"], buckets["0.05"]) == (2, 2, 3, 4)
+    assert (buckets["5.0"], buckets["10.0"], buckets["+Inf"]) == (4, 5, 6)
+    assert found.value("ml_prediction_latency_seconds_sum", **stream) == pytest.approx(67.0712)
 
 
 def test_missing_and_invalid_values_are_counted_by_feature_and_rule(store: Store, counting: Counting) -> None:

@@ -77,6 +77,28 @@ def test_rows_are_inserted_as_they_are_whether_their_columns_have_one_value_or_s
     assert [tuple(row) for row in found] == [(*row, b"{}", "m", 5) for row in expected]
 
 
+@pytest.mark.both_engines
+@pytest.mark.parametrize("versions", [["1"] * 5, ["1", "1", "2", "1", "1"]])
+def test_exactly_the_rows_that_are_new_are_returned_and_the_others_stay_as_they_were(
+    store: Store, versions: list[str]
+) -> None:
+    table = tables.prediction
+    columns = {name: [value] * 5 for name, value in KEYS.items()} | {"version": versions}
+    columns |= {"prediction_id": list("abcde"), "prediction": ["1"] * 5}
+    insert = NewRows(store, table, ("prediction_id", "version"), alike=("day", "model", "version"))
+    known = {name: values[1:4:2] for name, values in columns.items()} | {"prediction": ["0"] * 2}
+    with store.write() as connection:
+        assert sorted(map(tuple, insert.insert(connection, known))) == [("b", "1"), ("d", "1")]
+        new = sorted(map(tuple, insert.insert(connection, columns)))
+        assert new == [("a", "1"), ("c", versions[2]), ("e", "1")]
+        assert list(insert.insert(connection, columns)) == []
+        found = connection.execute(select(table.c.prediction_id, table.c.version, table.c.prediction)).all()
+    assert sorted(map(tuple, found)) == [
+        (identity, version, "0" if identity in "bd" else "1")
+        for identity, version in zip("abcde", versions, strict=True)
+    ]
+
+
 def test_the_sign_of_zero_is_kept(postgres: Cluster) -> None:
     with postgres.database() as url:
         store = Store(url)

@@ -13,7 +13,6 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from operator import attrgetter
 from typing import Protocol
 
@@ -241,11 +240,14 @@ class Batcher:
         self._observer.committed(events, committed, time.perf_counter() - started)
         if labels:
             self._observer.labelled(labels, committed.labels)
-        accepted, statuses = iter(committed.accepted), iter(committed.labels)
-        return [
-            (job, Answer(list(islice(accepted, len(job.events))), list(islice(statuses, len(job.labels)))))
-            for job in jobs
-        ]
+        outcomes: list[Outcome] = []
+        event = label = 0
+        for job in jobs:
+            next_event, next_label = event + len(job.events), label + len(job.labels)
+            of_events, of_labels = committed.accepted[event:next_event], committed.labels[label:next_label]
+            outcomes.append((job, Answer([*of_events], [*of_labels])))
+            event, label = next_event, next_label
+        return outcomes
 
 
 def _sorted_out(jobs: list[Job], moment: float) -> tuple[list[Job], list[Job]]:

@@ -32,7 +32,7 @@ class Refused:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """The outcome of a job: which events were new (None: too old), and the status of each label."""
 
@@ -47,7 +47,8 @@ class Answer:
     @property
     def refused(self) -> bool:
         """True when the store took none of them."""
-        return all(isinstance(each, Refused) for each in (*self.accepted, *self.labels))
+        rows = (*self.accepted, *self.labels)
+        return isinstance(rows[0], Refused) and all(isinstance(each, Refused) for each in rows)
 
     def extend(self, other: Answer) -> None:
         """Adds the outcome of those that follow."""
@@ -90,7 +91,7 @@ class Job:
     @property
     def is_large(self) -> bool:
         """True when it needs more than one commit."""
-        return self.count > self.rows_per_commit or self.models > MAX_MODELS_PER_COMMIT
+        return self.count > 1 and (self.count > self.rows_per_commit or self.models > MAX_MODELS_PER_COMMIT)
 
     @property
     def rows_per_commit(self) -> int:

@@ -167,31 +167,53 @@ class NewRows:
     several times faster than a list of VALUES. SQLite gets that list, some rows at a time.
     """
 
-    def __init__(self, store: Store, table: Table, returned: Sequence[str]) -> None:
+    def __init__(self, store: Store, table: Table, returned: Sequence[str], alike: Sequence[str] = ()) -> None:
+        """alike: columns that have one value in all rows of most commits; SQLite is given it once."""
         self._table = table
-        self._ending = f"ON CONFLICT DO NOTHING RETURNING {', '.join(returned)}"
-        self._by_column = None if store.is_sqlite else _ByColumn(store, table, self._ending)
+        self._returned, self._alike = tuple(returned), frozenset(alike)
+        self._found = f"SELECT {', '.join(returned)} FROM {table.name} WHERE rowid > ? AND rowid <= ?"  # noqa: S608
+        ending = f"ON CONFLICT DO NOTHING RETURNING {', '.join(returned)}"
+        self._by_column = None if store.is_sqlite else _ByColumn(store, table, ending)
 
     def insert(self, connection: Connection, columns: Mapping[str, Sequence[Any]]) -> Sequence[tuple[Any, ...]]:
         """Insert rows, return the requested columns of exactly those that are new. columns: a value for each row."""
-        names = tuple(columns)
-        number = len(columns[names[0]])
+        number = len(next(iter(columns.values())))
         if not number:
             return ()
         if self._by_column is not None:
             return _rows(self._by_column.execute(connection, columns))
-        rows = list(zip(*columns.values(), strict=True))
-        most = min(MOST_ROWS, MOST_PARAMETERS // len(names))
-        some = (rows[start : start + most] for start in range(0, number, most))
-        return [row for each in some for row in self._insert_values(connection, names, each)]
+        once = {name: values[0] for name, values in columns.items() if name in self._alike}
+        if any(columns[name].count(value) < number for name, value in once.items()):
+            once = {}
+        most = min(MOST_ROWS, MOST_PARAMETERS // len(columns))
+        new: list[tuple[Any, ...]] = []
+        for start in range(0, number, most):
+            some = {name: values[start : start + most] for name, values in columns.items()}
+            new += self._insert_values(connection, some, once)
+        return new
 
     def _insert_values(
-        self, connection: Connection, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+        self, connection: Connection, columns: Mapping[str, Sequence[Any]], once: Mapping[str, Any]
     ) -> Sequence[tuple[Any, ...]]:
-        of_row = f"({', '.join('?' * len(names))})"
-        into = f"INSERT INTO {self._table.name} ({', '.join(names)}) VALUES "  # noqa: S608
-        text = f"{into}{', '.join([of_row] * len(rows))} {self._ending}"
-        return _rows(execute(connection, text, tuple(chain.from_iterable(rows))))
+        """once: values of columns that are the same in all rows."""
+        of_rows = [name for name in columns if name not in once]
+        number = len(columns[of_rows[0]])
+        values = ", ".join([f"({', '.join('?' * len(of_rows))})"] * number)
+        selected = ", ".join(["?"] * len(once) + [f"column{place}" for place in range(1, len(of_rows) + 1)])
+        # WHERE tells the parser that ON CONFLICT is no condition of a join.
+        text = (
+            f"INSERT INTO {self._table.name} ({', '.join([*once, *of_rows])})"  # noqa: S608
+            f" SELECT {selected} FROM (VALUES {values}) WHERE true ON CONFLICT DO NOTHING"
+        )
+        rows = zip(*(columns[name] for name in of_rows), strict=True)
+        cursor = execute(connection, text, (*once.values(), *chain.from_iterable(rows)))
+        inserted: int = cursor.rowcount
+        if inserted == number:
+            return list(zip(*(columns[name] for name in self._returned), strict=True))
+        # RETURNING would cost every row. Each new row has the number after that of the one before, and nobody else
+        # writes in this transaction.
+        last = cursor.lastrowid
+        return _rows(execute(connection, self._found, (last - inserted, last))) if inserted else ()
 
 
 class _ByColumn:

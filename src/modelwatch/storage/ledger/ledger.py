@@ -21,6 +21,7 @@ from modelwatch.batches import PredictionBatch, StreamName
 from modelwatch.errors import StoreReplaced
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
+from modelwatch.stats.counting.kernel import Places
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, parts_of
 from modelwatch.storage.engine.protection import Protection
@@ -45,6 +46,7 @@ from modelwatch.storage.ledger.rows import (
     head_columns,
     rows_kept_as_they_came,
     segments_of_batch,
+    written_features,
 )
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, OutcomeSlot, SlotCache, SlotKey, save
 from modelwatch.storage.ledger.statements import LedgerStatements, ModelRow
@@ -341,7 +343,7 @@ class Ledger:
         planned = planned_blocks(batch, whole if len(first) == len(keys) else np.intersect1d(whole, in_order))
         blocks = list(zip(self._statements.blocks.new_ids(connection, len(planned)), planned, strict=True))
         inserted: list[tuple[int, str, str]] = []
-        for kind in _rows_by_kind(batch, in_order, blocks, in_force, self._store.protection):
+        for kind in _rows_by_kind(batch, in_order, whole, blocks, in_force, self._store.protection):
             columns = {name: [values[row] for row in kind.rows] for name, values in head.items()}
             inserted += map(tuple, self._statements.insert_predictions.insert(connection, columns | kind.columns))
         is_new = np.zeros(len(keys), dtype=np.bool_)
@@ -373,33 +375,31 @@ class _RowsOfAKind(NamedTuple):
 def _rows_by_kind(
     batch: PredictionBatch,
     in_order: list[int],
+    whole: Places,
     blocks: Sequence[tuple[int, PlannedBlock]],
     in_force: _InForce,
     protection: Protection,
 ) -> list[_RowsOfAKind]:
     """The rows whose features are kept as they came, in a block or in the row, and the others. in_order: their numbers
-    in the order of their keys."""
+    in the order of their keys. whole: those that are kept as they came, rising."""
+    kept = set(whole.tolist())
     in_block = {row: (identity, place) for identity, block in blocks for place, row in enumerate(block.rows.tolist())}
-    # In their own order: all of a batch are the batch as it is.
-    others = sorted(row for row in in_order if row not in in_block) if len(in_block) < len(in_order) else []
-    kept: dict[int, tuple[bytes | None, bytes | None, str | None]] = {}
-    if others:
-        found = feature_columns(batch.take(np.array(others)), in_force.policies, in_force.rates, protection)
-        kept = dict(zip(others, found, strict=True))
-    treated = {row for row, (written, protected, _) in kept.items() if written is None or protected is not None}
     kinds = []
-    if as_they_came := [row for row in in_order if row not in treated] if treated else in_order:
+    if as_they_came := [row for row in in_order if row in kept]:
         columns: dict[str, list[Any]] = {}
         if blocks:
             places = [in_block.get(row, NO_BLOCK) for row in as_they_came]
             columns |= {name: [place[index] for place in places] for index, name in enumerate(BLOCK_COLUMNS)}
-        if len(treated) < len(kept):
-            columns["features"] = [kept[row][0] if row in kept else None for row in as_they_came]
+        # In their own order: all of a batch are the batch as it is.
+        if in_rows := sorted(row for row in as_they_came if row not in in_block):
+            features = dict(zip(in_rows, written_features(batch.take(np.array(in_rows))), strict=True))
+            columns["features"] = [features.get(row) for row in as_they_came]
         kinds.append(_RowsOfAKind(as_they_came, columns))
-    if treated:
-        rest = [row for row in in_order if row in treated]
-        columns = {name: [kept[row][index] for row in rest] for index, name in enumerate(FEATURE_COLUMNS)}
-        kinds.append(_RowsOfAKind(rest, columns))
+    if len(as_they_came) < len(in_order):
+        treated = [row for row in in_order if row not in kept]
+        found = feature_columns(batch.take(np.array(treated)), in_force.policies, in_force.rates, protection)
+        columns = dict(zip(FEATURE_COLUMNS, map(list, zip(*found, strict=True)), strict=True))
+        kinds.append(_RowsOfAKind(treated, columns))
     return kinds
 
 

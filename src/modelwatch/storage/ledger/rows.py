@@ -59,10 +59,10 @@ def head_columns(
     batch: PredictionBatch, generations: Mapping[str, int], segments: Sequence[Segments], now: int
 ) -> dict[str, list[Any]]:
     """The columns of the rows of a batch, but for their features. generations: by model. segments: of each row. now:
-    when they arrived, microseconds."""
+    when they arrived, microseconds. A column in which all rows are null may be left out."""
     days, models, ids = key_columns(batch)
     streams = batch.stream_of.tolist()
-    return {
+    head: dict[str, list[Any]] = {
         "day": days,
         "model": models,
         "prediction_id": ids,
@@ -77,8 +77,10 @@ def head_columns(
             None if each is None else text
             for each, text in zip(batch.probabilities, _encoded(batch.probabilities), strict=True)
         ],
-        "segments": [_encode(texts).decode() if texts else None for texts in segments],
     }
+    if any(segments):
+        head["segments"] = [_encode(texts).decode() if texts else None for texts in segments]
+    return head
 
 
 def _encoded(values: Sequence[Scalar] | Sequence[Probability]) -> list[str]:
@@ -106,6 +108,11 @@ def rows_kept_as_they_came(
     )
 
 
+def written_features(batch: PredictionBatch) -> list[bytes]:
+    """The column `features` of rows that keep them as they came."""
+    return list(map(_encode, batch.feature_maps()))
+
+
 def feature_columns(
     batch: PredictionBatch, policies: Mapping[str, Policy], rates: Mapping[str, float], protection: Protection
 ) -> list[tuple[bytes | None, bytes | None, str | None]]:
@@ -116,8 +123,6 @@ def feature_columns(
     """
     days, models, ids = key_columns(batch)
     maps = batch.feature_maps()
-    if all(policies[model].keeps_all and rates[model] >= 1.0 for model in batch.models):
-        return [(_encode(features), None, None) for features in maps]
     columns = []
     for day, model, identity, features in zip(days, models, ids, maps, strict=True):
         policy, is_kept = policies[model], in_sample(model, identity, rates[model])

@@ -65,7 +65,12 @@ class LedgerStatements:
                 in_list(store, model.c.name, "names"), exists().where(tables.label.c.model == model.c.name)
             ),
         )
-        self.insert_predictions = NewRows(store, prediction, ("day", "model", "prediction_id"))
+        self.insert_predictions = NewRows(
+            store,
+            prediction,
+            ("day", "model", "prediction_id"),
+            alike=("day", "model", "version", "environment", "arrived_at", "generation", "block"),
+        )
         self.blocks = BlockStatements(store)
         self.repeated = stored_of_repeats(store)
         self.labels = LabelStatements(store)
