@@ -12,10 +12,12 @@ from typing import Any
 
 import httpx
 
-from modelwatch.events import GroundTruth, Prediction
+from modelwatch.events import GroundTruth, Prediction, Scalar
 
 MODEL = "m"
 SECOND = 1_000_000
+# The first client sends so many predictions at once, of so many features: they become a block.
+WIDE_BATCH, WIDE = 60, 20
 SHIFT_FROM = 0.5
 """The share of the run after which the feature is shifted."""
 
@@ -69,7 +71,7 @@ class Client(threading.Thread):
         with httpx.Client(timeout=5) as http:
             while (elapsed := time.monotonic() - start) < self._seconds and not self._give_up.is_set():
                 sequence += 1
-                size = self._rng.choice([1, 1, 5, 50])
+                size = WIDE_BATCH if self._number == 0 else self._rng.choice([1, 1, 5, 50])
                 events = [self._event(f"{self._number}-{sequence}-{index}", elapsed) for index in range(size)]
                 early = [each for each in events if self._rng.random() < 0.1]
                 self._label(http, early)
@@ -93,7 +95,10 @@ class Client(threading.Thread):
         shift = 2.0 if elapsed > SHIFT_FROM * self._seconds else 0.0
         at = self._began + int((elapsed * self._pace + self._rng.random() * 60) * SECOND)
         says = self._rng.choice(["no", "yes"])
-        return Prediction(MODEL, "1", "production", identity, at, {"x": self._rng.gauss(shift, 1.0)}, says, 0.8)
+        features: dict[str, Scalar] = {"x": self._rng.gauss(shift, 1.0)}
+        if self._number == 0:
+            features |= {f"f{place}": self._rng.random() for place in range(1, WIDE)}
+        return Prediction(MODEL, "1", "production", identity, at, features, says, 0.8)
 
     def _send(self, http: httpx.Client, events: list[Prediction], repeated: list[Prediction]) -> None:
         body = [_prediction_body(each) for each in (*events, *repeated)]

@@ -12,16 +12,20 @@ import httpx
 from sqlalchemy import func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.monitoring.scheduler.failures import RETRY_SECONDS
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
+from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from tests.chaos.load import MODEL, Taken
 from tests.support.doubles import Receiver
 from tests.support.events import ALWAYS, stored_and_counted
 from tests.support.labels import joined, summed_outcomes
+from tests.support.stored import block_rows, stored_features
 
 # On a busy machine the evaluations and notifications of a run take their time; what must not be is that nothing moves.
-STUCK_SECONDS = 40
+# A check that failed, as where the server was killed, is tried again after a minute.
+STUCK_SECONDS = RETRY_SECONDS + 30
 LONGEST_SECONDS = 240
 PATIENCE_SECONDS = 10
 # What is of the process that answers, and of this moment.
@@ -35,6 +39,7 @@ class Outcome:
     acknowledged: int = 0
     stored: int = 0
     counted: int = 0
+    in_blocks: int = 0
     labels_acknowledged: int = 0
     labels_stored: int = 0
     verdicts: int = 0
@@ -54,21 +59,25 @@ class Outcome:
 
 
 def settle(services: Sequence[str], store: Store, problems: list[str]) -> dict[str, bytes]:
-    """Waits until nothing changes any more, and returns every answer of the first service by its path."""
+    """Waits until nothing is left to do and nothing changes, and returns every answer of the first service by its path.
+
+    That nothing changes for some seconds is not enough: background work rests between two rounds.
+    """
     began = moved = time.monotonic()
+    since = time.time_ns() // 1_000
     before: dict[str, bytes] = {}
-    waiting = _pending(store)
+    waiting = _waiting(store, since)
     while True:
         found = answers(services[0])
         changed = sorted(path for path in {*found, *before} if found.get(path) != before.get(path))
-        waited, waiting = waiting, _pending(store)
+        waited, waiting = waiting, _waiting(store, since)
         if not changed and not waiting:
             return found
         now = time.monotonic()
         if changed or waiting != waited:
             moved = now
         if now - moved > STUCK_SECONDS or now - began > LONGEST_SECONDS:
-            problems.append(f"not quiet after {now - began:.0f} s: {waiting} notifications wait, {changed} change")
+            problems.append(f"not quiet after {now - began:.0f} s: waiting: {waiting}; changing: {changed}")
             return found
         before = found
         time.sleep(3.0)
@@ -116,6 +125,11 @@ def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hoo
         windows = list(connection.execute(by_window).scalars())
         outbox = dict(connection.execute(select(tables.outbox.c.key, tables.outbox.c.state)).all())
     outcome.stored, outcome.counted = stored_and_counted(store, MODEL)
+    outcome.in_blocks = sum(map(len, block_rows(store).values()))
+    kept = {key.split()[0]: features for key, features in stored_features(store, MODEL).items()}
+    sent = {identity: each.features for identity, each in predictions.items()}
+    if other := [identity for identity in sorted(kept.keys() & sent.keys()) if kept[identity] != sent[identity]]:
+        problems.append(f"{len(other)} predictions have other features than were sent: {other[:3]}")
     outcome.labels_stored = len(known)
     outcome.verdicts = sum(windows)
     outcome.notifications, outcome.received = len(outbox), len(set(hook.keys))
@@ -196,12 +210,21 @@ def _ids(answer: Any) -> list[str]:
     return [found for value in answer for found in _ids(value)] if isinstance(answer, list) else []
 
 
-def _pending(store: Store) -> int:
+def _waiting(store: Store, since: int) -> list[str]:
+    """What is still to be done of all that came before a time in microseconds."""
     table = tables.outbox
     with store.read() as connection:
-        return connection.execute(
+        pending = connection.execute(
             select(func.count()).select_from(table).where(table.c.state == "pending")
         ).scalar_one()
+        progress = evaluation_progress(connection)
+        failures = evaluation_failures(connection)
+    waiting = [f"{pending} notifications"] if pending else []
+    if progress is None or progress.looked_at < since:
+        waiting.append("a look at what is to be evaluated")
+    elif progress.waiting:
+        waiting.append(f"evaluations of {progress.waiting} streams")
+    return waiting + [f"another try of {each.check}: {each.error}" for each in failures]
 
 
 def _compare(problems: list[str], what: str, first: set[str], second: set[str]) -> None:

@@ -28,6 +28,7 @@ def test_nothing_is_lost_or_counted_twice_whatever_is_killed_paused_or_cut_off(e
     print("\n".join(outcome.lines()))
     assert not outcome.differences, "\n".join(outcome.lines())
     assert outcome.acknowledged > 100
+    assert outcome.in_blocks > 100, "no block was written under the faults"
     assert outcome.repeats > 0, "no client ever had to repeat: the faults met no load"
 
 

@@ -16,10 +16,13 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.support.events import ALWAYS, stored_and_counted
 from tests.support.live_service import LiveService
+from tests.support.stored import block_rows, stored_features
 
 MODEL = "fraud"
 KILLS = 20
 CLIENTS = 6
+# The first client sends so many predictions at once, of so many features: they become a block.
+WIDE_BATCH, WIDE = 60, 20
 
 
 class Client(threading.Thread):
@@ -29,6 +32,7 @@ class Client(threading.Thread):
         super().__init__(name=f"client-{number}")
         self.number = number
         self.acknowledged: set[str] = set()
+        self.features: dict[str, dict[str, object]] = {}
         self.repeats = 0
         self._url = url
         self._stop_asked = stop
@@ -39,7 +43,7 @@ class Client(threading.Thread):
         with httpx.Client(base_url=self._url, timeout=5) as http:
             while not self._stop_asked.is_set():
                 sequence += 1
-                size = rng.choice([1, 1, 1, 20])
+                size = WIDE_BATCH if self.number == 0 else rng.choice([1, 1, 1, 20])
                 events = [self._event(f"{self.number}-{sequence}-{index}", rng) for index in range(size)]
                 # Now and then a client repeats what was acknowledged already, as a proxy would.
                 if self.acknowledged and rng.random() < 0.1:
@@ -64,11 +68,16 @@ class Client(threading.Thread):
                 return
 
     def _event(self, identity: str, rng: random.Random) -> dict[str, object]:
+        features: dict[str, object] = {"amount": rng.lognormvariate(3, 1), "merchant": rng.choice("abc")}
+        if self.number == 0:
+            features |= {f"f{place}": rng.random() for place in range(WIDE - len(features))}
+        # Of a repeat, what was said first is what counts.
+        self.features.setdefault(identity, features)
         return {
             "model_name": MODEL,
             "prediction_id": identity,
             "timestamp": "2026-01-01T12:00:00Z",
-            "features": {"amount": rng.lognormvariate(3, 1), "merchant": rng.choice("abc")},
+            "features": features,
             "prediction": "legitimate",
         }
 
@@ -105,4 +114,11 @@ def test_every_acknowledged_prediction_counts_once_over_twenty_kills(tmp_path: P
     backfill_profiles(store, MODEL, *ALWAYS)
     rows, counted = stored_and_counted(store, MODEL)
     assert rows == counted == len(stored)
+    in_blocks = {identity for members in block_rows(store).values() for _, identity in members}
+    assert len(in_blocks & clients[0].acknowledged) > WIDE_BATCH, "no block was written between the kills"
+    kept = {key.split()[0]: features for key, features in stored_features(store, MODEL).items()}
+    for client in clients:
+        assert {identity: kept[identity] for identity in client.acknowledged} == {
+            identity: client.features[identity] for identity in client.acknowledged
+        }
     store.close()

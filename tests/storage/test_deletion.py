@@ -18,6 +18,7 @@ from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger import blocks
 from modelwatch.storage.maintenance.deletion import deletion_by_id, deletions_under_way, request_deletion
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import in_force
@@ -28,6 +29,7 @@ from tests.support.deleting import delete_in_small_steps
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.forking import forked
 from tests.support.labels import CLASSES, joined, set_layout, summed_outcomes
+from tests.support.stored import block_rows
 
 pytestmark = pytest.mark.both_engines
 
@@ -295,22 +297,33 @@ def piece(store: Store, deletions: Deletions) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_whoever_is_killed_in_between_leaves_it_where_it_was(store: Store, url_of: Callable[[Store], str]) -> None:
+def test_whoever_is_killed_in_between_leaves_it_where_it_was(
+    store: Store, url_of: Callable[[Store], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FEWEST_VALUES", 1)
     fill(store)
+    fill(store, "other")
+    sizes = [len(members) for members in block_rows(store).values()]
+    assert sizes == [150] * 8
     identity = ask(store)
+    attempt = 0
     for attempt in range(60):
         child = forked(delete_in_small_steps, url_of(store))
         child.join(0.05 + 0.02 * attempt)
         child.kill()
         child.join()
+        # A block goes with its last row: each counts those that are left.
+        block_rows(store)
         with store.read() as connection:
             found = deletion_by_id(connection, identity)
         assert found is not None
         if found.finished_at is not None:
             break
+    assert attempt > 0, "it was over before anybody was killed"
     assert found is not None
     assert found.finished_at is not None
     assert (found.predictions, rows(store)) == (600, {})
+    assert [len(members) for members in block_rows(store).values()] == [150] * 4
 
 
 @pytest.fixture
