@@ -32,6 +32,10 @@ NAMES = {
     "ground_truth": "Labels",
     "label_coverage": "Label coverage",
 }
+# Below it a p-value is not told as a number: it rests on the tail of an approximation.
+LEAST_P = 1e-12
+P_DIGITS = 2
+LEAST_PSI = 0.001
 NUMBERS = frozenset(
     {"mcc", "roc_auc", "roc_auc_macro", "pr_auc", "log_loss", "brier", "ece", "mae", "rmse", "r2", "mean_error"}
 )
@@ -165,10 +169,19 @@ def score_form(score: str) -> ScoreForm:
 
 
 def score_value(score: str, value: float) -> str:
-    """Value of a finding's score, or a threshold of it.
+    """Value of a finding's score.
 
     >>> score_value("loss of f1", 0.1207), score_value("share of the rows", 0.5), score_value("PSI", 0.3)
-    ('12.1\\xa0points', '50.0\\xa0%', '0.3')
+    ('12.1\\xa0points', '50.0\\xa0%', '0.300')
+    """
+    return psi_text(value) if score == "PSI" else score_limit(score, value)
+
+
+def score_limit(score: str, value: float) -> str:
+    """Threshold of a finding's score.
+
+    >>> score_limit("PSI", 0.25), score_limit("loss of f1", 0.05)
+    ('0.25', '5\\xa0points')
     """
     match score_form(score):
         case "points":
@@ -177,6 +190,62 @@ def score_value(score: str, value: float) -> str:
             return percent(value)
         case "number":
             return number(value)
+
+
+def from_to(before: float, now: float) -> str:
+    """A share before and now.
+
+    >>> from_to(0.0241, 0.0952)
+    '2.4 → 9.5\\xa0%'
+    """
+    return f"{_bare(before)} → {percent(now)}"
+
+
+def psi_text(value: float | None) -> str:
+    """A measured PSI with three digits, of small ones with three decimals; a dash where it is not known.
+
+    >>> psi_text(0.67812), psi_text(0.26), psi_text(1.2345), psi_text(23.456)
+    ('0.678', '0.260', '1.23', '23.5')
+    >>> psi_text(0.0003), psi_text(0.0), psi_text(None)
+    ('<\\xa00.001', '0', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    if value == 0.0:
+        return "0"
+    if value < LEAST_PSI:
+        return f"<{SPACE}{LEAST_PSI}"
+    return f"{value:.{3 if value < 0.9995 else 2 if value < 9.995 else 1}f}" if value < 1_000 else number(value)
+
+
+def chance(value: float | None) -> str:
+    """A probability, such as a p-value or its limit; a dash where it is not known.
+
+    >>> chance(0.0213), chance(1.84e-5), chance(0.0), chance(None)
+    ('0.021', '1.8\\xa0×\\xa010⁻⁵', '<\\xa010⁻¹²', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    return f"<{SPACE}10⁻¹²" if value < LEAST_P else number(value, P_DIGITS)
+
+
+def p_text(value: float) -> str:
+    """A p-value as it stands in a sentence.
+
+    >>> p_text(0.0213), p_text(1e-102)
+    ('p\\xa0=\\xa00.021', 'p\\xa0<\\xa010⁻¹²')
+    """
+    text = chance(value)
+    return f"p{SPACE}{text}" if text.startswith("<") else f"p{SPACE}={SPACE}{text}"
+
+
+def p_needed(p_value: float, alpha: float) -> str:
+    """A p-value beside the limit that it is above, with common spaces.
+
+    >>> p_needed(0.0213, 4.2e-6)
+    'p = 0.021 (needs 4.2 × 10⁻⁶)'
+    """
+    return plain(f"{p_text(p_value)} (needs {chance(alpha)})")
 
 
 def plain(text: str) -> str:

@@ -58,10 +58,10 @@ def test_one_member_is_described_at_length() -> None:
     said = of_findings(finding("amount", "alert", window_end=T0, lookback="24h"))
     assert said.title == "Feature drift in fraud (production): amount"
     assert said.summary == (
-        "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.31 (alert from 0.25). Bad data"
+        "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.310 (alert from 0.25). Bad data"
         " from 2025-06-15 14:05 UTC to 2025-06-15 15:05 UTC, detected at 2025-06-15 15:05 UTC; data evaluated up to"
         " 2025-06-15 15:05 UTC. Compared 1,200 values from the 24 h up to 2025-06-15 15:05 UTC with 10,000 reference"
-        " values. Chance alone would rarely produce this (p = 1e-9; alert limit 1e-5)."
+        " values. Chance alone would rarely produce this (p = 1 × 10⁻⁹; alert limit 1 × 10⁻⁵)."
     )
 
 
@@ -107,7 +107,7 @@ def test_sizes_are_written_as_what_they_are(score_name: str, score: float, thres
 def test_what_rests_on_a_part_of_the_labels_says_on_how_many() -> None:
     early = finding("recall", early=0.62)
     said = of_findings(finding("accuracy", "alert"), early).summary
-    assert said.endswith(", early on 62 % of the usual labels.")
+    assert said.endswith(", early on 62.0 % of the usual labels.")
     assert "early" not in of_findings(finding("accuracy", "alert"), finding("recall")).summary
 
 
@@ -162,7 +162,7 @@ def test_an_escalation_says_from_what_to_what() -> None:
     alert, change = after(alert, sized(1, amount=4.0, country=0.6))
     said = notification(alert, change)
     assert (said.event, said.severity) == ("escalated", "warning")
-    assert said.summary.startswith("Much larger: amount (version 1), PSI 0.5 → 4. amount (version 1): ")
+    assert said.summary.startswith("Much larger: amount (version 1), PSI 0.500 → 4.00. amount (version 1): ")
 
 
 def test_an_acknowledgement_names_who_and_why() -> None:

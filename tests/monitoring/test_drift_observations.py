@@ -62,7 +62,7 @@ def test_a_rare_class_that_doubles_is_found_and_named() -> None:
     assert (finding.score_name, finding.category) == ("odds ratio", "yes")
     assert finding.score == pytest.approx(2.35, abs=0.01)
     assert (finding.threshold, finding.alert_threshold) == (pytest.approx(2.0), pytest.approx(4.0))
-    assert finding.detail == "11 % of values are yes (reference: 5 %)"
+    assert finding.detail == "11.0 % of values are yes (reference: 5.0 %)"
 
 
 def test_it_is_not_over_because_the_psi_is_small() -> None:

@@ -227,7 +227,7 @@ def test_a_score_that_says_nothing_is_calibrated_to_the_base_rate() -> None:
         ([0, 0, 0, 0], [0, 0, 0, 0], 0, "no prediction has a score"),
         ([0, 0, 0, 0], [0, 0, 0, 0], 7, "no probabilities"),
         ([0, 50, 0, 0], [50, 0, 0, 0], 2, "no probabilities"),
-        ([0, 0, 0, 50], [50, 0, 0, 0], 0, "50% of the window's scores"),
+        ([0, 0, 0, 50], [50, 0, 0, 0], 0, "50 % of the window's scores"),
     ],
 )
 def test_a_window_outside_the_assumptions_is_refused(

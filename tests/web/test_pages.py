@@ -87,10 +87,10 @@ def real_alert(app: App, version: str = "1") -> str:
 def test_an_alert_says_what_drifts_by_how_much_and_how_sure_that_is(app: App) -> None:
     page = visit(app, firing(app))
     assert "Feature drift: amount and country" in page.text
-    assert "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.31" in page.text
+    assert "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.310" in page.text
     assert (
-        "alert amount version 1 · 1 h, bad data Sun 15 Jun, 14:05 to Sun 15 Jun, 15:05 PSI 0.31 0.25 1.0 × 10⁻⁹"
-        " 1.0 × 10⁻⁵ 1,200 10,000" in page.text
+        "alert amount version 1 · 1 h, bad data Sun 15 Jun, 14:05 to Sun 15 Jun, 15:05 PSI 0.310 0.25 1 × 10⁻⁹"
+        " 1 × 10⁻⁵ 1,200 10,000" in page.text
     )
     assert "warning country version 1 · 1 h, bad data" in page.text
     assert "Bad data Sun 15 Jun, 14:05 to Sun 15 Jun, 15:05 Detected at Sun 15 Jun, 15:05" in page.text
@@ -588,7 +588,7 @@ def test_sizes_of_one_measure_stand_together_and_those_of_others_apart(app: App)
     assert "Loss of precision 11.8 points , alert from 4 points" in page.text
     assert "Performance loss in fraud (production): precision, log loss" in page.text
     page = visit(app, firing(app, model="other"))
-    assert "PSI 0.31 and 0.12 , alert from 0.25" in page.text
+    assert "PSI 0.310 and 0.120 , alert from 0.25" in page.text
 
 
 @pytest.mark.parametrize(

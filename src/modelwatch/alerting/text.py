@@ -1,4 +1,4 @@
-"""Text that people wrote, made fit to be shown anywhere; and numbers and times as people read them."""
+"""Text that people wrote, made fit to be shown anywhere; durations as people read them, and small charts of blocks."""
 
 from __future__ import annotations
 
@@ -55,21 +55,6 @@ def lookback(text: str) -> str:
     ('24 h', '7 d')
     """
     return re.sub(r"(?<=\d)(?=[a-z])", " ", text)
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Number with so many significant digits.
-
-    >>> number(0.31234), number(1234.5), number(2e-9), number(1.5e7)
-    ('0.312', '1,230', '2e-9', '1.5e7')
-    """
-    text = f"{value:.{digits}g}"
-    if "e" not in text:
-        return text
-    if 1_000 <= abs(value) < 1_000_000:
-        return f"{float(text):,.0f}"
-    mantissa, _, exponent = text.partition("e")
-    return f"{mantissa}e{int(exponent)}"
 
 
 def sparkline(values: Sequence[float]) -> str:

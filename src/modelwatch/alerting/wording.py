@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from modelwatch.alerting.alert import SERVICE, Alert, Change, Member
 from modelwatch.alerting.notification import Event, Notification, NotificationMember, Trend
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.text import clipped, lookback, number, span
+from modelwatch.alerting.text import clipped, lookback, span
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import Doubt, Finding, Kind
-from modelwatch.measures import in_sentence, plain, score_title, score_value
+from modelwatch.measures import LEAST_P, chance, in_sentence, p_text, plain, score_limit, score_title, score_value
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
@@ -23,9 +24,6 @@ LONGEST_NAME = 80
 LONGEST_LABEL = 512
 LONGEST_DETAIL = 240
 LONGEST_NOTE = 2_000
-# Below it a p-value is no longer told as a number: it rests on the tail of an approximation.
-LEAST_P = 1e-12
-P_DIGITS = 2
 
 KINDS: dict[Kind, str] = {
     "feature_drift": "Feature drift",
@@ -247,7 +245,7 @@ def pattern_text(pattern: ShiftPattern) -> str:
     """
     match pattern.kind:
         case "one_factor":
-            factor = number(pattern.factor or 1.0)
+            factor = plain(number(pattern.factor or 1.0))
             return f"All values have changed by one factor, about {factor}, as with another unit or currency."
         case "one_category":
             cell = clipped(pattern.cell or "", LONGEST_NAME)
@@ -301,7 +299,7 @@ def _chance(p_value: float, alpha: float | None) -> str:
     """Sentence on how far chance explains a finding.
 
     >>> _chance(1e-30, 2.3e-5), _chance(0.002, None)  # doctest: +NORMALIZE_WHITESPACE
-    ('Chance alone would almost never produce this (p < 1e-12; alert limit 2.3e-5).',
+    ('Chance alone would almost never produce this (p < 10⁻¹²; alert limit 2.3 × 10⁻⁵).',
      'Chance alone would rarely produce this (p = 0.002).')
     """
     if p_value < LEAST_P:
@@ -310,16 +308,16 @@ def _chance(p_value: float, alpha: float | None) -> str:
         often = "would rarely"
     else:
         often = "could"
-    limit = "" if alpha is None else f"; alert limit {number(alpha, P_DIGITS)}"
-    return f"Chance alone {often} produce this ({_p(p_value)}{limit})."
+    limit = "" if alpha is None else f"; alert limit {plain(chance(alpha))}"
+    return f"Chance alone {often} produce this ({plain(p_text(p_value))}{limit})."
 
 
 def _in_short(member: Member) -> str:
     finding = member.finding
-    sure = "" if finding.p_value is None else f", {_p(finding.p_value)}"
+    sure = "" if finding.p_value is None else f", {plain(p_text(finding.p_value))}"
     when = _time(finding.times.bad_from if finding.kind != "freshness" else finding.since)
     doubt = "" if finding.uncertain_since is None else ", no longer certain"
-    early = "" if finding.early is None else f", early on {100 * finding.early:.0f} % of the usual labels"
+    early = "" if finding.early is None else f", early on {plain(percent(finding.early))} of the usual labels"
     return f"{_name(member)}: {_score(finding)}, bad data from {when}, n = {finding.sample_size:,}{sure}{early}{doubt}"
 
 
@@ -334,21 +332,16 @@ def _size(finding: Finding, value: float) -> str:
     return plain(score_value(finding.score_name, value))
 
 
+def _limit(finding: Finding, value: float) -> str:
+    return plain(score_limit(finding.score_name, value))
+
+
 def _thresholds(finding: Finding) -> str:
     warning, alert = finding.warning_threshold, finding.alert_threshold
     if warning is not None and alert is not None:
         small = "small but real; " if finding.small else ""
-        return f" ({small}warning from {_size(finding, warning)}, alert from {_size(finding, alert)})"
-    return f" ({finding.severity} from {_size(finding, finding.threshold)})" if finding.threshold else ""
-
-
-def _p(p_value: float) -> str:
-    """P-value; one that is too small for a number is not zero.
-
-    >>> _p(0.002), _p(0.0)
-    ('p = 0.002', 'p < 1e-12')
-    """
-    return f"p < {number(LEAST_P)}" if p_value < LEAST_P else f"p = {number(p_value, P_DIGITS)}"
+        return f" ({small}warning from {_limit(finding, warning)}, alert from {_limit(finding, alert)})"
+    return f" ({finding.severity} from {_limit(finding, finding.threshold)})" if finding.threshold else ""
 
 
 def _times(count: int) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.config import Settings
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.story import DRIFTED, EXPECTED, Findings, Plan, Sent, WindowCheck
+from modelwatch.measures import chance, p_text, plain, psi_text
 from modelwatch.times import iso_of_seconds
 
 _RANGE = re.compile(r"\((.+), (.+)\]")
-TINY_P = 1e-50
 
 
 def window_lines(findings: Findings) -> Iterator[str]:
@@ -41,13 +42,13 @@ def drift_lines(findings: Findings) -> Iterator[str]:
     for result in findings.final.report["drift_results"]:
         severity = result["severity"]
         if severity in DRIFTED:
-            psi, p_value = result["psi"]["score"], p_text(result["evidence"]["p_value"])
+            psi, p_value = result["psi"]["score"], plain(p_text(result["evidence"]["p_value"]))
             threshold = result["tolerance"][f"psi_{severity}"]
-            found = f"PSI {psi:.2f} against a threshold of {threshold:.2g}, {p_value}"
+            found = f"PSI {plain(psi_text(psi))} against a threshold of {plain(number(threshold))}, {p_value}"
             yield f"  {result['feature_name']}: {severity}. {found};"
             top = result["top_cells"][0]
             share = share_of(top["cell"], result["feature_type"])
-            yield f"      {share} went from {top['reference']:.1%} to {top['current']:.1%}"
+            yield f"      {share} went from {_percent(top['reference'])} to {_percent(top['current'])}"
 
 
 def stable_lines(findings: Findings) -> Iterator[str]:
@@ -55,12 +56,12 @@ def stable_lines(findings: Findings) -> Iterator[str]:
     summary = findings.final.report["summary"]
     stable = stable_subjects(findings)
     for name, (psi, p_value, checks) in stable.items():
-        yield f"  {name:<22} {checks} checks: PSI at most {psi:.3f}, p at least {p_value:.2g}"
+        yield f"  {name:<22} {checks} checks: PSI at most {plain(psi_text(psi))}, p at least {plain(chance(p_value))}"
     threshold, alpha = Settings().psi_warning_threshold, summary["alpha"]
     subjects, lookbacks = summary["checked"], len(summary["lookbacks"])
     budget = f"{summary['false_alarm_budget']:g} false alarm a model in 30 days"
     yield f"  Drift needs a PSI of at least {threshold:g}, or more where the reference itself varies more, and a p"
-    yield f"  below {alpha:.1g}: that is what a budget of {budget} leaves for each of"
+    yield f"  below {plain(chance(alpha))}: that is what a budget of {budget} leaves for each of"
     yield f"  {subjects} subjects, {lookbacks} look-backs and an evaluation every hour."
 
 
@@ -83,7 +84,8 @@ def performance_lines(plan: Plan, findings: Findings) -> Iterator[str]:
     for window in findings.performance:
         start, end = (datetime.fromisoformat(window[name]).timestamp() for name in ("start", "end"))
         rates = ", ".join(f"{name} {rate_text(window['metrics'].get(name))}" for name in ("accuracy", "precision"))
-        yield f"  {clock_time(int(start))} to {clock_time(int(end))}  {window['coverage']:>4.0%} labelled   {rates}"
+        labelled = f"{_percent(window['coverage']):>6} labelled"
+        yield f"  {clock_time(int(start))} to {clock_time(int(end))}  {labelled}   {rates}"
     if any(window["immature"] for window in findings.performance):
         yield "  Windows with few labels so far are not judged: the first labels are mostly frauds."
     before, after = (
@@ -96,7 +98,7 @@ def performance_lines(plan: Plan, findings: Findings) -> Iterator[str]:
     )
     if before and after:
         was, became = mean_rate(before), mean_rate(after)
-        yield f"  The model was right in {was:.1%} of the cases before the shift, and {became:.1%} after it:"
+        yield f"  The model was right in {_percent(was)} of the cases before the shift, in {_percent(became)} after it:"
         yield "  payments are larger, but not more often fraud, and the model takes them for fraud."
 
 
@@ -104,11 +106,11 @@ def rate_text(metric: Mapping[str, Any] | None) -> str:
     """A rate with its 95 % interval.
 
     >>> rate_text({"value": 0.9, "low": 0.88, "high": 0.92}), rate_text({"value": None, "reason": "no labels"})
-    ('90.0% (88.0% to 92.0%)', 'unknown')
+    ('90.0 % (88.0 % to 92.0 %)', 'unknown')
     """
     if metric is None or metric["value"] is None:
         return "unknown"
-    return f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
+    return f"{_percent(metric['value'])} ({_percent(metric['low'])} to {_percent(metric['high'])})"
 
 
 def mean_rate(windows: Sequence[Mapping[str, Any]]) -> float:
@@ -183,15 +185,6 @@ def share_of(cell: str, feature_type: str) -> str:
     return f"the share of {cell.removeprefix('= ')}"
 
 
-def p_text(p_value: float) -> str:
-    """A p-value for people.
-
-    >>> p_text(0.0), p_text(0.0213)
-    ('p < 1e-50', 'p = 0.021')
-    """
-    return f"p < {TINY_P:.0e}" if p_value < TINY_P else f"p = {p_value:.2g}"
-
-
 def clock_time(seconds: int) -> str:
     """A time of these days, UTC.
 
@@ -203,3 +196,7 @@ def clock_time(seconds: int) -> str:
 
 def _names(check: WindowCheck, severity: str) -> list[str]:
     return [result["feature_name"] for result in check.report["drift_results"] if result["severity"] == severity]
+
+
+def _percent(share: float) -> str:
+    return plain(percent(share))

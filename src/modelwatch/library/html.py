@@ -21,7 +21,7 @@ from modelwatch.library.performance import labels_in_words
 from modelwatch.library.performance_charts import performance_charts
 from modelwatch.library.report import SubjectComparison, in_words, quality_in_words
 from modelwatch.library.segments import SHOWN, moved_in
-from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
+from modelwatch.measures import chance, metric_change, metric_interval, metric_name, metric_value, psi_text
 from modelwatch.monitoring.checks.drift.judge import DRIFTED
 from modelwatch.stats.drift.scores import psi_contributions
 from modelwatch.views.performance.outcomes import MetricValue
@@ -68,10 +68,10 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": lambda value: "–" if value is None else number(value),
-        "psi": lambda value: "–" if value is None else f"{value:.3f}",
+        "psi": psi_text,
         "quality_in_words": quality_in_words,
         "percent": percent,
-        "chance": _chance,
+        "chance": chance,
         "mark": lambda severity: Markup(mark(STATES.get(severity, "unknown"))),
         "word": lambda severity: WORDS.get(severity, severity),
         "in_words": in_words,
@@ -124,13 +124,6 @@ def _shares(compared: SubjectComparison) -> tuple[np.ndarray, np.ndarray]:
         np.array(compared.reference_counts) / compared.reference_size,
         np.array(compared.current_counts) / compared.sample_size,
     )
-
-
-def _chance(value: float | None) -> str:
-    """A p-value: below 1e-12 only that it is."""
-    if value is None:
-        return "–"
-    return "< 10⁻¹²" if value < 1e-12 else number(value)
 
 
 def _rate(counts: tuple[int, int], compared: SubjectComparison) -> str:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from modelwatch import measures
-from modelwatch.alerting.text import number
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.library.labels import (
     ErrorsOfReference,
     LabelColumns,
@@ -19,6 +19,7 @@ from modelwatch.library.labels import (
     outcome_counts,
     score_counts,
 )
+from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.evaluation import judge_window
 from modelwatch.monitoring.checks.performance.interpretation import (
     POSITIVE,
@@ -317,11 +318,11 @@ def labels_in_words(found: PerformanceComparison) -> str:
         for side in (found.reference.per_class, found.current.per_class)
     ]
     name = max(shares[1], key=lambda each: abs(shares[1][each] - shares[0].get(each, 0.0)))
-    return f"labels that are {name}: {100 * shares[0].get(name, 0.0):.1f} % → {100 * shares[1][name]:.1f} %"
+    return f"labels that are {name}: {plain(percent(shares[0].get(name, 0.0)))} → {plain(percent(shares[1][name]))}"
 
 
 def _value(value: float | None) -> str:
-    return "undefined" if value is None else number(value)
+    return "undefined" if value is None else plain(number(value))
 
 
 def _errors(said: Floats, was: Floats, known: LabelledReference | None) -> RegressionErrors | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import msgspec
 
 from modelwatch import measures
-from modelwatch.alerting.text import number
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.library.performance import (
     MetricComparison,
     PerformanceComparison,
@@ -22,6 +22,7 @@ from modelwatch.library.performance import (
 )
 from modelwatch.library.quality import UnsoundValues
 from modelwatch.library.segments import SegmentComparison, SegmentsComparison, segment_in_words
+from modelwatch.measures import plain, psi_text
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
@@ -420,7 +421,7 @@ def moved_most(compared: SubjectComparison) -> tuple[str, float, float] | None:
 def in_words(compared: SubjectComparison) -> str:
     """Clause on what has moved."""
     if compared.pattern == "one_factor" and compared.factor is not None:
-        return f"every value is about {number(compared.factor)} times what it was"
+        return f"every value is about {plain(number(compared.factor))} times what it was"
     if compared.pattern == "missing":
         before, now = (count / max(size, 1) for count, size in _missing_of(compared))
         return f"{_percent(now)} are missing (reference: {_percent(before)})"
@@ -451,12 +452,12 @@ def _missing_of(compared: SubjectComparison) -> tuple[tuple[int, int], tuple[int
 
 
 def _in_words(compared: SubjectComparison) -> str:
-    psi = "" if compared.psi is None else f", PSI {number(compared.psi)}"
+    psi = "" if compared.psi is None else f", PSI {plain(psi_text(compared.psi))}"
     return f"  {compared.severity}: {compared.name}{psi}; {in_words(compared)}"
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return plain(percent(share))
 
 
 def _listed(names: list[str]) -> str:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch import measures
-from modelwatch.alerting.text import number
 from modelwatch.library.labels import LabelColumns, LabelledReference, batches
 from modelwatch.library.performance import MetricComparison, metric_comparison, performance_in_words
 from modelwatch.library.reading import in_threads, quiet, read_column
 from modelwatch.library.sources import Source
+from modelwatch.measures import plain, psi_text
 from modelwatch.monitoring.checks.drift.evaluation import results_of
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
@@ -383,7 +383,7 @@ def moved_in(found: SegmentComparison) -> str:
     clauses = []
     if found.metric is not None and found.metric.severity in DRIFTED:
         clauses.append(performance_in_words(found.metric))
-    clauses += [f"{each.name} PSI {number(each.psi)}" for each in found.drift if each.severity in DRIFTED]
+    clauses += [f"{each.name} PSI {plain(psi_text(each.psi))}" for each in found.drift if each.severity in DRIFTED]
     return measures.plain(", ".join(clauses))
 
 

@@ -129,7 +129,7 @@ def test_nothing_is_judged_early_by_too_few_older_labels_or_too_few_of_its_own()
     few = look(reference, *older, worse[:50], names=SHARES)[0]
     assert few.reason == "50 of at least 60 labelled predictions."
     slow = replace_arrivals(((0.0, 0.3), (300.0, 0.9)))
-    assert "about 30 % of the eventual labels" in (
+    assert "about 30.0 % of the eventual labels" in (
         look(reference, *older, worse, names=SHARES, arrivals=slow)[0].reason or ""
     )
     new = replace_arrivals(ARRIVALS.shares, history=600)
@@ -193,7 +193,7 @@ def test_a_loss_is_found_weeks_sooner_where_labels_take_a_month(store: Store) ->
     assert found.state == "drifted"
     assert found.finding is not None
     assert found.finding.early == report.early.labelled_share
-    assert found.finding.detail.endswith(f"early: on {100 * found.finding.early:.0f} % of the usual labels")
+    assert found.finding.detail.endswith(f"early: on {100 * found.finding.early:.1f} % of the usual labels")
 
     assert [_waits(report_of(as_of(store, changed + day))) for day in (34, 40, 41)] == [True, True, False]
     # A label that comes from now on changes nothing of it, and the evidence is all that it is made of.

@@ -27,7 +27,7 @@ def test_the_share_that_has_come_by_an_age(seconds: float, share: float) -> None
 
 def test_a_window_is_immature_while_less_than_nine_tenths_of_its_labels_should_have_come() -> None:
     assert immaturity(DAILY, 86_399, 1_000, 500) == (
-        "about 50 % of the eventual labels have arrived: most arrive within 1 d"
+        "about 50.0 % of the eventual labels have arrived: most arrive within 1 d"
     )
     assert immaturity(DAILY, 86_400, 1_000, 500) is None
 

@@ -25,11 +25,11 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FIRST_SECOND, LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
 
 
-def number(value: float) -> str:
-    """Number with three digits that count; thousands with commas up to a million, then with a unit.
+def number(value: float, digits: int = 3) -> str:
+    """Number with so many digits that count; thousands with commas up to a million, then with a unit.
 
-    >>> number(0.68421), number(14974), number(1_934_000), number(-5.6), number(0)
-    ('0.684', '14,974', '1.93\\xa0M', '−5.6', '0')
+    >>> number(0.68421), number(14974), number(1_934_000), number(-5.6), number(0), number(0.68421, 2)
+    ('0.684', '14,974', '1.93\\xa0M', '−5.6', '0', '0.68')
     >>> number(1.9e-05), number(3e20), number(float("nan"))
     ('1.9\\xa0×\\xa010⁻⁵', '3\\xa0×\\xa010²⁰', '–')
     """
@@ -41,12 +41,12 @@ def number(value: float) -> str:
     if size == 0:
         return "0"
     if size >= LARGEST_WITH_UNIT or size < LEAST_PLAIN:
-        mantissa, _, exponent = f"{size:.2e}".partition("e")
+        mantissa, _, exponent = f"{size:.{digits - 1}e}".partition("e")
         return _signed(value, f"{_trimmed(mantissa)}{SPACE}×{SPACE}10{str(int(exponent)).translate(_RAISED)}")
     if size >= MOST_WRITTEN:
         unit, letter = next(each for each in _UNITS if size >= each[0])
-        return _signed(value, f"{_trimmed(_digits(size / unit))}{SPACE}{letter}")
-    return _signed(value, f"{size:,.0f}" if size >= 1_000 else _trimmed(_digits(size)))
+        return _signed(value, f"{_trimmed(_digits(size / unit, digits))}{SPACE}{letter}")
+    return _signed(value, f"{size:,.0f}" if size >= 1_000 else _trimmed(_digits(size, digits)))
 
 
 def percent(share: float) -> str:
@@ -108,8 +108,8 @@ def _decimals(values: Sequence[float]) -> int:
     return MOST_DECIMALS
 
 
-def _digits(size: float) -> str:
-    return f"{size:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+def _digits(size: float, digits: int) -> str:
+    return f"{size:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
 
 
 def _trimmed(text: str) -> str:

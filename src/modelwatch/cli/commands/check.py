@@ -23,6 +23,7 @@ from modelwatch.cli.base import (
 )
 from modelwatch.cli.junit import Case, junit_xml
 from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
+from modelwatch.measures import chance, from_to, plain, psi_text
 
 DRIFT_PATH = "/api/v1/drift/check"
 NAMED = 10
@@ -94,8 +95,8 @@ def _show(report: Mapping[str, Any]) -> None:
             (
                 result["feature_name"],
                 coloured(result["severity"]),
-                f"{result['psi']['score']:.3f}" if result["psi"] else "",
-                f"{result['evidence']['p_value']:.2g}" if result["evidence"] else "",
+                psi_text(result["psi"]["score"]) if result["psi"] else "",
+                chance(result["evidence"]["p_value"]) if result["evidence"] else "",
                 f"{result['sample_size']:,}",
                 _reference(result),
                 result["lookback"] or "",
@@ -114,8 +115,9 @@ def _show(report: Mapping[str, Any]) -> None:
         return
     some = "" if judged == summary["checked"] else f" {summary['checked'] - judged} could not be judged."
     print_text(
-        f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below {summary['alpha']:.2g}:"
-        f" {summary['false_alarm_budget']:g} false alarms per model in 30 days.{_provisional(report)}"
+        f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below"
+        f" {plain(chance(summary['alpha']))}: {summary['false_alarm_budget']:g} false alarms per model in 30 days."
+        f"{_provisional(report)}"
     )
     # A service of an earlier release sends none.
     for note in summary.get("notes", []):
@@ -148,5 +150,5 @@ def why(result: Mapping[str, Any]) -> str:
     """The cell that moved most, if something drifted; otherwise the service's own reason."""
     if result["severity"] in FAILING["warning"] and result["top_cells"]:
         top = result["top_cells"][0]
-        return f"{top['cell']}: {top['reference']:.1%} -> {top['current']:.1%}"
+        return f"{top['cell']}: {plain(from_to(top['reference'], top['current']))}"
     return str(result["reason"] or "")

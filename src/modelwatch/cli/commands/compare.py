@@ -20,6 +20,7 @@ from modelwatch.cli.base import (
 from modelwatch.cli.junit import Case, junit_xml
 from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
 from modelwatch.events import Task
+from modelwatch.measures import chance, from_to, psi_text
 
 if TYPE_CHECKING:
     from modelwatch.library.performance import PerformanceComparison
@@ -108,8 +109,8 @@ def _show(report: Report) -> None:
             (
                 each.name,
                 coloured(each.severity),
-                "" if each.psi is None else f"{each.psi:.3f}",
-                "" if each.p_value is None else f"{each.p_value:.2g}",
+                "" if each.psi is None else psi_text(each.psi),
+                "" if each.p_value is None else chance(each.p_value),
                 f"{each.sample_size:,}",
             )
             for each in report.subjects
@@ -148,7 +149,7 @@ def _segments(found: SegmentsComparison) -> None:
             (
                 each.segment,
                 coloured(each.severity),
-                f"{100 * each.share_before:.1f} → {100 * each.share:.1f} %",
+                from_to(each.share_before, each.share),
                 *((metric(each),) if title else ()),
             )
             for each in shown
@@ -171,7 +172,7 @@ def _metrics(found: PerformanceComparison) -> None:
                 metric_value(each.name, None if each.reference is None else each.reference.value),
                 metric_value(each.name, each.current.value),
                 metric_interval(each.name, each.current),
-                "" if each.p_value is None else f"{each.p_value:.2g}",
+                "" if each.p_value is None else chance(each.p_value),
             )
             for each in found.metrics
             if each.severity is not None

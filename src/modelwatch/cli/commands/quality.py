@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.cli.base import (
     DEFAULT_URL,
     FAILING,
@@ -20,6 +21,7 @@ from modelwatch.cli.base import (
     show_current,
 )
 from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
+from modelwatch.measures import plain
 
 FOUND = FAILING["warning"]
 
@@ -41,7 +43,7 @@ def quality(
 
 def _show(report: Mapping[str, Any], *, every: bool) -> None:
     stream = f"{report['model_name']} {report['model_version']} in {report['environment']}"
-    sound = "" if report["score"] is None else f", {report['score']:.1%} of the values are sound"
+    sound = "" if report["score"] is None else f", {_percent(report['score'])} of the values are sound"
     print_out(f"{stream}: {report['severity'].replace('_', ' ')}{sound}")
     if report["reason"]:
         print_text(report["reason"])
@@ -75,7 +77,7 @@ def _other(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         notes += [
             (
                 feature["feature_name"],
-                f"{each['value']} may stand for missing values ({each['share']:.1%} of the values)",
+                f"{each['value']} may stand for missing values ({_percent(each['share'])} of the values)",
             )
             for each in feature["sentinels"]
             if each["severity"] in FOUND
@@ -83,7 +85,7 @@ def _other(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         notes += [
             (
                 feature["feature_name"],
-                f"{each['value']:g} is {each['times']:.3g} times as far out as the reference's end",
+                plain(f"{number(each['value'])} is {number(each['times'])} times as far out as the reference's end"),
             )
             for each in feature["extremes"]
         ]
@@ -93,7 +95,7 @@ def _other(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         if each["severity"] in FOUND
     ]
     notes += [
-        (f"volume, {each['span']}", f"{each['predictions']:,} predictions, {each['expected']:,.0f} are usual")
+        (f"volume, {each['span']}", f"{each['predictions']:,} predictions, {plain(number(each['expected']))} are usual")
         for each in report["volume"]
         if each["severity"] in FOUND
     ]
@@ -104,4 +106,4 @@ def _other(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else plain(percent(share))

@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 import typer
 
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.cli.base import DEFAULT_URL, AsJson, OfEnvironment, OfVersion, Url, connected, print_json, print_out
 from modelwatch.cli.tables import print_notes, print_table
-from modelwatch.measures import metric_change, metric_value, plain, score_value
+from modelwatch.measures import chance, metric_change, metric_value, plain, psi_text, score_value
 
 # A p-value above this, times the number of segments, may well be chance.
 CHANCE = 0.05
@@ -155,12 +156,12 @@ def _change(metric: str | None, change: float | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else plain(percent(share))
 
 
 def _drift(each: Mapping[str, Any]) -> str:
-    return f"{each['feature_name']} {each['contribution']:.2f}"
+    return f"{each['feature_name']} {plain(psi_text(each['contribution']))}"
 
 
 def _chance(p_value: float | None) -> str:
-    return "" if p_value is None else f"{p_value:.2g}"
+    return "" if p_value is None else plain(chance(p_value))

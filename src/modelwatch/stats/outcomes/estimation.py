@@ -292,7 +292,7 @@ def _refusal(calibration: Calibration, sizes: Floats, outside: int) -> Refusal |
         return Refusal(NO_SCORES)
     uncovered = _uncovered(calibration, sizes)
     if uncovered > MAX_UNCOVERED:
-        return Refusal(f"{uncovered:.0%} of the window's scores lie where the reference has no labels")
+        return Refusal(f"{100 * uncovered:.0f} % of the window's scores lie where the reference has no labels")
     return None
 
 

@@ -22,7 +22,7 @@ from modelwatch.web.alerts.alert_cells import Cells
 from modelwatch.web.alerts.alert_chart import AlertChart
 from modelwatch.web.alerts.alert_verdict import alert_verdict
 from modelwatch.web.frame.model_frame import TAB_OF_KIND
-from modelwatch.web.frame.rendering import When, aged, count, drawn, microseconds, name, near, size, when
+from modelwatch.web.frame.rendering import When, aged, count, drawn, limit, microseconds, name, near, size, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.steps import page_steps
 from modelwatch.web.frame.verdict import Verdict, joined
@@ -223,11 +223,11 @@ class AlertPage:
     def thresholds(self, member: MemberReport) -> str:
         """Thresholds of a warning and of an alert; else the one that there is."""
         levels = (member.warning_threshold, member.alert_threshold)
-        known = [self.size(member, each) for each in levels if each is not None]
-        return " / ".join(known) if known else self.size(member, member.threshold) if member.threshold else ""
+        known = [limit(member.score_name, each) for each in levels if each is not None]
+        return " / ".join(known) if known else limit(member.score_name, member.threshold) if member.threshold else ""
 
     def size(self, member: MemberReport, value: float) -> str:
-        """Value of a member's score, or a threshold of it."""
+        """Value of a member's score."""
         return size(member.score_name, value)
 
     def lookback(self, member: MemberReport) -> str:

@@ -22,6 +22,7 @@ from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import histogram_pair, level_bar
+from modelwatch.measures import chance, psi_text
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
@@ -37,7 +38,7 @@ from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import subject_address
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, drawn, microseconds, moments, near, psi_text, when
+from modelwatch.web.frame.rendering import When, drawn, microseconds, moments, near, when
 from modelwatch.web.frame.selection import choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined

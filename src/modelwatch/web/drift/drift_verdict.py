@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.measures import from_to
 from modelwatch.monitoring.checks.drift.report import CellReport, SubjectReport
 from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.web.frame.model_frame import ModelFrame
@@ -126,7 +127,7 @@ def _why(moved: Sequence[Moved], findings: Sequence[OpenFinding]) -> Answer:
             joined(
                 [
                     f"{name(each.name)} {name(cell.cell)}: ",
-                    strong(f"{100 * cell.reference:.1f} → {100 * cell.current:.1f} %"),
+                    strong(from_to(cell.reference, cell.current)),
                 ],
                 "",
             )

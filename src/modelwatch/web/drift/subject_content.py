@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl
 from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
-from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import level_bar
+from modelwatch.measures import chance, psi_text
 from modelwatch.monitoring.segments.reports import SegmentLine, SegmentReport
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND
@@ -27,7 +27,7 @@ from modelwatch.web.drift.subject_cells import drawn_cells, drawn_comparison, us
 from modelwatch.web.drift.subject_lanes import SubjectLanes
 from modelwatch.web.drift.subject_verdict import SubjectVerdict
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, dated, drawn, microseconds, moments, near, psi_text, size, when
+from modelwatch.web.frame.rendering import When, dated, drawn, microseconds, moments, near, size, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Verdict, joined, strong
 
@@ -106,7 +106,7 @@ class SubjectPage:
         step = next(iter(self.whole.steps), None)
         if step is None or step.psi is None:
             return Verdict("no_data", "The segment has no values in this range.")
-        parts = ["Segments are not judged by themselves. Over the whole range the PSI is ", strong(number(step.psi))]
+        parts = ["Segments are not judged by themselves. Over the whole range the PSI is ", strong(psi_text(step.psi))]
         known = self.whole.compared_with == "reference_segment"
         against = "the same segment of the reference" if known else "the whole reference"
         return Verdict("unknown", joined([*parts, f" against {against}, of {step.n:,} values."], ""))
@@ -223,7 +223,7 @@ class SubjectPage:
             if evidence.effective_n is not None:
                 found.append(("Counts as", f"about {max(evidence.effective_n, 1.0):,.0f} independent predictions"))
             if evidence.min_detectable_psi is not None:
-                found.append(("Smallest PSI seen", number(evidence.min_detectable_psi)))
+                found.append(("Smallest PSI seen", psi_text(evidence.min_detectable_psi)))
         tolerance = report.tolerance
         if tolerance is not None:
             natural = tolerance.natural_variation
@@ -252,7 +252,7 @@ class SubjectPage:
                     Beside(
                         each.finding.subject,
                         address,
-                        _score_text(each.finding),
+                        size(each.finding.score_name, each.finding.score),
                         each.finding.severity,
                     )
                 )
@@ -310,11 +310,6 @@ class SubjectPage:
     def began(self) -> When | None:
         """Since when it is so."""
         return self.words.began
-
-
-def _score_text(finding: MemberReport) -> str:
-    is_psi = finding.score_name == "PSI"
-    return psi_text(finding.score) if is_psi else size(finding.score_name, finding.score)
 
 
 def _span_words(compared: SubjectComparison, now: int) -> str:

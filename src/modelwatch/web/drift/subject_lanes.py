@@ -20,6 +20,7 @@ from modelwatch.charts.histogram import cell_names
 from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import Event, Level, Span, line_chart, quantile_fan
 from modelwatch.charts.series import Series
+from modelwatch.measures import chance, psi_text
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries
 from modelwatch.web.frame.rendering import drawn, microseconds
@@ -71,8 +72,8 @@ class SubjectLanes:
             [
                 each.start,
                 f"{each.n:,}",
-                number(_known(each.psi)),
-                number(_known(each.p_value)),
+                psi_text(each.psi),
+                chance(each.p_value),
                 *(number(_known(value)) for value in each.quantiles or [None] * len(quantiles)),
                 *(
                     percent(_known(rate))
@@ -138,7 +139,7 @@ class SubjectLanes:
             "PSI",
             chart,
             "each step against the reference",
-            "" if newest is None else number(_known(newest.psi)),
+            "" if newest is None else psi_text(newest.psi),
             "last step",
             None if newest is None else STATES.get(newest.severity),
         )

@@ -11,13 +11,14 @@ from modelwatch.alerting.text import lookback
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.histogram import edge_texts
+from modelwatch.measures import chance, p_text, psi_text
 from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
 from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, chance, moment, name, near, psi_text, when
+from modelwatch.web.frame.rendering import When, moment, name, near, when
 from modelwatch.web.frame.verdict import Answer, Verdict, between, joined, link, strong
 
 TO_DO: dict[PatternKind, str] = {
@@ -85,7 +86,7 @@ class SubjectVerdict:
     def _small(self, psi: float, tolerance: ToleranceReport | None) -> Markup:
         limit = "" if tolerance is None else f", warning from {number(tolerance.psi_warning)}"
         evidence = self.compared.report.evidence
-        sure = "" if evidence is None else f" By chance: p {_below(evidence.p_value)}."
+        sure = "" if evidence is None else f" By chance: {p_text(evidence.p_value)}."
         said = [strong("Small but real"), ": PSI ", strong(psi_text(psi)), f"{limit}.{sure} Nothing alerts about it."]
         return joined(said, "")
 
@@ -161,9 +162,7 @@ class SubjectVerdict:
         span = f" in {lookback(report.lookback)}" if report.lookback else ""
         lines.append(f"Of {report.sample_size:,} values{span}, against {report.reference_size:,}.")
         if report.evidence is not None:
-            lines.append(
-                f"By chance: p {_below(report.evidence.p_value)}, needed below {chance(report.evidence.alpha)}."
-            )
+            lines.append(f"By chance: {p_text(report.evidence.p_value)}, needed below {chance(report.evidence.alpha)}.")
         return Answer("How bad", lines)
 
     def _why(self) -> Answer:
@@ -206,8 +205,3 @@ class SubjectVerdict:
 
 def _middle(quantiles: Sequence[float | None]) -> float | None:
     return quantiles[len(quantiles) // 2] if quantiles else None
-
-
-def _below(p_value: float) -> str:
-    text = chance(p_value)
-    return text if text.startswith("<") else f"= {text}"

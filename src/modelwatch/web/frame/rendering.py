@@ -16,29 +16,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from modelwatch.alerting.text import clipped, number, span
+from modelwatch.alerting.text import clipped, span
 from modelwatch.alerting.wording import KINDS
 from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
-from modelwatch.charts.drawing.numbers import short_time
+from modelwatch.charts.drawing.numbers import number, percent, short_time
 from modelwatch.measures import NAMES as METRICS
-from modelwatch.measures import in_sentence, score_title, score_value
+from modelwatch.measures import chance, in_sentence, score_limit, score_title, score_value
 from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
 
 LONGEST_NAME = 120
 # Within so many days, a weekday says which day it is.
 NEAR_DAYS = 6
 LONGEST_TEXT = 2_000
-SMALL_CHANCE = 1e-3
-LEAST_PSI = 0.001
 # The score of silence, which is a length of time.
 SILENCE = "silence in seconds"
-LEAST_CHANCE = 1e-300
 _SPAN = re.compile(r"(\d)([hd])$")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b", re.ASCII)
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 EXPLAINED: dict[State, str] = {
     "alert": "A finding that is beyond chance and large",
@@ -255,33 +251,27 @@ def measure(value: float | None) -> str:
     """Number with three significant digits, or a dash.
 
     >>> measure(0.3125), measure(None), measure(1e-9)
-    ('0.312', '–', '1e-9')
+    ('0.312', '–', '1\\xa0×\\xa010⁻⁹')
     """
     return "–" if value is None else number(value)
 
 
-def psi_text(value: float | None) -> str:
-    """A PSI to three decimals: what is far below any threshold has no digits that count.
-
-    >>> psi_text(0.67812), psi_text(0.0003), psi_text(0.0), psi_text(None)
-    ('0.678', '< 0.001', '0', '–')
-    >>> psi_text(0.26)
-    '0.260'
-    """
-    if value is None or value != value:
-        return "–"
-    if value == 0.0:
-        return "0"
-    return "< 0.001" if value < LEAST_PSI else f"{value:.3f}"
-
-
 def size(score: str, value: float) -> str:
-    """Value of a finding's score, or a threshold of it, as what it is.
+    """Value of a finding's score, as what it is.
 
     >>> size("PSI", 0.3125), size("loss of f1", 0.1207), size("silence in seconds", 7_200)
     ('0.312', '12.1\\xa0points', '2 h')
     """
     return span(int(value)) if score == SILENCE else score_value(score, value)
+
+
+def limit(score: str, value: float) -> str:
+    """Threshold of a finding's score, in the same way.
+
+    >>> limit("PSI", 0.25), limit("silence in seconds", 7_200)
+    ('0.25', '2 h')
+    """
+    return span(int(value)) if score == SILENCE else score_limit(score, value)
 
 
 def size_name(score: str) -> str:
@@ -302,26 +292,3 @@ def subject(given: str) -> str:
     if given in METRICS:
         return in_sentence(given)
     return name(_SPAN.sub(r"\1 \2", given) if given.startswith("volume of ") else given)
-
-
-def chance(value: float | None) -> str:
-    """Probability; a small one as a power of ten.
-
-    >>> chance(0.0123), chance(1.84e-102), chance(0.0), chance(None)
-    ('0.0123', '1.8 × 10⁻¹⁰²', '< 10⁻³⁰⁰', '–')
-    """
-    if value is None or value >= SMALL_CHANCE:
-        return measure(value)
-    if value < LEAST_CHANCE:
-        return "< 10⁻³⁰⁰"
-    digits, _, exponent = f"{value:.1e}".partition("e")
-    return f"{digits} × 10{str(int(exponent)).translate(_RAISED)}"
-
-
-def percent(share: float) -> str:
-    """Share as a percentage.
-
-    >>> percent(0.281), percent(0.0004)
-    ('28.1 %', '0.04 %')
-    """
-    return f"{share * 100:.1f} %" if share >= 0.001 or share == 0 else f"{share * 100:.2g} %"

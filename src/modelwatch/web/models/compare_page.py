@@ -15,7 +15,7 @@ from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.small import histogram_pair
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
+from modelwatch.measures import chance, metric_change, metric_interval, metric_name, metric_value, psi_text
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.counts.volumes import first_window
 from modelwatch.storage.engine.models import require_model
@@ -36,7 +36,7 @@ from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
-from modelwatch.web.frame.rendering import chance, dated, drawn, microseconds, name, psi_text, when
+from modelwatch.web.frame.rendering import dated, drawn, microseconds, name, when
 from modelwatch.web.frame.selection import moment_of, text_of
 from modelwatch.web.frame.site import segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, strong

@@ -18,7 +18,7 @@ from modelwatch.charts.drawing.marks import STATES as STATE_WORDS
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.small import spark_bars, sparkline
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.measures import in_sentence, metric_value
+from modelwatch.measures import in_sentence, metric_value, psi_text
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.views.models.model_line import ModelLine
 from modelwatch.views.models.model_rows import Wanted
@@ -161,7 +161,7 @@ class ModelsPage:
         return drawn(spark_bars(f"Predictions an hour over {self.range_name}", values))
 
     def psi(self, line: ModelLine) -> str:
-        return "–" if line.psi is None else f"{line.psi:.2f}"
+        return psi_text(line.psi)
 
     def metric(self, line: ModelLine) -> str:
         return "–" if line.metric is None else metric_value(line.metric.name, line.metric.value)

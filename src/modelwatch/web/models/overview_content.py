@@ -12,7 +12,7 @@ from modelwatch.alerting.alert import Member
 from modelwatch.alerting.text import span
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.small import histogram_pair, spark_bars
-from modelwatch.measures import metric_name
+from modelwatch.measures import metric_name, psi_text
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
@@ -113,7 +113,7 @@ class OverviewPage:
             subject, value = metric_name(finding.subject), size(finding.score_name, finding.score)
         else:
             subject = name(finding.subject)
-            value = f"PSI {finding.score:.2f}" if finding.score_name == "PSI" else ""
+            value = f"PSI {psi_text(finding.score)}" if finding.score_name == "PSI" else ""
         since = near(self.when_seconds(onset(member)))
         way = self.lanes.ways.get(finding.subject, "") or self._tab(TAB_OF_KIND[finding.kind])
         detail = detail_of(member).removeprefix(f"{subject}: ")
@@ -178,7 +178,7 @@ class OverviewPage:
             state,
             title,
             self.lanes.ways.get(line.feature_name, ""),
-            "–" if last is None else f"{last:.3f}" if last < 0.1 else f"{last:.2f}",
+            psi_text(last),
             drawn(spark_bars(f"PSI of {title}", values, styles=styles, threshold=line.psi_alert, highest=1.0)),
             _pair(title, line, moved=state in ("alert", "warning")),
         )

@@ -20,6 +20,7 @@ from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import Event, line_chart
 from modelwatch.charts.series import Role, Series
 from modelwatch.charts.timeline import EventMark, event_marks
+from modelwatch.measures import psi_text
 from modelwatch.storage.verdicts.headlines import Reading
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
@@ -187,7 +188,7 @@ class OverviewLanes:
         return Lane(
             title,
             self._strip(f"PSI of {title}", cells, [_known(each) for each in line.psi], line.n),
-            reading="" if last is None else f"{last:.2f}" if last >= 0.01 else f"{last:.3f}",
+            reading="" if last is None else psi_text(last),
             remark=remark,
             state=self.found.get(line.feature_name),
             way=self.ways.get(line.feature_name, ""),
@@ -214,7 +215,7 @@ class OverviewLanes:
         return Lane(
             title,
             self._strip(f"Largest PSI of {title}", cells, largest),
-            reading=f"{last:.3f}",
+            reading=psi_text(last),
             remark="worst",
             close=True,
         )
@@ -333,8 +334,7 @@ class OverviewLanes:
 
 
 def _cell(line: DriftLine, place: int | None) -> str:
-    psi = None if place is None else line.psi[place]
-    return "–" if psi is None else number(psi)
+    return psi_text(None if place is None else line.psi[place])
 
 
 def _known(value: float | None) -> float:

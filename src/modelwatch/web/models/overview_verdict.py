@@ -19,7 +19,7 @@ from modelwatch.views.models.words import capitalized, listed
 from modelwatch.views.performance.outcomes import MetricValue
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, moment, name, near, size, size_name, unbroken, when
+from modelwatch.web.frame.rendering import When, limit, moment, name, near, size, size_name, unbroken, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.steps import first_step
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
@@ -154,7 +154,14 @@ class OverviewVerdict:
             worst = max(moved, key=lambda each: each.finding.score if each.finding.score_name == "PSI" else 0.0).finding
             level = worst.alert_threshold if worst.alert_threshold is not None else worst.threshold
             lines.append(
-                joined([f"{worst.score_name} up to ", strong(f"{worst.score:.2f}"), f", alert from {level:.2g}"], "")
+                joined(
+                    [
+                        f"{worst.score_name} up to ",
+                        strong(size(worst.score_name, worst.score)),
+                        f", alert from {limit(worst.score_name, level)}",
+                    ],
+                    "",
+                )
             )
         if self.of_kind("performance") and (main := self._main()) is not None:
             metric, value, reference = main
@@ -162,8 +169,8 @@ class OverviewVerdict:
                 lines.append(f"{metric_name(metric)} {metric_change(metric, value.value - reference)}.")
         if not lines:
             worst = self.members[0].finding
-            now, limit = (size(worst.score_name, each) for each in (worst.score, worst.threshold))
-            lines.append(f"{capitalized(size_name(worst.score_name))} {now}, from {limit} on a finding")
+            now, least = size(worst.score_name, worst.score), limit(worst.score_name, worst.threshold)
+            lines.append(f"{capitalized(size_name(worst.score_name))} {now}, from {least} on a finding")
         return Answer("How bad", lines)
 
     def _why(self) -> Answer:

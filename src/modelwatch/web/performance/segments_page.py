@@ -13,7 +13,15 @@ from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.rows import Contribution, waterfall
 from modelwatch.charts.small import level_bar
-from modelwatch.measures import in_sentence, metric_change, metric_form, metric_interval, metric_name, metric_value
+from modelwatch.measures import (
+    in_sentence,
+    metric_change,
+    metric_form,
+    metric_interval,
+    metric_name,
+    metric_value,
+    psi_text,
+)
 from modelwatch.monitoring.checks.performance.rules import LOSSES
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
@@ -22,7 +30,7 @@ from modelwatch.monitoring.segments.reports import SegmentFeatureReport, Segment
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
-from modelwatch.web.frame.rendering import drawn, name, near, psi_text, when
+from modelwatch.web.frame.rendering import drawn, name, near, when
 from modelwatch.web.frame.site import root_of, segment_of, views_page
 from modelwatch.web.frame.verdict import Verdict, joined, quiet, strong
 

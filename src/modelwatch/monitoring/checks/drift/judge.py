@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal, Protocol
 
+from modelwatch.charts.drawing.numbers import number
+from modelwatch.measures import p_needed, p_text, plain
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import combined_detectable_psi, combined_needed, combined_tests
 from modelwatch.stats.drift.evidence import Counts
@@ -289,7 +291,7 @@ def _judged(
     )
     if few:
         beyond = size > allowed.psi_natural
-        why = f"A real difference (p = {test.p_value:.2g}), whose size so few values don't tell: {reason}"
+        why = f"A real difference ({plain(p_text(test.p_value))}), whose size so few values don't tell: {reason}"
         severity: Severity = "shifted" if beyond else "insufficient_data"
         return Judgement(severity, score, test, alpha, detectable, why if beyond else reason, measures)
     severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
@@ -392,11 +394,11 @@ def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float, sc
     psi = measures[0]
     if psi.p_value < alpha:
         why = ", which the reference itself reaches" if allowed.by_reference else ""
-        less = f"{psi.size:.3g} less what chance adds, " if score >= psi.warning else ""
-        size = f"{less}smaller than the PSI threshold {psi.warning:.3g}{why}"
-        return f"A real difference (p = {psi.p_value:.2g}), but {size}."
+        less = f"{plain(number(psi.size))} less what chance adds, " if score >= psi.warning else ""
+        size = f"{less}smaller than the PSI threshold {plain(number(psi.warning))}{why}"
+        return f"A real difference ({plain(p_text(psi.p_value))}), but {size}."
     if score >= psi.warning:
-        return f"PSI is above the threshold, but explained by chance: p = {psi.p_value:.2g} (needs {alpha:.2g})."
+        return f"PSI is above the threshold, but explained by chance: {p_needed(psi.p_value, alpha)}."
     return None
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec.structs import replace
 
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.findings import Finding, Kind
+from modelwatch.measures import plain
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, ODDS, PSI, Measure, Severity, odds_cells
@@ -175,13 +177,13 @@ def what_moved(reference: Profile, current: Profile, cell: int | None = None) ->
     >>> cells = categorical_binning(["red"] * 9 + ["blue"])
     >>> before = Profile.of(cells, ["red"] * 9 + ["blue"])
     >>> what_moved(before, Profile.of(cells, ["red", "blue"]))
-    '50 % of values are blue (reference: 10 %)'
+    '50.0 % of values are blue (reference: 10.0 %)'
     """
     if cell is None:
         cell = int(psi_contributions(reference.coarse, current.coarse).argmax())
     before, now = reference.coarse[cell] / reference.n, current.coarse[cell] / current.n
     named = _cell_name(reference.binning.coarse_labels()[cell], isinstance(reference.binning, NumericBinning))
-    return f"{_percent(now)} of values are {named} (reference: {_percent(before)})"
+    return f"{plain(percent(now))} of values are {named} (reference: {plain(percent(before))})"
 
 
 def _cell_name(label: str, is_numeric: bool) -> str:
@@ -198,13 +200,3 @@ def _cell_name(label: str, is_numeric: bool) -> str:
         if label.startswith(sign):
             return words + label.removeprefix(sign)
     return f"in {label}"
-
-
-def _percent(share: float) -> str:
-    """A share as people write it.
-
-    >>> _percent(0.5), _percent(1.0), _percent(0.0123), _percent(0.00004)
-    ('50 %', '100 %', '1.2 %', '0.004 %')
-    """
-    percent = share * 100
-    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{float(f'{percent:.2g}'):g} %"

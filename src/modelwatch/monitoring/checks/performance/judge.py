@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from modelwatch.measures import plain, score_value
+from modelwatch.measures import p_needed, p_text, plain, score_value
 from modelwatch.monitoring.checks.drift.judge import (
     ODDS,
     Measure,
@@ -271,11 +271,12 @@ def _why_stable(
     assert compared.loss is not None
     score = loss_of(name)
     if compared.loss >= threshold:
-        chance = f"p = {compared.p_value:.2g} (needs {alpha:.2g})"
+        chance = p_needed(compared.p_value, alpha)
         swings = "" if natural is None else f" and the reference's own variation, {_size(score, natural.deviation)},"
         return f"Worse by {_size(score, compared.loss)}, but explained by chance{swings} with {chance}."
     if compared.p_value < alpha:
-        return f"A real loss (p = {compared.p_value:.2g}), but smaller than the tolerance of {_size(score, threshold)}."
+        beyond = plain(p_text(compared.p_value))
+        return f"A real loss ({beyond}), but smaller than the tolerance of {_size(score, threshold)}."
     return compared.reason
 
 

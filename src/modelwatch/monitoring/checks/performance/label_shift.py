@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from modelwatch.measures import p_needed, p_text, plain
 from modelwatch.monitoring.checks.drift.judge import (
     ODDS,
     PSI,
@@ -96,7 +97,9 @@ def judge_labels(
             severity = "alert" if score >= TARGET_ALERT else "warning"
         elif p_value < alpha and rules.names_shifted:
             severity = "shifted"
-            reason = f"A real difference (p = {p_value:.2g}), but smaller than {TARGET_WARNING} standard deviations."
+            reason = (
+                f"A real difference ({plain(p_text(p_value))}), but smaller than {TARGET_WARNING} standard deviations."
+            )
         return Judgement(
             LABELS,
             severity,
@@ -191,7 +194,7 @@ def _why_no_drift(measures: Sequence[Measure], allowed: Tolerance, alpha: float,
         return why_stable(measures, allowed, alpha, measures[0].size)
     return (
         f"The {large.name} is above the threshold, but explained by chance and the reference's own variation,"
-        f" {varies:.3g} of the logarithm of the odds, with p = {large.p_value:.2g} (needs {alpha:.2g})."
+        f" {varies:.3g} of the logarithm of the odds, with {p_needed(large.p_value, alpha)}."
     )
 
 

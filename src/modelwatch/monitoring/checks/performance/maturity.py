@@ -6,7 +6,9 @@ import math
 
 import msgspec
 
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.measures import plain
 
 # A window is mature when so much of what is expected of it should have come, and so much of that has.
 MATURITY = 0.9
@@ -77,7 +79,7 @@ def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: 
 
     >>> arrivals = LabelArrivals(100, 60.0, 3_600.0, 7_200.0, 3_600, 0.5, ((0.0, 0.1), (3_600.0, 0.95)))
     >>> immaturity(arrivals, 60.0, 1_000, 50)
-    'about 10 % of the eventual labels have arrived: most arrive within 1 h'
+    'about 10.0 % of the eventual labels have arrived: most arrive within 1 h'
     >>> immaturity(arrivals, 7_200.0, 1_000, 100)
     '100 labels have arrived of about 475 that are usual by now'
     >>> immaturity(arrivals, 7_200.0, 1_000, 470) is None
@@ -85,11 +87,8 @@ def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: 
     """
     share = arrivals.share_within(age)
     if share < arrivals.needed:
-        return (
-            f"about {share:.0%} of the eventual labels have arrived: most arrive within {_time(arrivals.lag)}".replace(
-                "%", " %"
-            )
-        )
+        known = plain(percent(share))
+        return f"about {known} of the eventual labels have arrived: most arrive within {_time(arrivals.lag)}"
     if arrivals.coverage is not None:
         expected = predictions * arrivals.coverage * share
         if labelled < ARRIVED_SHARE * expected:

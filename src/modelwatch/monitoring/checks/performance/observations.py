@@ -150,7 +150,7 @@ def _detail(
         limit = _value(name, evaluation.inputs.evidence.rules.limits[name])
         return f"{title} is {_value(name, value)}{interval}; the limit is {limit}"
     change = f"{_value(name, before)} → {_value(name, value)}{interval}"
-    early = f"; early: on {100 * result.share:.0f} % of the usual labels" if isinstance(result, EarlyResult) else ""
+    early = f"; early: on {_percent(result.share)} of the usual labels" if isinstance(result, EarlyResult) else ""
     if value is None or before is None:
         return f"{title}: {change}{early}"
     by = plain(score_value(loss_of(name), abs(value - before)))

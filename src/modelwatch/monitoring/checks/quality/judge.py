@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from modelwatch.measures import p_needed
 from modelwatch.monitoring.checks.quality.reports import PRECEDENCE, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.quality.rates import (
@@ -108,7 +109,7 @@ def _rate(feature: str, window: WindowQuality, check: RateCheck, rules: QualityR
             missing = rules.min_samples - check.current_n
             reason = f"{check.current_n} of at least {rules.min_samples} values: {missing} more are needed."
             return RateJudgement(feature, window, check, "insufficient_data", reason)
-        chance = f"Risen, but explained by chance: p = {check.p_value:.2g} (needs {alpha:.2g})."
+        chance = f"Risen, but explained by chance: {p_needed(check.p_value, alpha)}."
         return RateJudgement(feature, window, check, "stable", chance if check.large else None)
     _, alert = rise_thresholds(check.reference_rate or 0.0, rules)
     severe = (check.change or 0.0) >= alert - ROUNDING

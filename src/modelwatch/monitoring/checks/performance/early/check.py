@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from modelwatch.measures import p_text, plain
 from modelwatch.monitoring.checks.performance.judge import (
     PRECEDENCE,
     SEVERE,
@@ -143,7 +144,7 @@ def independence(
         return Independence(early.n, late.n, None, reason)
     p_value = _same(early, late)
     if p_value < DEPENDENT:
-        reason = f"The delay of labels depends on the label: early ones differ (p = {p_value:.2g})."
+        reason = f"The delay of labels depends on the label: early ones differ ({plain(p_text(p_value))})."
         return Independence(early.n, late.n, p_value, reason)
     bounded = frozenset(name for name in names if _is_bounded(name, early, late, reference, rules))
     too_few = "Too few older labels to bound the bias of early ones."

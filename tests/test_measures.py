@@ -1,0 +1,57 @@
+"""Numbers as people read them: the same in a page, a notification, the command line and a report."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from modelwatch.measures import chance, from_to, p_needed, plain, psi_text, score_limit, score_value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (math.nan, "–"),
+        (1.0, "1"),
+        (0.0512, "0.051"),
+        (1e-3, "0.001"),
+        (9.99e-5, "1 × 10⁻⁴"),
+        (1.84e-5, "1.8 × 10⁻⁵"),
+        (1e-12, "1 × 10⁻¹²"),
+        (9.9e-13, "< 10⁻¹²"),
+        (0.0, "< 10⁻¹²"),
+    ],
+)
+def test_a_chance_is_a_number_or_a_power_of_ten(value: float | None, text: str) -> None:
+    assert plain(chance(value)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (math.nan, "–"),
+        (0.0, "0"),
+        (0.00099, "< 0.001"),
+        (0.1, "0.100"),
+        (0.99949, "0.999"),
+        (0.9996, "1.00"),
+        (9.994, "9.99"),
+        (9.996, "10.0"),
+        (18_420.7, "18,421"),
+    ],
+)
+def test_a_psi_has_three_digits(value: float | None, text: str) -> None:
+    assert plain(psi_text(value)) == text
+
+
+def test_a_threshold_is_written_as_it_was_set() -> None:
+    assert (score_value("PSI", 0.25), score_limit("PSI", 0.25)) == ("0.250", "0.25")
+    assert score_limit("loss of accuracy", 0.02) == score_value("loss of accuracy", 0.02) == "2\xa0points"
+
+
+def test_shares_and_chances_in_sentences() -> None:
+    assert from_to(0.0, 0.00001) == "0 → <\xa00.01\xa0%"
+    assert p_needed(1e-20, 4e-6) == "p < 10⁻¹² (needs 4 × 10⁻⁶)"
