@@ -10,11 +10,14 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, results_of
+from modelwatch.monitoring.checks.drift.judge import counts_as
+from modelwatch.monitoring.checks.drift.screening import screened
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
-from modelwatch.stats.counting.binning import numeric_binning
+from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.variation.clusters import KeyedRows, clusters_of
 from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
@@ -73,6 +76,47 @@ def test_a_fixed_tolerance_takes_all_values_for_independent(reference: StoredRef
     assert fixed.severity == "alert"
     assert fixed.test is not None
     assert fixed.test.effective_n is None
+
+
+@pytest.mark.parametrize(
+    ("senders", "severity", "why"),
+    [
+        (1, "insufficient_data", "too little is known of what the reference varies by itself."),
+        (3, "insufficient_data", " times as many."),
+        (60, "alert", None),
+    ],
+)
+def test_a_window_that_could_show_no_shift_is_not_called_stable(senders: int, severity: str, why: str | None) -> None:
+    """2,400 values beyond all of the reference, of few of its clients, say next to nothing: 0.8 of the variance is
+    between clients."""
+    rng = np.random.default_rng(3)
+    clients = np.repeat(np.arange(60), 80)
+    values = rng.normal(size=60)[clients] + 0.5 * rng.normal(size=len(clients))
+    keys = [f"client {place}" for place in clients]
+    cells, binning = categorical_binning(keys), numeric_binning(values)
+    profile = Profile.of(binning, values)
+    clusters = clusters_of(profile, values.tolist(), KeyedRows("client", keys, cells))
+    subject = Subject("feature", "x")
+    reference = StoredReference("a", "m", None, subject, profile, None, 0, "test", "active", clusters=clusters)
+    now = Profile.of(binning, rng.normal(size=2_400) + 8.0)
+    of_keys = [Profile.of(cells, [f"client {place % senders}" for place in range(2_400)])]
+    rules, window = replace(RULES, cluster_by="client"), [Window(0, HOUR, "1h")]
+    counts = {subject: SubjectCounts((now,), (2_400,))}
+    [found] = results_of(window, {subject: reference}, counts, rules, ALPHA, keys=of_keys)
+    judgement = found.windows[0].judgement
+    assert judgement.severity == severity
+    assert judgement.test is not None
+    if why is not None:
+        assert judgement.reason is not None
+        assert why in judgement.reason
+        assert judgement.reason.endswith(counts_as(2_400, judgement.test.effective_n or 0.0))
+    usual = Profile.of(binning, values[::2])
+    for each in (now, usual):
+        counts = {subject: SubjectCounts((each,), (2_400,))}
+        [one] = results_of(window, {subject: reference}, counts, rules, ALPHA, keys=of_keys)
+        [other] = screened({subject: reference}, window, [each.counts[None]], [[2_400]], rules, ALPHA, of_keys)
+        assert other.severity == [one.windows[0].judgement.severity]
+        assert other.severity == [severity if each is now or why is not None else "stable"]
 
 
 def test_rules_that_were_kept_before_say_what_they_said() -> None:

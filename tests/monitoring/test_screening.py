@@ -76,7 +76,7 @@ def test_screening_says_what_judging_says(case: str, odds_ratio: float, natural:
     reference, windows = CASES[case]()
     rules = replace(RULES, odds_ratio=odds_ratio, natural_variation=natural, directed=directed, names_shifted=directed)
     if directed:
-        rules = replace(rules, detects_from=30)
+        rules = replace(rules, detects_from=30, dispersed=True)
     profiles = tuple(Profile.of(reference.profile.binning, window) for window in windows)
     received = tuple(len(window) for window in windows)
     counts = {reference.subject: SubjectCounts(profiles, received)}

@@ -12,6 +12,7 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.variation.kept import MOST_LENGTHS
 from modelwatch.stats.drift.variation.natural_variation import (
     Variation,
     chance_psi,
@@ -195,3 +196,26 @@ def test_the_pieces_hold_what_the_cells_count() -> None:
             v for v, t in zip(values, times, strict=True) if t is not None and (t - first) // found.span == piece
         ]
         assert counts.tolist() == Profile.of(binning, members).coarse.tolist()
+
+
+def test_lengths_that_requests_choose_are_kept_for_so_many_at_once() -> None:
+    rng = np.random.default_rng(9)
+    hours = np.repeat(np.arange(240), 20)
+    values = rng.normal(size=len(hours)) + rng.normal(size=240)[hours]
+    binning = numeric_binning(values)
+    variation = variation_of(binning, values.tolist(), (np.arange(len(hours)) * 180).tolist(), rng)
+    assert variation is not None
+    reference = Profile.of(binning, values)
+
+    def known(length: int) -> list[object]:
+        dispersion = variation.dispersion(reference, length, 100)
+        assert dispersion is not None
+        return [variation.tolerance(length), variation.known_length(length), *dispersion.effective.tolist()]
+
+    before = known(3_600)
+    for length in range(300, 300 * 3 * MOST_LENGTHS, 300):
+        known(length)
+    [stretches] = variation._stretches_of.values()
+    for kept in (variation._known, variation._lengths, stretches._known, stretches._of_lengths):
+        assert 0 < len(kept) <= MOST_LENGTHS
+    assert known(3_600) == before

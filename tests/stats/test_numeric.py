@@ -131,6 +131,17 @@ def test_values_at_the_limits_of_single_precision_are_counted_as_each_alone(scal
     assert binning.count_floats(with_infinite).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("lowest", [-LARGEST_SINGLE, -np.finfo(np.float64).max])
+def test_the_largest_numbers_of_single_precision_are_edges_without_a_warning(lowest: float) -> None:
+    sample = np.concatenate((np.full(100, lowest), np.linspace(-1.0, 1.0, 50), np.full(20, -lowest)))
+    with np.errstate(over="raise"):
+        binning = build(sample)
+        counts = binning.count_floats(np.tile(sample, 30))
+    assert lowest in binning.edges
+    alone = np.bincount(binning.cells_of_few(sample.tolist()), minlength=binning.size)
+    assert counts.tolist() == (30 * alone).tolist()
+
+
 def test_infinite_values_are_beside_the_cells_of_a_reference_with_the_largest_numbers() -> None:
     bounds = bounds_of(np.array([0.0]), -LARGEST, LARGEST)
     assert count_values(np.array([-np.inf, -LARGEST, LARGEST, np.inf]), bounds).tolist() == [1, 1, 0, 2, 0, 0]

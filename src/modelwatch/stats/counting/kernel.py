@@ -137,7 +137,7 @@ def single_bounds_of(bounds: Floats) -> Singles:
     """The largest number of single precision at or below each bound: what is one is at or below both or neither."""
     with np.errstate(over="ignore", under="ignore"):
         nearest = bounds.astype(np.float32)
-    return np.where(nearest > bounds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        return np.where(nearest > bounds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def count_rounded(values: Floats, bounds: Floats, single_bounds: Singles) -> NDArray[np.int64]:

@@ -21,13 +21,24 @@ from modelwatch.stats.drift.names import WEIGHTS as SPLIT
 from modelwatch.stats.drift.names import Split, comparison, expected_new, names_p_value
 from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed, smallest_window
 from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, Direction, Homogeneity, Part, parts_of_tests
-from modelwatch.stats.drift.variation.overdispersion import LOCATION, ON_AVERAGE, SCALE, Dispersion, widened
+from modelwatch.stats.drift.variation.overdispersion import (
+    AT_MOST,
+    LOCATION,
+    ON_AVERAGE,
+    SCALE,
+    Dispersion,
+    level_of_normal,
+    widened,
+)
 from modelwatch.stats.errors import EmptySample
 
 # The shares of the level; those of each kind of subject add up to 1.
 ORDERED: Mapping[Part, float] = {"location": 0.4, "scale": 0.2, "all cells": 0.3, "single cell": 0.1}
 # Categories that were not chosen from a sample: booleans, and classes that were declared.
 DECLARED: Mapping[Part, float] = {"all cells": 0.5, "single cell": 0.5}
+
+# The tests that the largest shift is looked for with, and the places of their statistics.
+REACHING: Mapping[Part, int] = {"location": LOCATION, "scale": SCALE, "all cells": AT_MOST}
 
 
 def weights_of(reference: Profile, split: Split | None) -> Mapping[Part, float]:
@@ -120,13 +131,35 @@ def cell_name(reference: Profile, found: Homogeneity) -> str | None:
 def combined_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:
     """The smallest window for which the tests can reach `alpha` at all, when all its values are in one of the
     reference's rarest cells, or beyond most of the reference. None when no window is large enough."""
-    weights = weights_of(reference, split)
-    tested = reference.tested if split is None else split.tested(reference)
-    needed = samples_needed(tested, alpha * weights["all cells"] / OMNIBUS_WEIGHT)
-    if not isinstance(reference.binning, NumericBinning):
-        return needed
-    of_directed = _directed_needed(np.ascontiguousarray(reference.fine).tobytes(), alpha)
-    return min((each for each in (needed, of_directed) if each is not None), default=None)
+    needed = [_needed(reference, part, alpha, split) for part in _reaching(reference)]
+    return min((each for each in needed if each is not None), default=None)
+
+
+def effective_reach(
+    reference: Profile, alpha: float, split: Split | None, dispersion: Dispersion
+) -> tuple[float, int | None]:
+    """For how many independent values a window counts that varies more than by chance, and how many the tests need to
+    reach `alpha` at all, as `combined_needed` has it: of the test that is the nearest to it. None when no number is
+    enough, as too little is known of how much the reference varies."""
+    found = []
+    for part in _reaching(reference):
+        level = level_of_normal(alpha, float(dispersion.freedom[REACHING[part]]))
+        needed = None if level is None else _needed(reference, part, level, split)
+        found.append((float(dispersion.effective[REACHING[part]]), needed))
+    return max(found, key=lambda each: 0.0 if each[1] is None else each[0] / each[1])
+
+
+def _reaching(reference: Profile) -> tuple[Part, ...]:
+    ordered = isinstance(reference.binning, NumericBinning)
+    return tuple(part for part in REACHING if ordered or part == "all cells")
+
+
+def _needed(reference: Profile, part: Part, alpha: float, split: Split | None) -> int | None:
+    """The smallest window for which a test can reach its share of `alpha`; of all cells, or of a single one."""
+    if part == "all cells":
+        tested = reference.tested if split is None else split.tested(reference)
+        return samples_needed(tested, alpha * weights_of(reference, split)["all cells"] / OMNIBUS_WEIGHT)
+    return _directed_needed(np.ascontiguousarray(reference.fine).tobytes(), part, alpha)
 
 
 def combined_detectable_psi(
@@ -188,14 +221,14 @@ def _pairs(found: DirectedTests) -> Iterator[tuple[Direction, Direction]]:
 
 
 @lru_cache(maxsize=4_096)
-def _directed_needed(fine: bytes, alpha: float) -> int | None:
+def _directed_needed(fine: bytes, part: Part, alpha: float) -> int | None:
     counts: NDArray[np.int64] = np.frombuffer(fine, dtype=np.int64)
     ends = np.zeros((2, len(counts)), dtype=np.int64)
     ends[0, 0] = ends[1, -1] = 1
 
     def reaches(n: int) -> bool:
         found = directed_tests(counts, ends * n)
-        p_values = np.minimum(found.location_p_value / ORDERED["location"], found.scale_p_value / ORDERED["scale"])
-        return bool((p_values < alpha).any())
+        p_values = found.location_p_value if part == "location" else found.scale_p_value
+        return bool((p_values / ORDERED[part] < alpha).any())
 
     return smallest_window(reaches)

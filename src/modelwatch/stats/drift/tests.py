@@ -228,11 +228,10 @@ def _widen(p_values: Floats, df: NDArray[np.int64], dispersed: Mapping[int, Disp
         p_values[places] = widened_chi_square(p_values[places], df[places], freedom)
 
 
-def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: Floats | float = 0.0) -> Floats:
+def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64]) -> Floats:
     """`homogeneity(...).p_value` of many windows against one reference; shape (windows,).
 
-    windows: shape (windows, cells). A window without values has 1. enough: p-values that decide, one or one for each
-    window: where the omnibus part is below, the cells are not tested, and p may be smaller than what is returned.
+    windows: shape (windows, cells). A window without values has 1.
 
     >>> homogeneity_p_values([50, 50], np.array([[40, 60], [0, 0], [0, 100]])).round(4).tolist()
     [0.2286, 1.0, 0.0]
@@ -246,7 +245,7 @@ def homogeneity_p_values(reference: Counts, windows: NDArray[np.int64], enough: 
             rows = np.flatnonzero((stages == stage) & filled)
             p_values[rows] = groups.test(stage, windows[rows], n[rows])[2] / OMNIBUS_WEIGHT
     unusual = unusual_cells(r, windows, n, SCREEN)
-    for row in np.flatnonzero(unusual.any(axis=1) & (p_values >= enough)).tolist():
+    for row in np.flatnonzero(unusual.any(axis=1)).tolist():
         weight = CELL_WEIGHT if groups.df(int(stages[row])) else 1.0
         p_values[row] = min(p_values[row], most_unusual(r, windows[row], unusual[row])[0] / weight)
     return np.minimum(p_values, 1.0)

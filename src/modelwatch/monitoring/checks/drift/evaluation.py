@@ -204,7 +204,7 @@ def results_of(
             needed = least = min_samples
         of_keys: Sequence[Profile | None] = keys or [None] * len(windows)
         dispersions = tuple(
-            _dispersion(reference, window, current, rules, of_window)
+            dispersion_of(reference, window, current.n, rules, of_window)
             for window, current, of_window in zip(windows, counts[subject].profiles, of_keys, strict=True)
         )
         cases.append(
@@ -283,17 +283,20 @@ def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int
     return replace(judgement, reason=f"{judgement.reason} {why}." if judgement.reason else f"{why}.")
 
 
-def _dispersion(
-    reference: StoredReference, window: Window, current: Profile, rules: DriftRules, keys: Profile | None
+def dispersion_of(
+    reference: StoredReference, window: Window, n: int, rules: DriftRules, keys: Profile | None
 ) -> Dispersion | None:
-    """How much more than by chance a window varies; None where no more is known of its reference."""
+    """How much more than by chance a window of n values varies; None where no more is known of its reference. keys:
+    counts of the feature that groups predictions, in this window."""
+    if not rules.directed:
+        return None
     variation, clusters, found = reference.variation, reference.clusters, None
     if variation is not None and rules.dispersed and rules.natural_variation:
-        found = variation.dispersion(reference.profile, window.end - window.start, current.n)
+        found = variation.dispersion(reference.profile, window.end - window.start, n)
     if clusters is None or clusters.key != rules.cluster_by:
         return found
     size = None if keys is None else clusters.size_in(keys)
-    of_clusters = clusters.dispersion(current.n, reference.profile.n, size)
+    of_clusters = clusters.dispersion(n, reference.profile.n, size)
     if found is None or of_clusters is None:
         return found or of_clusters
     return found.careful(of_clusters)

@@ -15,7 +15,12 @@ from typing import Literal, Protocol
 from modelwatch.charts.drawing.numbers import number
 from modelwatch.measures import p_needed, p_text, plain
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.combined import combined_detectable_psi, combined_needed, combined_tests
+from modelwatch.stats.drift.combined import (
+    combined_detectable_psi,
+    combined_needed,
+    combined_tests,
+    effective_reach,
+)
 from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
@@ -220,8 +225,7 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
     for case, of_case, places, of_ids in zip(cases, without, compared, ids, strict=True):
         judged = dict(enumerate(of_case))
         of_windows = [] if of_ids or not places else next(tests)
-        least = combined_needed if case.directed else window_needed
-        needed = cache(partial(least, case.reference, alpha, case.split))
+        needed = cache(partial(needed_for(case.directed), case.reference, alpha, case.split))
         for at in places:
             score = next(scores)
             if of_ids and case.split is not None:
@@ -297,15 +301,24 @@ def _judged(
     severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
     if severity != "stable":
         return Judgement(severity, score, test, alpha, detectable, None, measures)
-    out_of_reach = _out_of_reach(needed(), current.n)
-    if out_of_reach is not None:
-        return Judgement("insufficient_data", score, test, alpha, detectable, out_of_reach)
+    beyond_reach = out_of_reach(current.n, needed())
+    if beyond_reach is None and dispersion is not None:
+        beyond_reach = _with_effective_n(
+            dispersed_out_of_reach(case.reference, alpha, case.split, dispersion), current, test
+        )
+    if beyond_reach is not None:
+        return Judgement("insufficient_data", score, test, alpha, detectable, beyond_reach)
     if case.names_shifted and test.p_value < alpha and allowed.psi_natural < size < allowed.psi_warning:
         severity = "shifted"
-    explained = why_stable(measures, allowed, alpha, score)
-    if explained is not None and test.effective_n is not None:
-        explained = f"{explained} {counts_as(current.n, test.effective_n)}"
+    explained = _with_effective_n(why_stable(measures, allowed, alpha, score), current, test)
     return Judgement(severity, score, test, alpha, detectable, explained, measures)
+
+
+def _with_effective_n(reason: str | None, current: Profile, test: Homogeneity) -> str | None:
+    """A reason with how many values count, where they are not independent."""
+    if reason is None or test.effective_n is None:
+        return reason
+    return f"{reason} {counts_as(current.n, test.effective_n)}"
 
 
 def counts_as(n: int, effective: float) -> str:
@@ -374,7 +387,13 @@ def ids_reason(reference: Profile, split: Split) -> str:
     )
 
 
-def _out_of_reach(needed: int | None, n: int) -> str | None:
+def needed_for(directed: bool) -> Callable[[Profile, float, Split | None], int | None]:
+    """How many independent values it takes to see anything at all, by rules with directed tests or without."""
+    return combined_needed if directed else window_needed
+
+
+def out_of_reach(n: int, needed: int | None) -> str | None:
+    """Why a window of n values could show no shift; None where it could. needed: independent values that it takes."""
     if needed is None:
         return (
             "The reference is too small: no number of predictions could distinguish a shift from chance at this budget."
@@ -386,6 +405,17 @@ def _out_of_reach(needed: int | None, n: int) -> str | None:
             f" {needed - n} more are needed."
         )
     return None
+
+
+def dispersed_out_of_reach(reference: Profile, alpha: float, split: Split | None, dispersion: Dispersion) -> str | None:
+    """The same of values that vary more than by chance."""
+    effective, needed = effective_reach(reference, alpha, split, dispersion)
+    if needed is not None and needed <= effective:
+        return None
+    why = "too little is known of what the reference varies by itself"
+    if needed is not None:
+        why = f"it takes {needed / effective:,.1f} times as many"
+    return f"Even the largest shift could not be distinguished from chance at this false-alarm budget: {why}."
 
 
 def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float, score: float) -> str | None:

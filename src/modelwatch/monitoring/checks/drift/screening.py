@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.monitoring.checks.drift.evaluation import results_of
-from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity
+from modelwatch.monitoring.checks.drift.evaluation import dispersion_of, results_of
+from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity, dispersed_out_of_reach, needed_for
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.combined import combined_needed
-from modelwatch.stats.drift.names import is_ids, window_needed
+from modelwatch.stats.drift.names import is_ids
 from modelwatch.stats.drift.scores import psi_of_windows
 from modelwatch.stats.drift.screen import Screen
 from modelwatch.storage.references.layouts import Counts
@@ -93,7 +92,7 @@ def _screened(
     coarse = np.add.reduceat(cells, binning.coarse_starts, axis=1)
     scores = psi_of_windows(profile.coarse, coarse)
     found: list[Severity] = ["no_data"] * len(windows)
-    needed = (combined_needed if rules.directed else window_needed)(profile, alpha, split)
+    needed = needed_for(rules.directed)(profile, alpha, split)
     if _of_ids(reference):
         judged, enough = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
     else:
@@ -105,6 +104,11 @@ def _screened(
             # Natural variation asks for more than what is configured, never for less.
             judged &= scores >= thresholds.psi_warning - ROUNDING
         enough &= needed is not None
+    for place in np.flatnonzero(enough & ~judged).tolist():
+        of_keys = keys[place] if keys else None
+        dispersion = dispersion_of(reference, windows[place], int(n[place]), rules, of_keys)
+        if dispersion is not None:
+            enough[place] = dispersed_out_of_reach(profile, alpha, split, dispersion) is None
     for place in np.flatnonzero(n > 0).tolist():
         found[place] = "stable" if enough[place] else "insufficient_data"
     places = np.flatnonzero(judged).tolist()
@@ -113,8 +117,8 @@ def _screened(
             tuple(Profile(binning, counts[place]) for place in places), tuple(received[place] for place in places)
         )
         chosen, of_places = {subject: reference}, [windows[place] for place in places]
-        of_keys = [keys[place] for place in places] if keys else ()
-        [result] = results_of(of_places, chosen, {subject: some}, rules, alpha, keys=of_keys)
+        of_places_keys = [keys[place] for place in places] if keys else ()
+        [result] = results_of(of_places, chosen, {subject: some}, rules, alpha, keys=of_places_keys)
         for place, window in zip(places, result.windows, strict=True):
             found[place] = window.judgement.severity
     return Screened([None if each != each else each for each in scores.tolist()], found)

@@ -18,6 +18,7 @@ from modelwatch.stats.counting.encoded_counts import decode_counts, encode_count
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.odds import log_odds, log_odds_error
 from modelwatch.stats.drift.scores import PSI_FLOOR
+from modelwatch.stats.drift.variation.kept import kept
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
 from modelwatch.stats.drift.variation.stretches import Stretches
 from modelwatch.stats.errors import MalformedProfile
@@ -61,22 +62,14 @@ class Variation:
         gives samples of its size is subtracted. None when there are fewer than 10 such stretches: then nothing is known
         about the variation.
         """
-        if length not in self._known:
-            self._known[length] = self._tolerance(length)
-        return self._known[length]
+        return kept(self._known, length, self._tolerance)
 
     def known_length(self, length: int) -> int | None:
         """The length, or twice, four times, ... the length in seconds, of which there are enough stretches with enough
         values; None when there are not. Shorter stretches vary at least as much as longer ones: what is known of these
         is the least that those may do.
         """
-        if length not in self._lengths:
-            longest = len(self.counts) * self.span // MIN_STRETCHES
-            doubled = length
-            while doubled <= longest and self._stretches(doubled) is None:
-                doubled *= 2
-            self._lengths[length] = doubled if doubled <= longest else None
-        return self._lengths[length]
+        return kept(self._lengths, length, self._known_length)
 
     def odds_tolerance(self, length: int, cells: int) -> float | None:
         """The factor within which the odds of the first `cells` cells grow or fall in 99 of 100 stretches.
@@ -121,6 +114,12 @@ class Variation:
         stretches = self.counts[: whole * pieces].reshape(whole, pieces, -1).sum(axis=1)
         stretches = stretches[stretches.sum(axis=1) >= MIN_STRETCH_SAMPLES]
         return stretches if len(stretches) >= MIN_STRETCHES else None
+
+    def _known_length(self, length: int) -> int | None:
+        longest = len(self.counts) * self.span // MIN_STRETCHES
+        while length <= longest and self._stretches(length) is None:
+            length *= 2
+        return length if length <= longest else None
 
     def _tolerance(self, length: int) -> float | None:
         stretches = self._stretches(length)

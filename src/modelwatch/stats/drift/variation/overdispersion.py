@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -116,7 +116,7 @@ def _effective(rho: Floats, n: int, n_reference: int, size: float, beside: float
     return np.asarray(1.0 / ((1.0 + (size - 1.0) * rho) / n + (beside - 1.0) * rho / n_reference))
 
 
-@cache
+@lru_cache(maxsize=1_024)
 def _doubt(freedom: int) -> tuple[float, float]:
     """The part of a variance that its estimate exceeds surely, and how many times as large the square of Student's
     deviate is as that of the normal distribution."""
@@ -314,3 +314,15 @@ def widened_chi_square(p_values: Floats, df: Integers, freedom: Floats) -> Float
     functions = special()
     statistics = functions.chdtri(df, np.clip(p_values, SMALLEST, 1.0))
     return np.asarray(functions.fdtrc(df, freedom, statistics / df))
+
+
+def level_of_normal(alpha: float, freedom: float) -> float | None:
+    """The p-value that `widened` makes `alpha`, rounded to less; None where none does.
+
+    >>> f"{level_of_normal(1e-6, 30.0):.1e}", level_of_normal(1e-6, 1.0)
+    ('1.0e-09', None)
+    """
+    functions = special()
+    level = 2.0 * float(functions.ndtr(functions.stdtrit(freedom, 0.5 * alpha)))
+    # To a tenth of its magnitude: what is made of it is kept.
+    return None if level <= SMALLEST else 10.0 ** (math.floor(10.0 * math.log10(level)) / 10.0)

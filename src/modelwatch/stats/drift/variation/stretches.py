@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.variation.kept import kept
 from modelwatch.stats.drift.variation.overdispersion import (
     AT_MOST,
     MIN_GROUPS,
@@ -47,9 +48,7 @@ class Stretches:
         """As `Variation.dispersion`."""
         if length <= 0 or not n:
             return None
-        if length not in self._of_lengths:
-            self._of_lengths[length] = self._of_length(length) if self._varies else None
-        found = self._of_lengths[length]
+        found = kept(self._of_lengths, length, self._of_length) if self._varies else None
         # With fewer values than there were, those that are left may be as alike as they were together.
         return None if found is None else found.dispersion(n, self._n, max(float(n), found.size))
 
@@ -80,9 +79,7 @@ class Stretches:
         return chosen if length >= self._span else _of_shorter(chosen, self._of_pieces(2), self._span / length)
 
     def _of_pieces(self, pieces: int) -> Overdispersion | None:
-        if pieces not in self._known:
-            self._known[pieces] = overdispersion(self._cuts(pieces), self._scores)
-        return self._known[pieces]
+        return kept(self._known, pieces, lambda pieces: overdispersion(self._cuts(pieces), self._scores))
 
     def _cuts(self, pieces: int) -> list[Integers]:
         """The counts of stretches of so many pieces, cut at several phases; each of shape (stretches, cells)."""
