@@ -95,6 +95,14 @@ def test_a_mirrored_feature_moves_the_other_way(pair: tuple[list[int], list[int]
         assert mirrored.location_p_value[0] == pytest.approx(found.location_p_value[0], rel=1e-4)
 
 
+@given(count_pairs(400))
+def test_it_does_not_matter_which_sample_is_the_reference(pair: tuple[list[int], list[int]]) -> None:
+    reference, window = pair
+    found, exchanged = of_one(reference, window), of_one(window, reference)
+    assert exchanged.location_z[0] == pytest.approx(-found.location_z[0], rel=1e-9, abs=1e-12)
+    assert exchanged.scale_z[0] == pytest.approx(-found.scale_z[0], rel=1e-9, abs=1e-12)
+
+
 @given(st.integers(1, 60), st.integers(0, 60), st.integers(0, 30), st.integers(0, 30))
 def test_of_two_values_both_are_fishers_test(first: int, second: int, now: int, then: int) -> None:
     if not now + then or not second + then:

@@ -7,9 +7,11 @@ smallest p-value for its share is a p-value, however the tests depend on one ano
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +21,8 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import DirectedTests, directed_tests
 from modelwatch.stats.drift.names import WEIGHTS as SPLIT
 from modelwatch.stats.drift.names import Split, comparison, expected_new, names_p_value
-from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed, smallest_window
-from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, Direction, Homogeneity, Part, parts_of_tests
+from modelwatch.stats.drift.power import DetectablePsi, samples_needed, smallest_window
+from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.drift.variation.overdispersion import (
     AT_MOST,
     LOCATION,
@@ -31,6 +33,10 @@ from modelwatch.stats.drift.variation.overdispersion import (
     widened,
 )
 from modelwatch.stats.errors import EmptySample
+
+Floats = NDArray[np.float64]
+# A reference, how it was split, and windows.
+Case = tuple[Profile, Split | None, Sequence[Profile]]
 
 # The shares of the level; those of each kind of subject add up to 1.
 ORDERED: Mapping[Part, float] = {"location": 0.4, "scale": 0.2, "all cells": 0.3, "single cell": 0.1}
@@ -69,7 +75,7 @@ def combined_test(reference: Profile, current: Profile, split: Split | None = No
 
 
 def combined_tests(
-    cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]],
+    cases: Sequence[Case],
     dispersions: Sequence[Sequence[Dispersion | None]] = (),
 ) -> list[list[Homogeneity]]:
     """`combined_test` of many references, how each was split, and windows of each; none without valid values.
@@ -77,38 +83,39 @@ def combined_tests(
     dispersions: of the windows of each; none at all where the values of all are independent.
     """
     of_cases = dispersions or [[None] * len(windows) for _, _, windows in cases]
-    of_cells = parts_of_tests([comparison(*case, of_case) for case, of_case in zip(cases, of_cases, strict=True)])
-    ordered = [place for place, case in enumerate(cases) if isinstance(case[0].binning, NumericBinning)]
-    directions = iter(_directions([cases[place] for place in ordered], [of_cases[place] for place in ordered]))
+    parts = parts_of_tests([comparison(*case, of_case) for case, of_case in zip(cases, of_cases, strict=True)])
+    weights = [weights_of(reference, split) for reference, split, _ in cases]
+    found = parts.together(
+        weights,
+        new=_new_names(cases, of_cases),
+        directed=_directions(cases, of_cases),
+        effective_n=_effective(cases, of_cases) if any(map(any, of_cases)) else (),
+    )
+    return [list(islice(found, len(windows))) for _, _, windows in cases]
+
+
+def _new_names(cases: Sequence[Case], dispersions: Sequence[Sequence[Dispersion | None]]) -> Floats | None:
+    """The p-value of unseen names in each window; NaN where they are not tested, None where they are in none."""
+    if all(split is None for _, split, _ in cases):
+        return None
     found = []
-    for (reference, split, windows), parts, of_case in zip(cases, of_cells, of_cases, strict=True):
-        weights = weights_of(reference, split)
-        if isinstance(reference.binning, NumericBinning):
-            found.append(
-                [
-                    parts.together(place, weights, location=location, scale=scale, effective_n=effective)
-                    for place, ((location, scale), effective) in enumerate(
-                        zip(next(directions), _effective(of_case, LOCATION), strict=True)
-                    )
-                ]
-            )
+    for (reference, split, windows), of_case in zip(cases, dispersions, strict=True):
+        if split is None:
+            found += [math.nan] * len(windows)
             continue
-        expected = None if split is None else expected_new(reference, split)
-        pairs = zip(windows, of_case, strict=True)
-        of_names = [None if split is None else names_p_value(expected, *pair) for pair in pairs]
-        effective = _effective(of_case, ON_AVERAGE)
-        found.append(
-            [
-                parts.together(place, weights, new=new, effective_n=number)
-                for place, (new, number) in enumerate(zip(of_names, effective, strict=True))
-            ]
-        )
-    return found
+        expected = expected_new(reference, split)
+        found += [names_p_value(expected, *pair) for pair in zip(windows, of_case, strict=True)]
+    return np.array(found)
 
 
-def _effective(dispersions: Sequence[Dispersion | None], statistic: int) -> list[float | None]:
-    """For how many independent values each window counts in a statistic; None where all are independent."""
-    return [None if dispersion is None else float(dispersion.effective[statistic]) for dispersion in dispersions]
+def _effective(cases: Sequence[Case], dispersions: Sequence[Sequence[Dispersion | None]]) -> list[float | None]:
+    """For how many independent values each window counts; None where all are independent."""
+    return [
+        None if dispersion is None else float(dispersion.effective[statistic])
+        for (reference, _, _), of_case in zip(cases, dispersions, strict=True)
+        for statistic in (LOCATION if isinstance(reference.binning, NumericBinning) else ON_AVERAGE,)
+        for dispersion in of_case
+    ]
 
 
 def cell_name(reference: Profile, found: Homogeneity) -> str | None:
@@ -162,36 +169,34 @@ def _needed(reference: Profile, part: Part, alpha: float, split: Split | None) -
     return _directed_needed(np.ascontiguousarray(reference.fine).tobytes(), part, alpha)
 
 
-def combined_detectable_psi(
-    reference: Profile, n: int, df: int, alpha: float, split: Split | None = None
-) -> float | None:
-    """The smallest PSI that a window of n values shows with probability 0.8, in any direction of the shift; None
-    without degrees of freedom. df: those of the test of all cells."""
-    if not df:
-        return None
+def combined_detectable(reference: Profile, alpha: float, split: Split | None = None) -> DetectablePsi:
+    """The smallest PSI that windows show with probability 0.8, in any direction of the shift."""
     tested = reference.n if split is None else reference.n - int(split.naming.sum())
-    share = weights_of(reference, split)["all cells"] / OMNIBUS_WEIGHT
-    return minimum_detectable_psi(tested, n, df, alpha * share)
+    return DetectablePsi(tested, alpha * (weights_of(reference, split)["all cells"] / OMNIBUS_WEIGHT))
 
 
-def _directions(
-    cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]],
-    dispersions: Sequence[Sequence[Dispersion | None]],
-) -> Iterator[list[tuple[Direction, Direction]]]:
-    """Location and scale of each window, reference by reference; those over as many cells at once."""
+def _directions(cases: Sequence[Case], dispersions: Sequence[Sequence[Dispersion | None]]) -> DirectedTests | None:
+    """Location and scale of each window, those over as many cells at once; NaN where the values have no order, None
+    where none have."""
+    lengths = [len(windows) for _, _, windows in cases]
     by_cells: dict[int, list[int]] = {}
     for place, (reference, _, _) in enumerate(cases):
-        by_cells.setdefault(reference.binning.n_fine, []).append(place)
-    found: dict[int, list[tuple[Direction, Direction]]] = {}
+        if isinstance(reference.binning, NumericBinning):
+            by_cells.setdefault(reference.binning.n_fine, []).append(place)
+    if not by_cells:
+        return None
+    of_cases = np.repeat(np.arange(len(cases)), lengths)
+    found = np.full((4, len(of_cases)), np.nan)
     for cells, places in by_cells.items():
-        lengths = [len(cases[place][2]) for place in places]
-        references = np.repeat([cases[place][0].fine for place in places], lengths, axis=0)
-        windows = np.array([each.fine for place in places for each in cases[place][2]], dtype=np.int64)
+        rows = np.flatnonzero(np.isin(of_cases, places))
+        if not len(rows):
+            continue
+        references = np.repeat([cases[place][0].fine for place in places], [lengths[place] for place in places], axis=0)
+        windows = np.concatenate([each.counts[:cells] for place in places for each in cases[place][2]])
         of_windows = [dispersion for place in places for dispersion in dispersions[place]]
-        pairs = iter(_pairs(_directed(references, windows.reshape(-1, cells), of_windows)))
-        for place, length in zip(places, lengths, strict=True):
-            found[place] = [next(pairs) for _ in range(length)]
-    return (found[place] for place in range(len(cases)))
+        tests = _directed(references, windows.reshape(-1, cells), of_windows)
+        found[:, rows] = tests.location_z, tests.location_p_value, tests.scale_z, tests.scale_p_value
+    return DirectedTests(*found)
 
 
 def _directed(
@@ -212,12 +217,6 @@ def _directed(
         freedom = np.array([each.freedom[statistic] for each in of_places])
         of_statistic[places] = widened((of_parts.location_p_value, of_parts.scale_p_value)[statistic], freedom)
     return replace(found, location_p_value=p_values[0], scale_p_value=p_values[1])
-
-
-def _pairs(found: DirectedTests) -> Iterator[tuple[Direction, Direction]]:
-    location = zip(found.location_z.tolist(), found.location_p_value.tolist(), strict=True)
-    scale = zip(found.scale_z.tolist(), found.scale_p_value.tolist(), strict=True)
-    return ((Direction(*one), Direction(*other)) for one, other in zip(location, scale, strict=True))
 
 
 @lru_cache(maxsize=4_096)

@@ -31,6 +31,8 @@ SMALL_SCALE = 60.0
 EQUAL = 1e-9
 # So many steps solve the equations of any table; one that is solved to such a part of its statistic is done.
 STEPS, HALVINGS, SOLVED = 60, 30, 1e-11
+# With so many filled cells any score says the same.
+BINARY = 2
 # Windows that are computed at once: their matrices stay in the processor's cache.
 BATCH = 512
 
@@ -70,12 +72,8 @@ def directed_tests(reference: Integers, windows: Counts, *, normal_below: float 
     if len(c) and n_reference.min() <= 0:
         raise EmptySample("the reference sample has no observations")
     z, p_values = np.zeros((2, len(c))), np.ones((2, len(c)))
-    for rows in _batches(np.flatnonzero(n > 0)):
-        some, together = c[rows], of_each[rows] + c[rows]
-        for place, scores in enumerate(pooled_scores(together)):
-            statistic, standard = _standardised(scores, together, some)
-            z[place, rows] = statistic
-            p_values[place, rows] = _p_values(statistic, standard, together, some, normal_below)
+    for rows in _batches(n > 0):
+        z[:, rows], p_values[:, rows] = _both(of_each[rows], c[rows], normal_below)
     small = 1.0 + SMALL_SCALE / n_reference
     return DirectedTests(z[0], p_values[0], z[1], np.minimum(1.0, p_values[1] * small))
 
@@ -90,56 +88,92 @@ def pooled_scores(together: Counts) -> tuple[Floats, Floats]:
     >>> location.round(6).tolist()
     [[-1.541238, -0.720456, -0.215753, 0.318573, 1.24399]]
     """
-    cumulated = np.cumsum(together, axis=1)
-    total = cumulated[:, -1:].astype(np.float64)
-    edges = special().ndtri(cumulated[:, :-1] / total)
-    inner = np.isfinite(edges)
-    # At the ends the density is 0, and so is its product with the quantile.
-    edges = np.where(inner, edges, 0.0)
-    density = np.where(inner, np.exp(-0.5 * edges * edges), 0.0) / np.sqrt(2.0 * np.pi)
     filled = together > 0
-    share = total / np.where(filled, together, 1.0)
-    location = -np.diff(density, axis=1, prepend=0.0, append=0.0) * share
-    scale = 1.0 - np.diff(edges * density, axis=1, prepend=0.0, append=0.0) * share
-    return np.where(filled, location, 0.0), np.where(filled, scale, 0.0)
+    share = together.sum(axis=1, keepdims=True) / np.where(filled, together, 1.0)
+    location, scale = _score_sums(together)
+    return location * share, np.where(filled, 1.0 + scale * share, 0.0)
 
 
-def _batches(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    for start in range(0, len(rows), BATCH):
-        yield rows[start : start + BATCH]
+def _score_sums(together: Counts) -> tuple[Floats, Floats]:
+    """The sums of the scores in each cell over the number of all values, less the means: these are 0 and 1, whatever
+    the counts, for the sums are what the normal density, and its product with the quantile, fall by over the cell."""
+    # Whole numbers add up many times as fast as doubles.
+    cumulated = np.cumsum(together, axis=1).astype(np.float64)
+    edges = special().ndtri(cumulated[:, :-1] / cumulated[:, -1:])
+    density = edges * -0.5
+    density *= edges
+    np.exp(density, out=density)
+    density /= np.sqrt(2.0 * np.pi)
+    inner = np.isfinite(edges)
+    if not inner.all():
+        # At the ends the density is 0, and so is its product with the quantile.
+        edges = np.where(inner, edges, 0.0)
+    edges *= density
+    return _falls(density), _falls(edges)
 
 
-def _standardised(scores: Floats, together: Counts, windows: Counts) -> tuple[Floats, Floats]:
-    """The statistic in standard deviations of its permutation distribution, and the scores in theirs; 0 where all
-    values have the same score."""
-    total = together.sum(axis=1)
-    mean = (together * scores).sum(axis=1) / total
-    centred = scores - mean[:, None]
-    variance = (together * centred * centred).sum(axis=1) / total
-    constant = variance <= EQUAL * EQUAL
-    standard = np.where(constant[:, None], 0.0, centred / np.sqrt(np.where(constant, 1.0, variance))[:, None])
-    n = windows.sum(axis=1)
+def _falls(at_edges: Floats) -> Floats:
+    """By how much what is known at the edges falls over each cell, shape (windows, cells); beyond the outer cells it
+    is 0."""
+    found = np.empty((len(at_edges), at_edges.shape[1] + 1))
+    found[:, -1] = 0.0
+    np.negative(at_edges, out=found[:, :-1])
+    found[:, 1:] += at_edges
+    return found
+
+
+def _batches(filled: NDArray[np.bool_]) -> Iterator[NDArray[np.intp] | slice]:
+    """The places of windows with values, some at a time."""
+    if filled.all():
+        yield from (slice(start, start + BATCH) for start in range(0, len(filled), BATCH))
+        return
+    rows = np.flatnonzero(filled)
+    yield from (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+
+
+def _both(reference: Integers, windows: Counts, normal_below: float) -> tuple[Floats, Floats]:
+    """The statistics of location and of scale in standard deviations of their permutation distribution, and two-sided
+    p-values; each of shape (2, windows)."""
+    together = reference + windows
+    sums = _score_sums(together)
+    # In doubles: products of large counts leave the integers. Empty cells have no score.
+    of_all = together.astype(np.float64)
+    filled = of_all > 0.0
+    total, n = of_all.sum(axis=1), windows.sum(axis=1).astype(np.float64)
+    each = 1.0 / (of_all if filled.all() else np.where(filled, of_all, 1.0))
     spread = np.sqrt(n * (total - n) / np.maximum(total - 1.0, 1.0))
-    return (windows * standard).sum(axis=1) / spread, standard
-
-
-def _p_values(z: Floats, standard: Floats, together: Counts, windows: Counts, normal_below: float) -> Floats:
+    deviations = np.sqrt([total * np.einsum("ij,ij,ij->i", of_one, of_one, each) for of_one in sums])
+    # All values have the same score.
+    constant = deviations <= EQUAL
+    deviations[constant] = 1.0
+    # Of both samples together the scores add up to 0: so those of the smaller one tell, and fewer digits are lost.
+    shares = np.where((2.0 * n > total)[:, None], -reference, windows) * each
+    z = total * np.stack([np.einsum("ij,ij->i", shares, of_one) for of_one in sums]) / (deviations * spread)
+    z[constant] = 0.0
     p_values = np.asarray(2.0 * special().ndtr(-np.abs(z)))
-    constant = ~standard.any(axis=1)
     p_values[constant] = 1.0
-    binary = (np.count_nonzero(together, axis=1) == 2) & ~constant
-    for row in np.flatnonzero(binary).tolist():
-        p_values[row] = _of_two_cells(together[row], windows[row])
-    far = np.flatnonzero((np.abs(z) >= normal_below) & ~constant & ~binary)
-    if len(far):
+    far = (np.abs(z) >= normal_below) & ~constant
+    if together.shape[1] == BINARY or not filled.all():
+        for row in np.flatnonzero(filled.sum(axis=1) == BINARY).tolist():
+            p_values[~constant[:, row], row] = _of_two_cells(together[row], windows[row])
+            far[:, row] = False
+    rows = np.nonzero(far)[1]
+    if len(rows):
         # By the sign of the statistic, its tail is an upper one.
-        upward = standard[far] * np.where(z[far] < 0.0, -1.0, 1.0)[:, None]
-        most, is_most = _most_extreme(upward, together[far], windows[far])
-        rest = np.flatnonzero(~is_most)
-        tails = most
-        tails[rest] = np.maximum(most[rest], _tails(upward[rest], together[far[rest]], windows[far[rest]]))
-        p_values[far] = np.minimum(1.0, 2.0 * tails)
-    return p_values
+        signed = np.where(z[far] < 0.0, -1.0, 1.0) * total[rows] / deviations[far]
+        upward = np.concatenate([of_one[some] for of_one, some in zip(sums, far, strict=True)]) * each[rows]
+        upward *= signed[:, None]
+        p_values[far] = np.minimum(1.0, 2.0 * _far_tails(upward, together[rows], windows[rows]))
+    return z, p_values
+
+
+def _far_tails(scores: Floats, together: Counts, windows: Counts) -> Floats:
+    """One-sided p-values far out, shape (windows,); scores: standardised, the statistic positive."""
+    tails, is_most = _most_extreme(scores, together, windows)
+    rest = np.flatnonzero(~is_most)
+    if len(rest):
+        tails[rest] = np.maximum(tails[rest], _tails(scores[rest], together[rest], windows[rest]))
+    return tails
 
 
 def _of_two_cells(together: Counts, windows: Counts) -> float:
@@ -179,16 +213,14 @@ def _tails(scores: Floats, together: Counts, windows: Counts) -> Floats:
     scores: standardised, and such that the statistic is positive. Each value is in the window with the same chance,
     independently of the others: the tail of the sum of scores, given how many are.
     """
-    total, n = together.sum(axis=1).astype(np.float64), windows.sum(axis=1).astype(np.float64)
+    of_all = together.astype(np.float64)
+    total, n = of_all.sum(axis=1), windows.sum(axis=1).astype(np.float64)
     wanted = (windows * scores).sum(axis=1)
     share = n / total
-    u, v, of_cells = _solved(scores, together.astype(np.float64), wanted, n, share)
-    spread = together * of_cells * (1.0 - of_cells)
-    first = (spread * scores).sum(axis=1)
-    determinant = (spread * scores * scores).sum(axis=1) * spread.sum(axis=1) - first * first
-    exponent = u * wanted + v * n - _cumulant(scores, together, u, v, share)[0]
-    w = np.sqrt(np.maximum(2.0 * exponent, 0.0))
-    y = u * np.sqrt(np.maximum(determinant, 0.0) / (total * share * (1.0 - share)))
+    u, exponent, chance = _solved(scores, of_all, wanted, n, share)
+    a, b, c = _moments(of_all * chance * (1.0 - chance), scores, 3)
+    w = np.sqrt(np.maximum(-2.0 * exponent, 0.0))
+    y = u * np.sqrt(np.maximum(c * a - b * b, 0.0) / (total * share * (1.0 - share)))
     ndtr = special().ndtr
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         density = np.exp(-0.5 * w * w) / np.sqrt(2.0 * np.pi)
@@ -201,18 +233,19 @@ def _tails(scores: Floats, together: Counts, windows: Counts) -> Floats:
 def _solved(
     scores: Floats, together: Floats, wanted: Floats, n: Floats, share: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """The tilt u and the shift v under which a window has on average the statistic and the size that it has, by
-    Newton's method, and the chance of each cell's values to be in it; shapes (windows,), and that of scores."""
+    """The tilt u under which, with a shift v, a window has on average the statistic and the size that it has, by
+    Newton's method; what it lowers, the cumulant function less u·statistic and v·size; and the chance of each cell's
+    values to be in the window. Shapes (windows,), and that of scores."""
     u, v = wanted / (n * (1.0 - share)), np.zeros_like(wanted)
     value, chance = _cumulant(scores, together, u, v, share)
     value = value - u * wanted - v * n
     active = np.arange(len(u))
     for _ in range(STEPS):
         x, t, p = scores[active], together[active], chance[active]
-        spread = t * p * (1.0 - p)
-        of_sum = (t * p * x).sum(axis=1) - wanted[active]
-        of_size = (t * p).sum(axis=1) - n[active]
-        a, b, c = (spread * x * x).sum(axis=1), (spread * x).sum(axis=1), spread.sum(axis=1)
+        tilted = t * p
+        of_size, of_sum = _moments(tilted, x, 2)
+        of_size, of_sum = of_size - n[active], of_sum - wanted[active]
+        c, b, a = _moments(tilted * (1.0 - p), x, 3)
         # Where all chances are nearly 0 or 1 nothing is left to solve: the steps are no numbers.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             determinant = a * c - b * b
@@ -238,10 +271,21 @@ def _solved(
             length[left] *= 0.5
         # What can't be lowered any more is as near as doubles come.
         active = np.delete(active, left)
-    return u, v, chance
+    return u, value, chance
 
 
-def _cumulant(scores: Floats, together: Counts, u: Floats, v: Floats, share: Floats) -> tuple[Floats, Floats]:
+def _moments(weights: Floats, scores: Floats, number: int) -> list[Floats]:
+    """The sums of the weights, of the weighted scores, and so on; so many, each of shape (windows,)."""
+    found = []
+    for _ in range(number):
+        found.append(weights.sum(axis=1))
+        weights = weights * scores
+    return found
+
+
+def _cumulant(
+    scores: Floats, together: NDArray[np.int64] | Floats, u: Floats, v: Floats, share: Floats
+) -> tuple[Floats, Floats]:
     """The cumulant function of the statistic and the size of a window, and the tilted chance of each cell's values."""
     logit = np.log(share / (1.0 - share))
     exponent = u[:, None] * scores + (v + logit)[:, None]

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift import tests as drift_tests
 from modelwatch.stats.drift.evidence import effective_rate_increase_p_value, rate_increase_p_value
 from modelwatch.stats.drift.omnibus import Groups
-from modelwatch.stats.drift.power import minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.power import DetectablePsi, samples_needed
 from modelwatch.stats.drift.tests import Comparison, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.drift.variation.overdispersion import ON_AVERAGE, Dispersion, widened_tail
 from modelwatch.stats.errors import EmptySample, MalformedProfile
@@ -199,16 +200,16 @@ def window_test(reference: Profile, current: Profile, split: Split | None = None
 
 def window_tests(cases: Sequence[tuple[Profile, Split | None, Sequence[Profile]]]) -> list[list[Homogeneity]]:
     """`window_test` of many references, how each was split, and windows of each; none without valid values."""
-    found = []
-    of_cells = parts_of_tests([comparison(*case) for case in cases])
-    for (reference, split, windows), parts in zip(cases, of_cells, strict=True):
-        if split is None:
-            found.append([parts.together(place, drift_tests.WEIGHTS) for place in range(len(windows))])
-            continue
-        expected = expected_new(reference, split)
-        of_names = [names_p_value(expected, current) for current in windows]
-        found.append([parts.together(place, WEIGHTS, new=new) for place, new in enumerate(of_names)])
-    return found
+    of_names = [
+        names_p_value(expected, current) if split is not None else math.nan
+        for reference, split, windows in cases
+        for expected in (None if split is None else expected_new(reference, split),)
+        for current in windows
+    ]
+    weights = [drift_tests.WEIGHTS if split is None else WEIGHTS for _, split, _ in cases]
+    parts = parts_of_tests([comparison(*case) for case in cases])
+    found = parts.together(weights, new=np.array(of_names))
+    return [list(islice(found, len(windows))) for _, _, windows in cases]
 
 
 def comparison(
@@ -239,16 +240,12 @@ def window_needed(reference: Profile, alpha: float, split: Split | None = None) 
     return samples_needed(split.tested(reference), alpha * OMNIBUS_WEIGHT / drift_tests.OMNIBUS_WEIGHT)
 
 
-def smallest_detectable_psi(
-    reference: Profile, n: int, df: int, alpha: float, split: Split | None = None
-) -> float | None:
-    """The smallest PSI that a window of n values shows with probability 0.8; None without degrees of freedom."""
-    if not df:
-        return None
+def window_detectable(reference: Profile, alpha: float, split: Split | None = None) -> DetectablePsi:
+    """The smallest PSI that windows show with probability 0.8."""
     if split is None:
-        return minimum_detectable_psi(reference.n, n, df, alpha)
+        return DetectablePsi(reference.n, alpha)
     tested = reference.n - int(split.naming.sum())
-    return minimum_detectable_psi(tested, n, df, alpha * OMNIBUS_WEIGHT / drift_tests.OMNIBUS_WEIGHT)
+    return DetectablePsi(tested, alpha * OMNIBUS_WEIGHT / drift_tests.OMNIBUS_WEIGHT)
 
 
 def encode_split(split: Split) -> bytes:

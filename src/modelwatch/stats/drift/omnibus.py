@@ -48,7 +48,7 @@ class Groups:
 
     def stages(self, n: NDArray[np.int64] | Floats) -> NDArray[np.intp]:
         """For windows of n values each, more than 0, which of the stages of merging is theirs; shape as n."""
-        needed = np.maximum(self.least, MIN_GROUP_SHARES * self.total / n)
+        needed = least_group(self.least, self.total, n)
         return np.minimum(self.smallest.searchsorted(needed), len(self.merged) - 1)
 
     def df(self, stage: int) -> int:
@@ -71,6 +71,11 @@ class Groups:
             return nothing, nothing, np.ones(len(windows))
         merged = self.merge(stage, windows).astype(np.float64)
         return omnibus(self.sums[stage], merged, self.total, n, self.corrections[stage])
+
+
+def least_group(least: Floats | float, total: Floats | float, n: NDArray[np.int64] | Floats) -> Floats:
+    """How many reference values a group holds at least, of `total` that windows of n values are compared with."""
+    return np.asarray(np.maximum(least, MIN_GROUP_SHARES * total / n))
 
 
 def omnibus(

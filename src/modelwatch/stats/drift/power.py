@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,22 +19,42 @@ MAX_WINDOW = 1 << 40
 RAREST = 4
 
 
-def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: float, power: float = 0.8) -> float:
-    """The smallest population stability index that samples of these sizes show with probability `power`.
+@dataclass(frozen=True, slots=True)
+class DetectablePsi:
+    """The smallest population stability index that windows show with probability `power`, at a level.
 
     By the omnibus test, from the non-central chi-square distribution with non-centrality PSI · nN/(n+N): good for small
-    shifts. df: its degrees of freedom, at least 1. alpha: the level of both parts of the test together.
-    Raises StatsError when a size or df is below 1, or alpha and power are not 0 < alpha < power < 1.
+    shifts. n_reference: N, at least 1. alpha: the level of both parts of the test together. Raises StatsError when N is
+    below 1, or alpha and power are not 0 < alpha < power < 1.
+    """
+
+    n_reference: int
+    alpha: float
+    power: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.n_reference < 1:
+            raise StatsError(f"the reference is at least 1, got {self.n_reference}")
+        if not 0.0 < self.alpha < self.power < 1.0:
+            raise StatsError(f"0 < alpha < power < 1 is needed, got alpha {self.alpha}, power {self.power}")
+
+    def of(self, n: int, df: int) -> float:
+        """That of a window of n values, in the test with df degrees of freedom; both at least 1."""
+        share = OMNIBUS_WEIGHT * self.alpha / (1.0 + SMALL_REFERENCE / self.n_reference)
+        return _noncentrality(df, share, self.power) * (self.n_reference + n) / (self.n_reference * n)
+
+
+def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: float, power: float = 0.8) -> float:
+    """The smallest population stability index that samples of these sizes show with probability `power`, as
+    `DetectablePsi` has it. df: degrees of freedom of the omnibus test. Raises StatsError when a size or df is below 1,
+    or as there.
 
     >>> round(minimum_detectable_psi(10_000, 1_000, 9, 1e-5), 4)
     0.0471
     """
     if n_reference < 1 or n_current < 1 or df < 1:
         raise StatsError(f"both samples and df are at least 1, got {n_reference}, {n_current}, {df}")
-    if not 0.0 < alpha < power < 1.0:
-        raise StatsError(f"0 < alpha < power < 1 is needed, got alpha {alpha}, power {power}")
-    share = OMNIBUS_WEIGHT * alpha / (1.0 + SMALL_REFERENCE / n_reference)
-    return _noncentrality(df, share, power) * (n_reference + n_current) / (n_reference * n_current)
+    return DetectablePsi(n_reference, alpha, power).of(n_current, df)
 
 
 def samples_needed(reference: Counts, alpha: float) -> int | None:

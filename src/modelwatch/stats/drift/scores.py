@@ -6,7 +6,7 @@ what takes one window is the same with one row. How surely the difference is no 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -108,24 +108,48 @@ def psi_by_chance(reference: Counts, n: int, *, new_share: float = 0.0, floor: f
     >>> round(psi_by_chance([1000] * 10, 300), 3), round(psi_by_chance([1000] * 10, 30), 2)
     (0.031, 0.62)
     """
-    r = np.asarray(reference, dtype=np.float64)
-    total = float(r.sum())
-    p = r / total
-    truth = p * (1.0 - new_share)
-    if new_share:
-        truth[-1] = new_share
-    expected = truth * n
+    r = np.asarray(reference, dtype=np.int64)[None]
+    return float(psi_by_chance_of_windows(r, np.array([n]), np.array([new_share]), floor=floor)[0])
+
+
+def psi_by_chance_of_windows(
+    references: NDArray[np.int64], n: NDArray[np.int64], new_shares: Floats, *, floor: float = PSI_FLOOR
+) -> Floats:
+    """`psi_by_chance` of windows of n values each, shape (windows,), against a reference of its own for each: shape
+    (windows, cells). new_shares: of each; 0 where the last cell is as any other."""
+    r = references.astype(np.float64)
+    total = r.sum(axis=1)
+    p = r / total[:, None]
+    truth = p * (1.0 - new_shares)[:, None]
+    with_new = new_shares > 0.0
+    truth[with_new, -1] = new_shares[with_new]
+    expected = truth * n[:, None]
     rare = expected < FEW_EXPECTED
-    common = float((1.0 - truth[~rare]).sum()) / n + float(np.count_nonzero(r) - 1) / total
-    common += float(_psi_contributions(p[~rare], truth[~rare], floor).sum())
-    if not rare.any():
-        return common
+    of_common = (1.0 - truth) / n[:, None] + _psi_contributions(p, truth, floor)
+    found = np.where(rare, 0.0, of_common).sum(axis=1) + (np.count_nonzero(r, axis=1) - 1) / total
+    rows, cells = np.nonzero(rare)
+    if not len(rows):
+        return np.asarray(found)
     # Of few expected values the number is Poisson's, and an empty cell counts as the floor.
+    few, before = expected[rows, cells][:, None], np.maximum(p[rows, cells], floor)[:, None]
     counts = np.arange(4 * FEW_EXPECTED)
-    logs = counts * np.log(np.maximum(expected[rare], PSI_FLOOR))[:, None] - np.cumsum(np.log(np.maximum(counts, 1)))
-    chances = np.exp(logs - expected[rare][:, None])
-    q, before = np.maximum(counts / n, floor), np.maximum(p[rare], floor)[:, None]
-    return common + float((chances * (q - before) * np.log(q / before)).sum())
+    logs = counts * np.log(np.maximum(few, PSI_FLOOR)) - np.cumsum(np.log(np.maximum(counts, 1)))
+    q = np.maximum(counts / n[rows][:, None], floor)
+    of_rare = (np.exp(logs - few) * (q - before) * np.log(q / before)).sum(axis=1)
+    return np.asarray(found + np.bincount(rows, of_rare, minlength=len(found)))
+
+
+def psi_by_chance_of_many(cases: Sequence[tuple[Profile, int, float]]) -> list[float]:
+    """`psi_by_chance` of the coarse cells of many references, each with the size of a window and the share of new
+    names, in their order."""
+    found = [0.0] * len(cases)
+    for places in _by_cells([reference for reference, _, _ in cases]):
+        references = np.array([cases[place][0].coarse for place in places])
+        n, new_shares = (np.array([cases[place][of] for place in places]) for of in (1, 2))
+        scores = psi_by_chance_of_windows(references, n, new_shares.astype(np.float64))
+        for place, score in zip(places, scores.tolist(), strict=True):
+            found[place] = score
+    return found
 
 
 def psi_of_many(pairs: Sequence[tuple[Profile, Profile]]) -> list[float]:
@@ -148,12 +172,17 @@ def psi_contributions_of_many(pairs: Sequence[tuple[Profile, Profile]]) -> list[
 
 def _contributions_by_cells(pairs: Sequence[tuple[Profile, Profile]]) -> Iterator[tuple[list[int], Floats]]:
     """The places of the pairs with as many coarse cells, and what each cell of these adds: shape (pairs, cells)."""
-    by_cells: dict[int, list[int]] = {}
-    for place, (reference, _) in enumerate(pairs):
-        by_cells.setdefault(reference.binning.n_coarse, []).append(place)
-    for places in by_cells.values():
+    for places in _by_cells([reference for reference, _ in pairs]):
         shares = _shares_of_pairs([(pairs[place][0].coarse, pairs[place][1].coarse) for place in places])
         yield places, _psi_contributions(*shares, PSI_FLOOR)
+
+
+def _by_cells(references: Sequence[Profile]) -> Iterable[list[int]]:
+    """The places of references with as many coarse cells."""
+    by_cells: dict[int, list[int]] = {}
+    for place, reference in enumerate(references):
+        by_cells.setdefault(len(reference.coarse), []).append(place)
+    return by_cells.values()
 
 
 def jensen_shannon(reference: Counts, current: Counts) -> JensenShannon:
@@ -339,7 +368,8 @@ def _shares_of_windows(reference: Counts, windows: NDArray[np.int64]) -> tuple[F
 
 
 def _shares_of_pairs(pairs: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> tuple[Floats, Floats]:
-    return _shares_of_windows(np.stack([r for r, _ in pairs]), np.stack([c for _, c in pairs]))
+    references, windows = (np.concatenate(each).reshape(len(pairs), -1) for each in zip(*pairs, strict=True))
+    return _shares_of_windows(references, windows)
 
 
 def _psi_contributions(p: Floats, q: Floats, floor: float) -> Floats:

@@ -8,16 +8,17 @@ it sees what groups hide, such as one value that the reference never had.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.stats.drift.directed import DirectedTests
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.omnibus import Groups, omnibus
+from modelwatch.stats.drift.omnibus import Groups, least_group, omnibus
 from modelwatch.stats.drift.single_cell import SCREEN, most_unusual, unusual_cells
 from modelwatch.stats.drift.variation.overdispersion import AT_MOST, Dispersion, widened_chi_square
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
@@ -27,19 +28,19 @@ Part = Literal["all cells", "single cell", "new names", "location", "scale"]
 
 # How much of the level each part may use. Their sum is 1, so their minimum keeps the level under any dependence.
 OMNIBUS_WEIGHT, CELL_WEIGHT = 0.75, 0.25
+# In this order: of parts that say as much as one another, the first is the strongest.
+PARTS: tuple[Part, ...] = ("single cell", "all cells", "new names", "location", "scale")
 WEIGHTS: Mapping[Part, float] = {"all cells": OMNIBUS_WEIGHT, "single cell": CELL_WEIGHT}
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+class Direction(msgspec.Struct, frozen=True, gc=False):
     """A directed test. z: its statistic in standard deviations; above 0, values are larger, or further out."""
 
     z: float
     p_value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Homogeneity:
+class Homogeneity(msgspec.Struct, frozen=True, gc=False):
     """The evidence that a window does not come from the distribution of its reference.
 
     statistic, likelihood_ratio: Pearson's X² and the likelihood ratio G of the grouped cells. df: degrees of freedom,
@@ -85,8 +86,8 @@ def homogeneity(reference: Counts, current: Counts, *, screen: float = SCREEN) -
         raise IncompatibleProfiles(f"two count vectors over the same cells are needed, got {r.shape} and {c.shape}")
     if r.sum() <= 0 or c.sum() <= 0:
         raise EmptySample(f"the {'reference' if r.sum() <= 0 else 'current'} sample has no observations")
-    [part] = parts_of_tests([Comparison(r, c[None], Groups.of(r))], screen=screen)
-    return part.together(0, WEIGHTS)
+    [found] = parts_of_tests([Comparison(r, c[None], Groups.of(r))], screen=screen).together([WEIGHTS])
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,120 +105,153 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PartsOfTest:
-    """Both parts of the test of some windows against one reference; each of shape (windows,). most_unusual: the place
-    of the most unusual cell, -1 when none is; has_more: whether it holds more of the window than of the reference."""
+class PartsOfTests:
+    """Both parts of some tests, of one window after the other; each of shape (windows,). test: the place of each
+    window's test. omnibus, cells: p-values. most_unusual: the place of the most unusual cell, -1 when none is;
+    has_more: whether it holds more of the window than of the reference."""
 
-    statistics: list[float]
-    likelihood_ratios: list[float]
-    df: list[int]
-    omnibus: list[float]
-    cells: list[float]
-    most_unusual: list[int]
-    has_more: list[bool]
+    test: NDArray[np.intp]
+    statistics: Floats
+    likelihood_ratios: Floats
+    df: NDArray[np.int64]
+    omnibus: Floats
+    cells: Floats
+    most_unusual: NDArray[np.int64]
+    has_more: NDArray[np.bool_]
 
     def together(
         self,
-        window: int,
-        weights: Mapping[Part, float],
+        weights: Sequence[Mapping[Part, float]],
         *,
-        new: float | None = None,
-        location: Direction | None = None,
-        scale: Direction | None = None,
-        effective_n: float | None = None,
-    ) -> Homogeneity:
-        """The test of a window. weights: how much of the level each part may use. new: the p-value of unseen names;
-        location, scale: the directed tests. With a single group of cells there is nothing to compare there, and the
-        single cells have its share, too. effective_n: as in the test."""
-        df, omnibus, cell = self.df[window], self.omnibus[window], self.cells[window]
-        alone = not df and new is None
-        of_cells = weights["single cell"] + (weights["all cells"] if alone else 0.0)
-        weighted: dict[Part, float] = {"single cell": cell / of_cells}
-        if df:
-            weighted["all cells"] = omnibus / weights["all cells"]
-        if new is not None:
-            weighted["new names"] = new / weights["new names"]
-        if location is not None:
-            weighted["location"] = location.p_value / weights["location"]
-        if scale is not None:
-            weighted["scale"] = scale.p_value / weights["scale"]
-        strongest = min(weighted, key=lambda part: weighted[part])
-        place = self.most_unusual[window]
-        return Homogeneity(
-            self.statistics[window],
-            self.likelihood_ratios[window],
-            df,
-            omnibus,
-            cell,
-            min(1.0, weighted[strongest]),
-            new,
-            location,
-            scale,
-            strongest,
-            None if place < 0 else place,
-            self.has_more[window],
-            effective_n,
+        new: Floats | None = None,
+        directed: DirectedTests | None = None,
+        effective_n: Sequence[float | None] = (),
+    ) -> Iterator[Homogeneity]:
+        """The test of each window. weights: of each test, how much of the level each part may use. new: the p-values of
+        unseen names, directed: the directed tests; NaN where a window has none. With a single group of cells there is
+        nothing to compare there, and the single cells have its share, too. effective_n: as in the test."""
+        number = len(self.df)
+        absent = np.full(number, np.nan)
+        of_names = absent if new is None else new
+        none = DirectedTests(absent, absent, absent, absent)
+        of_order = none if directed is None else directed
+        of_cells = np.where(self.df > 0, self.omnibus, np.nan)
+        p_values = np.stack((self.cells, of_cells, of_names, of_order.location_p_value, of_order.scale_p_value))
+        shares = np.array([[each.get(part, 1.0) for part in PARTS] for each in weights])[self.test].T
+        alone = (self.df == 0) & np.isnan(of_names)
+        shares[0, alone] += shares[1, alone]
+        p_values /= shares
+        strongest = np.nanargmin(p_values, axis=0)
+        smallest = np.minimum(1.0, p_values[strongest, np.arange(number)])
+        return map(
+            Homogeneity,
+            self.statistics.tolist(),
+            self.likelihood_ratios.tolist(),
+            self.df.tolist(),
+            self.omnibus.tolist(),
+            self.cells.tolist(),
+            smallest.tolist(),
+            [None if each != each else each for each in of_names.tolist()],
+            _directions(of_order.location_z, of_order.location_p_value),
+            _directions(of_order.scale_z, of_order.scale_p_value),
+            [PARTS[place] for place in strongest.tolist()],
+            [None if place < 0 else place for place in self.most_unusual.tolist()],
+            self.has_more.tolist(),
+            effective_n or [None] * number,
         )
 
 
-def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> list[PartsOfTest]:
+def _directions(z: Floats, p_values: Floats) -> Iterable[Direction | None]:
+    pairs = zip(z.tolist(), p_values.tolist(), strict=True)
+    return [None if p_value != p_value else Direction(each, p_value) for each, p_value in pairs]
+
+
+def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> PartsOfTests:
     """Both parts of many tests, in their order: those over as many cells, or groups of cells, at once."""
     lengths = [len(test.windows) for test in tests]
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.intp)
-    found = np.zeros((3, offsets[-1]))
-    cells, most, more = np.ones(offsets[-1]), np.full(offsets[-1], -1), np.zeros(offsets[-1], dtype=np.bool_)
-    df = np.zeros(offsets[-1], dtype=np.int64)
-    n = np.concatenate([test.windows.sum(axis=1) for test in tests]) if tests else np.zeros(0, dtype=np.int64)
-    effective = n.astype(np.float64)
-    grouped: dict[int, list[tuple[int, Groups, int, NDArray[np.int64]]]] = {}
-    by_cells: dict[int, list[int]] = {}
+    of_tests = np.repeat(np.arange(len(tests)), lengths)
+    number = len(of_tests)
+    found, df = np.zeros((3, number)), np.zeros(number, dtype=np.int64)
+    found[2] = 1.0
+    cells, most, more = np.ones(number), np.full(number, -1), np.zeros(number, dtype=np.bool_)
+    offsets = np.cumsum(lengths) - lengths
     dispersed = {
         int(offsets[place]) + window: dispersion
         for place, test in enumerate(tests)
         for window, dispersion in enumerate(test.dispersions)
         if dispersion is not None
     }
-    for row, dispersion in dispersed.items():
-        effective[row] = dispersion.effective[AT_MOST]
+    by_cells: dict[int, list[int]] = {}
     for place, test in enumerate(tests):
         by_cells.setdefault(len(test.reference), []).append(place)
-        rows = range(int(offsets[place]), int(offsets[place + 1]))
-        for row, stage in zip(rows, test.groups.stages(effective[rows]).tolist(), strict=True):
-            df[row] = test.groups.df(stage)
-            grouped.setdefault(int(df[row]), []).append((row, test.groups, stage, test.windows[row - rows.start]))
-    for degrees, some in grouped.items():
-        which = np.array([row for row, _, _, _ in some], dtype=np.intp)
-        if not degrees:
-            found[2, which] = 1.0
-            continue
-        found[:3, which] = omnibus(
-            np.stack([groups.sums[stage] for _, groups, stage, _ in some]),
-            np.stack([groups.merge(stage, window) for _, groups, stage, window in some])
-            * (effective[which] / n[which])[:, None],
-            np.array([groups.total for _, groups, _, _ in some]),
-            effective[which],
-            np.array([groups.corrections[stage] for _, groups, stage, _ in some]),
-        )
-    _widen(found[2], df, dispersed)
     for places in by_cells.values():
-        which = np.concatenate([np.arange(offsets[place], offsets[place + 1]) for place in places])
-        references = np.repeat(
-            [tests[place].reference for place in places], [lengths[place] for place in places], axis=0
-        )
+        rows = np.flatnonzero(np.isin(of_tests, places))
+        which = np.repeat(np.arange(len(places)), [lengths[place] for place in places])
         windows = np.concatenate([tests[place].windows for place in places])
-        unusual = unusual_cells(references, windows, n[which], screen)
+        references = np.array([tests[place].reference for place in places])[which]
+        n = windows.sum(axis=1)
+        effective = n.astype(np.float64)
+        for row in np.flatnonzero(np.isin(rows, list(dispersed))).tolist():
+            effective[row] = dispersed[int(rows[row])].effective[AT_MOST]
+        found[:, rows], df[rows] = _together(
+            [tests[place].groups for place in places], which, references, windows, effective / n, effective
+        )
+        unusual = unusual_cells(references, windows, n, screen)
         for row in np.flatnonzero(unusual.any(axis=1)).tolist():
-            place = which[row]
+            place = rows[row]
             cells[place], most[place], more[place] = most_unusual(
                 references[row], windows[row], unusual[row], dispersed.get(int(place))
             )
-    columns = (
-        *(found[0].tolist(), found[1].tolist(), df.tolist(), found[2].tolist()),
-        *(cells.tolist(), most.tolist(), more.tolist()),
-    )
-    return [
-        PartsOfTest(*(column[start:stop] for column in columns)) for start, stop in itertools.pairwise(offsets.tolist())
-    ]
+    _widen(found[2], df, dispersed)
+    return PartsOfTests(of_tests, found[0], found[1], df, found[2], cells, most, more)
+
+
+def _together(
+    groups: Sequence[Groups],
+    which: NDArray[np.intp],
+    references: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    parts: Floats,
+    n: Floats,
+) -> tuple[Floats, NDArray[np.int64]]:
+    """X², G and p of all cells together, shape (3, windows), and their degrees of freedom; of windows over as many
+    cells. groups: of each test. which: of which test each window is. parts: how much of each window counts; n: its
+    number of effective values."""
+    total = np.array([each.total for each in groups])[which]
+    needed = least_group(np.array([each.least for each in groups])[which], total, n)
+    merged = np.array([each.smallest[0] for each in groups])[which] < needed
+    found, df = np.zeros((3, len(n))), np.full(len(n), windows.shape[1] - 1)
+    found[2] = 1.0
+    whole = np.flatnonzero(~merged & (df > 0))
+    if len(whole):
+        corrections = np.array([each.corrections[0] for each in groups])[which]
+        found[:, whole] = omnibus(
+            references[whole].astype(np.float64),
+            windows[whole] * parts[whole, None],
+            total[whole],
+            n[whole],
+            corrections[whole],
+        )
+    alike: dict[int, list[tuple[int, int]]] = {}
+    rest = np.flatnonzero(merged)
+    for place in np.unique(which[rest]).tolist():
+        of_place = rest[which[rest] == place]
+        for row, stage in zip(of_place.tolist(), groups[place].stages(n[of_place]).tolist(), strict=True):
+            df[row] = groups[place].df(stage)
+            alike.setdefault(int(df[row]), []).append((row, stage))
+    for degrees, some in alike.items():
+        if not degrees:
+            continue
+        chosen = [(groups[which[row]], row, stage) for row, stage in some]
+        rows = [row for row, _ in some]
+        found[:, rows] = omnibus(
+            np.stack([each.sums[stage] for each, _, stage in chosen]),
+            np.stack([each.merge(stage, windows[row]) for each, row, stage in chosen]) * parts[rows, None],
+            total[rows],
+            n[rows],
+            np.array([each.corrections[stage] for each, _, stage in chosen]),
+        )
+    return found, df
 
 
 def _widen(p_values: Floats, df: NDArray[np.int64], dispersed: Mapping[int, Dispersion]) -> None:

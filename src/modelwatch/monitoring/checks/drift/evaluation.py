@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.judge import (
     DRIFTED,
@@ -15,7 +17,7 @@ from modelwatch.monitoring.checks.drift.judge import (
     Judgement,
     Severity,
     Tolerance,
-    chance_of_psi,
+    chances_of_psi,
     judge_all,
     judge_size,
     odds_cells,
@@ -194,9 +196,10 @@ def results_of(
     """
     configured = [rules.thresholds(subject.kind, subject.name) for subject in chosen]
     cases = []
+    by_chance = iter(_by_chance([(each, counts[subject].profiles) for subject, each in chosen.items()], rules))
     for (subject, reference), thresholds in zip(chosen.items(), configured, strict=True):
         pairs = tuple(
-            (current, _allowed(thresholds, reference, window, current, rules))
+            (current, _allowed(thresholds, reference, window, current, rules, next(by_chance)))
             for window, current in zip(windows, counts[subject].profiles, strict=True)
         )
         needed, least = thresholds.min_samples, rules.least(thresholds.min_samples)
@@ -254,7 +257,8 @@ def with_onset(result: SubjectResult, since: Since, end: int, rules: DriftRules,
         return replace(result, since=since)
     surest = min(detecting, key=lambda each: each.judgement.measures[0].p_value).judgement
     window = Window(since.start, end)
-    allowed = _allowed(result.thresholds, reference, window, current, rules)
+    [by_chance] = _by_chance([(reference, [current])], rules)
+    allowed = _allowed(result.thresholds, reference, window, current, rules, by_chance)
     case = Case(reference.profile, reference.split, LEAST_SINCE, ((current, allowed),))
     found = WindowResult(window, current, allowed, judge_size(case, surest, alpha))
     at_most = found.judgement.severity
@@ -269,7 +273,7 @@ def _at_most(judgement: Judgement, severity: Severity, alpha: float) -> Judgemen
     if judgement.severity not in DRIFTED or PRECEDENCE.index(judgement.severity) >= PRECEDENCE.index(limit):
         return judgement
     reason = None if limit in DRIFTED else "Large in this look-back, but not since the shift began."
-    return replace(judgement, severity=limit, reason=reason)
+    return msgspec.structs.replace(judgement, severity=limit, reason=reason)
 
 
 def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int) -> Judgement:
@@ -279,8 +283,8 @@ def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int
         return judgement
     why = f"{left_out} of {received} predictions can't be compared: their values are not stored"
     if not current.total:
-        return replace(judgement, reason=f"{why}. Those received since the reference was set can be.")
-    return replace(judgement, reason=f"{judgement.reason} {why}." if judgement.reason else f"{why}.")
+        return msgspec.structs.replace(judgement, reason=f"{why}. Those received since the reference was set can be.")
+    return msgspec.structs.replace(judgement, reason=f"{judgement.reason} {why}." if judgement.reason else f"{why}.")
 
 
 def dispersion_of(
@@ -302,9 +306,30 @@ def dispersion_of(
     return found.careful(of_clusters)
 
 
+def _by_chance(subjects: Sequence[tuple[StoredReference, Sequence[Profile]]], rules: DriftRules) -> list[float]:
+    """The PSI that chance gives each window of each reference on average, where its tolerance asks for it; else 0."""
+    of_all = [(reference, current.n) for reference, profiles in subjects for current in profiles]
+    asks = [
+        place
+        for place, (reference, n) in enumerate(of_all)
+        if n and reference.variation is not None and rules.natural_variation and rules.directed
+    ]
+    found = [0.0] * len(of_all)
+    wanted = [(reference.profile, reference.split, n) for reference, n in map(of_all.__getitem__, asks)]
+    for place, chance in zip(asks, chances_of_psi(wanted), strict=True):
+        found[place] = chance
+    return found
+
+
 def _allowed(
-    configured: Thresholds, reference: StoredReference, window: Window, current: Profile, rules: DriftRules
+    configured: Thresholds,
+    reference: StoredReference,
+    window: Window,
+    current: Profile,
+    rules: DriftRules,
+    by_chance: float,
 ) -> Tolerance:
+    """by_chance: the PSI that chance gives the window on average."""
     variation = reference.variation
     if variation is None or not rules.natural_variation or not current.n:
         return tolerance(configured, None)
@@ -315,5 +340,5 @@ def _allowed(
     natural, chance = variation.tolerance(length), variation.chance_at(current.n)
     if rules.directed:
         # Sizes are less what chance adds on average: what is left of it is how far it reaches beyond that.
-        chance = max(0.0, chance - chance_of_psi(reference.profile, reference.split, current.n))
+        chance = max(0.0, chance - by_chance)
     return tolerance(configured, natural, chance, odds)

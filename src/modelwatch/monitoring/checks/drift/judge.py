@@ -9,22 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cached_property
+from itertools import islice
 from typing import Literal, Protocol
+
+import msgspec
 
 from modelwatch.charts.drawing.numbers import number
 from modelwatch.measures import p_needed, p_text, plain
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.combined import (
-    combined_detectable_psi,
-    combined_needed,
-    combined_tests,
-    effective_reach,
-)
+from modelwatch.stats.drift.combined import combined_detectable, combined_needed, combined_tests, effective_reach
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.names import Split, is_ids, smallest_detectable_psi, window_needed, window_tests
+from modelwatch.stats.drift.names import Split, is_ids, window_detectable, window_needed, window_tests
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
-from modelwatch.stats.drift.scores import psi_by_chance, psi_of_many
+from modelwatch.stats.drift.scores import psi_by_chance_of_many, psi_of_many
 from modelwatch.stats.drift.tests import Homogeneity
 from modelwatch.stats.drift.variation.natural_variation import DEVIATE
 from modelwatch.stats.drift.variation.overdispersion import AT_MOST, Dispersion
@@ -65,8 +63,7 @@ class Configured(Protocol):
     def odds_ratio(self) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(msgspec.Struct, frozen=True, gc=False):
     """A score that decides: its size, from which size on it is a warning and an alert, and the chance of it.
 
     cell: the category that it is of; None when it is of all.
@@ -86,8 +83,7 @@ class Measure:
         return "alert" if self.size >= self.alert else "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True, gc=False):
     """Judgement of one window of one subject. Undefined fields are None; `reason` says why.
 
     measures: the scores that decide, the PSI first; none where nothing was judged.
@@ -216,24 +212,27 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
     ]
     scores = iter(psi_of_many(pairs))
     ids = [case.split is not None and is_ids(case.reference, case.split) for case in cases]
-    tests = iter(
-        _tests(
-            [(case, places) for case, places, of_ids in zip(cases, compared, ids, strict=True) if places and not of_ids]
-        )
-    )
+    tested = [
+        (case, places) for case, places, of_ids in zip(cases, compared, ids, strict=True) if places and not of_ids
+    ]
+    of_tested = _tests(tested)
+    tests, chances = iter(of_tested), iter(_chances(tested, of_tested))
     found = []
     for case, of_case, places, of_ids in zip(cases, without, compared, ids, strict=True):
-        judged = dict(enumerate(of_case))
-        of_windows = [] if of_ids or not places else next(tests)
-        needed = cache(partial(needed_for(case.directed), case.reference, alpha, case.split))
-        for at in places:
-            score = next(scores)
-            if of_ids and case.split is not None:
-                reason = ids_reason(case.reference, case.split)
-                judged[at] = Judgement("insufficient_data", score, None, alpha, None, reason)
-            else:
-                judged[at] = _judged(case, at, score, of_windows[places.index(at)], alpha, needed)
-        found.append([each for each in judged.values() if each is not None])
+        of_windows = zip(places, islice(scores, len(places)), strict=True)
+        if of_ids and case.split is not None:
+            reason = ids_reason(case.reference, case.split)
+            judged = [Judgement("insufficient_data", score, None, alpha, None, reason) for _, score in of_windows]
+        elif places:
+            reach = _Reach(case, alpha)
+            judged = [
+                _judged(case, at, score, next(chances), test, alpha, reach)
+                for (at, score), test in zip(of_windows, next(tests), strict=True)
+            ]
+        else:
+            judged = []
+        rest = iter(judged)
+        found.append([next(rest) if each is None else each for each in of_case])
     return found
 
 
@@ -252,9 +251,43 @@ def _tests(cases: Sequence[tuple[Case, Sequence[int]]]) -> list[list[Homogeneity
     return [found[place] for place in range(len(cases))]
 
 
-def chance_of_psi(reference: Profile, split: Split | None, n: int) -> float:
-    """The PSI that a window of n values has on average when nothing has changed, its unseen names included."""
-    return psi_by_chance(reference.coarse, n, new_share=0.0 if split is None else split.once / reference.n)
+def _chances(cases: Sequence[tuple[Case, Sequence[int]]], tests: Sequence[Sequence[Homogeneity]]) -> list[float]:
+    """What chance adds to the PSI of each window, one after the other; 0 where nothing asks for it."""
+    of_windows = [
+        (case, case.windows[at][0].n, test)
+        for (case, places), of_case in zip(cases, tests, strict=True)
+        for at, test in zip(places, of_case, strict=True)
+    ]
+    chances = [0.0] * len(of_windows)
+    wanted = [
+        place for place, (case, _, test) in enumerate(of_windows) if test.p_value < WORTH_A_SIZE and case.directed
+    ]
+    some = [(case.reference, case.split, n) for case, n, _ in map(of_windows.__getitem__, wanted)]
+    for place, chance in zip(wanted, chances_of_psi(some), strict=True):
+        chances[place] = chance
+    return chances
+
+
+def chances_of_psi(windows: Sequence[tuple[Profile, Split | None, int]]) -> list[float]:
+    """The PSI that windows of so many values each have on average when nothing has changed, their unseen names
+    included. windows: the reference of each, how it was split, and the number."""
+    return psi_by_chance_of_many(
+        [(reference, n, 0.0 if split is None else split.once / reference.n) for reference, split, n in windows]
+    )
+
+
+class _Reach:
+    """What the windows of a case can show. detectable: the smallest PSI."""
+
+    def __init__(self, case: Case, alpha: float) -> None:
+        of_rules = combined_detectable if case.directed else window_detectable
+        self.detectable = of_rules(case.reference, alpha, case.split)
+        self._case, self._alpha = case, alpha
+
+    @cached_property
+    def needed(self) -> int | None:
+        """How many values it takes to see anything at all; None when no number is enough."""
+        return needed_for(self._case.directed)(self._case.reference, self._alpha, self._case.split)
 
 
 def _without_values(reference: Profile, current: Profile, alpha: float) -> Judgement | None:
@@ -270,25 +303,18 @@ def _without_values(reference: Profile, current: Profile, alpha: float) -> Judge
 
 
 def _judged(
-    case: Case,
-    at: int,
-    score: float,
-    test: Homogeneity,
-    alpha: float,
-    needed: Callable[[], int | None],
+    case: Case, at: int, score: float, chance: float, test: Homogeneity, alpha: float, reach: _Reach
 ) -> Judgement:
-    """The judgement of a window by a score and a test. needed: how many values it takes to see anything at all."""
-    smallest = combined_detectable_psi if case.directed else smallest_detectable_psi
-    (current, allowed), dispersion = case.windows[at], case.dispersion(at)
-    n = current.n if dispersion is None else max(1, math.floor(dispersion.effective[AT_MOST]))
-    detectable = smallest(case.reference, n, test.df, alpha, case.split)
-    few = current.n < case.min_samples
-    reason = f"{current.n} of at least {case.min_samples} values: {case.min_samples - current.n} more are needed."
-    if few and (case.least is None or current.n < case.least or test.p_value >= alpha):
+    """The judgement of a window by a score, what chance adds to it, and a test."""
+    (current, allowed), dispersion = case.windows[at], case.dispersion(at) if case.dispersions else None
+    n, needed = current.n, case.min_samples
+    effective = n if dispersion is None else max(1, math.floor(dispersion.effective[AT_MOST]))
+    detectable = reach.detectable.of(effective, test.df) if test.df else None
+    few = n < needed
+    reason = f"{n} of at least {needed} values: {needed - n} more are needed." if few else ""
+    if few and (case.least is None or n < case.least or test.p_value >= alpha):
         return Judgement("insufficient_data", score, test, alpha, detectable, reason)
-    size = score
-    if case.directed and test.p_value < WORTH_A_SIZE:
-        size = max(0.0, score - chance_of_psi(case.reference, case.split, current.n))
+    size = max(0.0, score - chance)
     measures = (
         Measure(PSI, size, allowed.psi_warning, allowed.psi_alert, test.p_value),
         *_of_odds(case.reference, current, allowed, test, alpha, case.split),
@@ -298,10 +324,10 @@ def _judged(
         why = f"A real difference ({plain(p_text(test.p_value))}), whose size so few values don't tell: {reason}"
         severity: Severity = "shifted" if beyond else "insufficient_data"
         return Judgement(severity, score, test, alpha, detectable, why if beyond else reason, measures)
-    severity = min((each.severity(alpha) for each in measures), key=PRECEDENCE.index)
+    severity = min([each.severity(alpha) for each in measures], key=PRECEDENCE.index)
     if severity != "stable":
         return Judgement(severity, score, test, alpha, detectable, None, measures)
-    beyond_reach = out_of_reach(current.n, needed())
+    beyond_reach = out_of_reach(n, reach.needed)
     if beyond_reach is None and dispersion is not None:
         beyond_reach = _with_effective_n(
             dispersed_out_of_reach(case.reference, alpha, case.split, dispersion), current, test
@@ -335,7 +361,8 @@ def judge_size(case: Case, detected: Judgement, alpha: float) -> Judgement:
     [(current, allowed)] = case.windows
     assert detected.test is not None, "what is detected was tested"
     [score] = psi_of_many([(case.reference, current)])
-    size = max(0.0, score - chance_of_psi(case.reference, case.split, current.n))
+    [chance] = chances_of_psi([(case.reference, case.split, current.n)])
+    size = max(0.0, score - chance)
     p_value = detected.measures[0].p_value
     measures = (Measure(PSI, size, allowed.psi_warning, allowed.psi_alert, p_value),)
     severity: Severity = measures[0].severity(alpha)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ from modelwatch.monitoring.checks.drift.judge import (
     Measure,
     Severity,
     Tolerance,
-    chance_of_psi,
+    chances_of_psi,
     js_severity,
     psi_severity,
 )
@@ -240,17 +241,20 @@ class DriftReport(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class WindowScores:
-    """All scores of a window beside its reference, and what each coarse cell adds to the PSI, shape (cells,)."""
+    """All scores of a window beside its reference, what each coarse cell adds to the PSI, shape (cells,), and what
+    chance adds to it on average."""
 
     scores: DriftScores
     contributions: NDArray[np.float64]
+    by_chance: float
 
 
 def window_scores(pairs: Sequence[tuple[StoredReference, Profile]]) -> list[WindowScores]:
     """The scores of many windows, none without valid values on either side, in their order."""
     profiles = [(reference.profile, current) for reference, current in pairs]
-    found = zip(drift_scores_of_many(profiles), psi_contributions_of_many(profiles), strict=True)
-    return [WindowScores(scores, contributions) for scores, contributions in found]
+    by_chance = chances_of_psi([(reference.profile, reference.split, current.n) for reference, current in pairs])
+    found = zip(drift_scores_of_many(profiles), psi_contributions_of_many(profiles), by_chance, strict=True)
+    return list(starmap(WindowScores, found))
 
 
 def subject_report(
@@ -282,8 +286,8 @@ def subject_report(
         reference_state=reference.state,
         binning_id=current.binning.id,
         psi=None
-        if scores is None or scores.psi is None
-        else _psi(reference, current, scores.psi, configured, directed=directed),
+        if found is None or found.scores.psi is None
+        else _psi(found.scores.psi, found.by_chance, configured, directed=directed),
         ks_test=None
         if scores is None or scores.ks is None
         else KsReport(scores.ks.statistic, scores.ks.upper, scores.ks.p_value, scores.ks.p_value < ks_alpha),
@@ -309,10 +313,7 @@ def subject_report(
     )
 
 
-def _psi(
-    reference: StoredReference, current: Profile, score: float, configured: Thresholds, *, directed: bool
-) -> PsiReport:
-    by_chance = chance_of_psi(reference.profile, reference.split, current.n)
+def _psi(score: float, by_chance: float, configured: Thresholds, *, directed: bool) -> PsiReport:
     size = max(0.0, score - by_chance) if directed else None
     return PsiReport(score, psi_severity(score, configured), by_chance, size)
 
