@@ -320,7 +320,7 @@ def level_of_normal(alpha: float, freedom: float) -> float | None:
     """The p-value that `widened` makes `alpha`, rounded to less; None where none does.
 
     >>> f"{level_of_normal(1e-6, 30.0):.1e}", level_of_normal(1e-6, 1.0)
-    ('1.0e-09', None)
+    ('7.9e-10', None)
     """
     functions = special()
     level = 2.0 * float(functions.ndtr(functions.stdtrit(freedom, 0.5 * alpha)))
