@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
@@ -151,6 +151,30 @@ def test_a_read_sees_one_snapshot(store: Store) -> None:
 
 
 @pytest.mark.both_engines
+def test_a_transaction_of_the_ledger_leaves_nothing_to_the_next_one_but_what_it_has_committed(store: Store) -> None:
+    def add(name: str) -> Connection:
+        with store.open_write() as connection:
+            connection.execute(insert(tables.model), {"name": name, "created_at": 0})
+            if name == "kept":
+                connection.commit()
+            if name == "raised":
+                raise ZeroDivisionError
+        return connection
+
+    kept = add("kept")
+    assert add("not committed") is kept
+    with pytest.raises(ZeroDivisionError):
+        add("raised")
+    with pytest.raises(IntegrityError):
+        add("kept")
+    assert kept.closed
+    with store.open_write() as connection:
+        assert connection is not kept
+        assert connection.execute(select(tables.model.c.name)).scalars().all() == ["kept"]
+    store.close()
+    assert connection.closed
+
+
 def test_an_error_of_the_store_does_not_show_what_a_statement_was_given(store: Store) -> None:
     row = {"id": "same", "host": "canary", "opened_at": 1, "sealed": False}
     with store.write() as connection:

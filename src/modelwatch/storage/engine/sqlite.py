@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
@@ -103,12 +103,14 @@ class SqliteFile:
 
         Raises StoreUnavailable when the lock's file can't be opened.
         """
-        with self._write_lock, self._opened_lock() as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with self._write_lock:
+            handle = self._opened_lock()
             try:
+                # It ends when the file is closed.
+                fcntl.flock(handle, fcntl.LOCK_EX)
                 yield
             finally:
-                fcntl.flock(handle, fcntl.LOCK_UN)
+                os.close(handle)
 
     def connect(self, opened: Callable[[], Opened]) -> Opened:
         """Return the connection from `opened`, which opens the path. The first one fixes which file it is.
@@ -207,9 +209,9 @@ class SqliteFile:
                     f" {self._path.name}-shm, and start again. Otherwise put the previous file back."
                 )
 
-    def _opened_lock(self) -> TextIO:
+    def _opened_lock(self) -> int:
         try:
-            return self._lock_path.open("a")
+            return os.open(self._lock_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise StoreUnavailable(f"The store's folder can't be written: {error}") from error
 

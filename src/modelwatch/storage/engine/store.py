@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, make_url, text
+from sqlalchemy import Connection, Insert, Table, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -50,8 +50,14 @@ class Store:
             # PostgreSQL ends what is idle for longer.
             self._held = _Held(options.idle_seconds / 2 or inf)
             self.engine, self._ledger_engine = postgresql_engines(self.url, options)
+        # The ledger's, while no transaction is in it: the pool takes longer than a small commit.
+        self._ledger_connection: Connection | None = None
+        self._ledger_turn = threading.Lock()
 
     def close(self) -> None:
+        kept, self._ledger_connection = self._ledger_connection, None
+        if kept is not None:
+            kept.close()
         self.engine.dispose()
         self._ledger_engine.dispose()
 
@@ -99,7 +105,7 @@ class Store:
 
         Raises StoreUnavailable when the store can't be reached or stays locked, or was replaced meanwhile.
         """
-        with translated_errors(), self._begun(self.engine) as connection:
+        with translated_errors(), self._begun() as connection:
             yield connection
             connection.commit()
 
@@ -110,16 +116,33 @@ class Store:
 
         Raises StoreReplaced, also after the commit, when the file that it went to is not that of the store any more.
         """
-        with self._begun(self._ledger_engine) as connection:
-            yield connection
+        self._held.let_go()
+        with self._ledger_turn, self._turn():
+            connection, self._ledger_connection = self._ledger_connection, None
+            try:
+                if connection is None:
+                    connection = self._ledger_engine.connect().execution_options(modelwatch_write=True)
+                else:
+                    self._check_file()
+                yield connection
+                self._check_file()
+                connection.rollback()
+            except BaseException:
+                if connection is not None:
+                    connection.close()
+                raise
+            self._ledger_connection = connection
 
     @contextmanager
-    def _begun(self, engine: Engine) -> Iterator[Connection]:
+    def _begun(self) -> Iterator[Connection]:
         self._held.let_go()
-        with self._turn(), engine.connect() as connection:
+        with self._turn(), self.engine.connect() as connection:
             yield connection.execution_options(modelwatch_write=True)
-            if self._file is not None:
-                self._file.check()
+            self._check_file()
+
+    def _check_file(self) -> None:
+        if self._file is not None:
+            self._file.check()
 
     def _turn(self) -> AbstractContextManager[None]:
         return nullcontext() if self._file is None else self._file.turn()
