@@ -126,6 +126,14 @@ def test_names_made_of_markup_are_text_and_the_numbers_are_linked(app: App) -> N
         assert app.request("GET", f"/{page.links[link].lstrip('./')}").status_code == 200
 
 
+def test_the_same_as_json_is_in_the_steps_that_are_shown(app: App) -> None:
+    filled(app, factor=2.5)
+    page = seen(app)
+    assert "Steps of 30 min, each looks back 4 h." in page.text
+    told = app.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").json()
+    assert (told["step_seconds"], told["window_seconds"]) == (1_800, 14_400)
+
+
 def test_200_features_are_a_page_below_150_kilobytes(app: App) -> None:
     rng = np.random.default_rng(1)
     sample = {f"feature_{number:03}": rng.normal(size=200).tolist() for number in range(200)}

@@ -157,7 +157,12 @@ def test_the_segments_of_a_drift_are_ranked_by_their_part_and_lead_to_themselves
 
 def test_where_a_step_holds_too_little_each_looks_back_further(app: App) -> None:
     filled(app, factor=2.5)
-    assert "each looks back 4 h" in seen(app).text
+    page = seen(app)
+    assert "each looks back 4 h" in page.text
+    told = app.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").json()
+    assert (told["step_seconds"], told["window_seconds"]) == (1_800, 14_400)
+    rows = app.request("GET", f"/{page.links['Numbers as CSV'].lstrip('./')}").text.splitlines()
+    assert len(rows) == len(told["steps"]) + 1
     assert "each looks back" not in seen(app, "features/amount?range=30d").text
 
 

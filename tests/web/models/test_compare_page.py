@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urljoin
 
+import pytest
+
+from modelwatch.charts.drawing.numbers import number, short_time
+from modelwatch.measures import chance, plain, psi_text
 from tests.api.routes.checks.test_segments import START, monitor, reference, rows, send
 from tests.api.routes.models.test_compare import at
 from tests.support.app import App
@@ -46,6 +50,38 @@ def test_the_form_as_a_browser_sends_it(app: App) -> None:
     text = visit(app, f"{PATH}?{query}&{other}").text
     assert "Both sides have predictions in common." in text
     assert "only country = FR" in text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        f"?from={at(0)}&to={at(12)}",
+        f"?from={at(6)}&to={at(12)}",
+        f"?from={at(6)}&to={at(12)}&with_from={at(0)}&with_to={at(3)}",
+        f"?from={at(6)}&to={at(12)}&segment=country%3DFR&with_segment=",
+        f"?from={at(6)}&to={at(12)}&segment=country%3DFR&with_segment=country%3DDE",
+        f"?from={at(6)}&to={at(12)}&with_segment=country%3DFR",
+        f"?from={at(0)}&to={at(12)}&with_version=1&with_environment=production&with_segment=country%3DFR",
+    ],
+)
+def test_the_same_as_json_is_of_the_sides_that_are_shown(app: App, query: str) -> None:
+    monitor(app)
+    reference(app, rows(1_000, 1))
+    send(app, rows(600, 2))
+    send(app, rows(600, 3, wrong={"FR": 0.45}), START + timedelta(hours=6))
+    page = visit(app, PATH + query)
+    answer = app.request("GET", urljoin(BASE + PATH, page.links["This page as JSON"]).removeprefix(BASE))
+    assert answer.status_code == 200, answer.text
+    told, shown = answer.json(), page.text.replace(" ,", ",")
+    for word, side in (("here", told["current"]), ("there", told["baseline"])):
+        assert side["predictions"] > 0
+        spoken = f"{side['predictions']:,}, {number(side['predictions_an_hour'])} an hour"
+        only = f", only {side['segment'].replace('=', ' = ')}" if side["segment"] else ""
+        between = " to ".join(short_time(datetime.fromisoformat(side[each]).timestamp()) for each in ("start", "end"))
+        assert f"Volume, {word} {spoken} version 1 in production, {between}{only} " in shown
+    [amount] = [each for each in told["subjects"] if each["feature_name"] == "amount"]
+    assert plain(f" {psi_text(amount['psi'])} {chance(amount['adjusted_p_value'])} ") in shown
 
 
 def test_what_can_not_be_compared_is_said(app: App) -> None:

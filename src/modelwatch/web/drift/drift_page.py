@@ -35,7 +35,7 @@ from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findin
 from modelwatch.views.models.unwatched import Unwatched, unwatched
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
 from modelwatch.web.drift.drift_verdict import drift_verdict
-from modelwatch.web.drift.subject_addresses import subject_address
+from modelwatch.web.drift.subject_addresses import drift_series_address, subject_address
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, drawn, microseconds, moments, near, when
@@ -344,7 +344,12 @@ class DriftPage:
     @property
     def csv(self) -> str:
         """Way from the root to the series as CSV."""
-        return self.of_model.api_address("drift/series.csv")
+        return drift_series_address(self.of_model, "drift/series.csv", self.series)
+
+    @property
+    def twin(self) -> str:
+        """Way from the root to the series as JSON."""
+        return drift_series_address(self.of_model, "drift/series", self.series)
 
 
 def _known(values: Sequence[float | None]) -> list[float]:
@@ -392,9 +397,7 @@ async def drift(request: Request) -> Response:
     def make(connection: Connection, of_model: ModelFrame) -> DriftPage | None:
         return read_drift(site.state, connection, of_model, root_of(request))
 
-    return await site.show_model(
-        request, "drift/drift.html", "drift", make, twin=lambda of_model: of_model.api_address("drift/series")
-    )
+    return await site.show_model(request, "drift/drift.html", "drift", make)
 
 
 ROUTES = (page("/models/{model_name:segment}/drift", drift),)

@@ -304,7 +304,12 @@ class SubjectPage:
     @property
     def csv(self) -> str:
         """Way from the root to the series as CSV."""
-        return series_address(self.of_model, self.subject, "series.csv")
+        return series_address(self.of_model, self.subject, "series.csv", self.series)
+
+    @property
+    def twin(self) -> str:
+        """Way from the root to the series as JSON."""
+        return series_address(self.of_model, self.subject, "series", self.series)
 
     @property
     def began(self) -> When | None:

@@ -24,7 +24,6 @@ from modelwatch.views.drift.subject_comparison import subject_comparison
 from modelwatch.views.drift.subject_series import subject_series
 from modelwatch.views.stretches.stretch import SeriesQuery, window_for
 from modelwatch.web.drift.compared_windows import ComparedWindows
-from modelwatch.web.drift.subject_addresses import series_address
 from modelwatch.web.drift.subject_content import SubjectPage
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.site import Endpoint, page, root_of, site_of
@@ -107,13 +106,7 @@ def _endpoint(kind: Kind) -> Endpoint:
         def make(connection: Connection, of_model: ModelFrame) -> SubjectPage | None:
             return read_subject(site.state, connection, of_model, subject, compared_windows, root_of(request))
 
-        return await site.show_model(
-            request,
-            "drift/subject.html",
-            "drift",
-            make,
-            twin=lambda of_model: series_address(of_model, subject, "series"),
-        )
+        return await site.show_model(request, "drift/subject.html", "drift", make)
 
     return show
 

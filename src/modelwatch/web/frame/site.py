@@ -163,11 +163,12 @@ def views_page(
     tab: str,
     template: str,
     read: Callable[[ServiceState, ModelFrame, Request], object],
-    twin: Callable[[ModelFrame], str],
+    twin: Callable[[ModelFrame], str] | None = None,
 ) -> Route:
     """Route of a page about a model, made of views that read the store by themselves: see `Site.show_model_views`.
 
-    tab: the part of the address after the model's name, "" for the overview. read: makes `page`.
+    tab: the part of the address after the model's name, "" for the overview. read: makes `page`. twin: not for a page
+    that says in a block of its own which address has the same as JSON.
     """
 
     async def endpoint(request: Request) -> Response:

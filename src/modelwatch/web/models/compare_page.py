@@ -231,6 +231,26 @@ class ComparePage:
         return _fields(self.sides[0]), _fields(self.sides[1])
 
     @property
+    def twin(self) -> str:
+        """Way from the root to the same as JSON: with both sides as they are compared, however they were chosen."""
+        if self.sides is None:
+            return self.of_model.api_address("compare")
+        of_baseline, of_current = (
+            {
+                "version": side.stream.version,
+                "environment": side.stream.environment,
+                "start": iso_of_seconds(side.start or 0),
+                "end": iso_of_seconds(side.end or 0),
+                "segment": side.segment,
+            }
+            for side in self.sides
+        )
+        # Of the side here, no segment is all predictions; of the other one, only an empty one is.
+        fields = {name: value for name, value in of_current.items() if value}
+        fields |= {f"with_{name}": value for name, value in of_baseline.items()}
+        return f"api/v1/models/{segment_of(self.of_model.model)}/compare?{urlencode(fields, quote_via=quote)}"
+
+    @property
     def versions(self) -> list[str]:
         """The versions that may be chosen."""
         return sorted({each.version for each in self.of_model.streams})
@@ -357,6 +377,5 @@ ROUTES = (
         "compare",
         "models/compare.html",
         read_page,
-        lambda of_model: of_model.api_address("compare", with_segment=True),
     ),
 )
