@@ -16,10 +16,12 @@ import pytest
 from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
 
+from modelwatch.storage.engine import sqlite
 from modelwatch.storage.engine.store import Store
 from tests.proofs.definitions import Sources
 from tests.proofs.lock import Mode, Proofs
 from tests.support.data_sets import DataSets
+from tests.support.disk import UNSYNCED
 from tests.support.events import open_store
 from tests.support.examples import AT_NIGHT, IN_A_RUN
 from tests.support.postgres import Cluster, cluster
@@ -56,6 +58,11 @@ def _shared_tls(verify: Any = True, cert: Any = None, trust_env: bool = True) ->
 
 # To read the certificates of all authorities takes longer than a request, and `httpx.get` does it each time.
 httpx_transports.create_ssl_context = _shared_tls
+
+
+def pytest_configure() -> None:
+    """A store of a test waits for no disk, and neither does one of a process that is forked for a test."""
+    sqlite.PRAGMAS = UNSYNCED
 
 
 @pytest.hookimpl(tryfirst=True)

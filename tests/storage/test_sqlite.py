@@ -15,14 +15,17 @@ import pytest
 from sqlalchemy import insert, text
 
 from modelwatch.errors import StoreReplaced, StoreUnavailable, StoreUnsuitable
+from modelwatch.storage.engine import sqlite as engine
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.sqlite import SqliteFile
 from modelwatch.storage.engine.store import Store
+from tests.support.disk import SHIPPED
 from tests.support.events import back_up, event, open_ledger, open_store, stored_and_counted
 from tests.support.live_service import REPOSITORY
 
 
-def test_the_embedded_store_is_durable_and_lets_readers_in(store: Store) -> None:
+def test_the_embedded_store_is_durable_and_lets_readers_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "PRAGMAS", SHIPPED)
     with store.engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2

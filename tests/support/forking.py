@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+from modelwatch.storage.engine import sqlite
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Of prctl(2): which signal a process gets when its parent dies.
 PARENT_DEATH_SIGNAL = 1
@@ -39,13 +41,19 @@ _PROCESSES.set_forkserver_preload(LOADED)
 
 def forked(target: Callable[..., object], *given: Any) -> multiprocessing.process.BaseProcess:
     """A process that runs this, until the tests end at the latest; the first one waits until the code is loaded."""
-    process = _PROCESSES.Process(target=target, args=given, daemon=True)
+    process = _PROCESSES.Process(target=_started, args=(sqlite.PRAGMAS, target, *given), daemon=True)
     # The process that is forked from imports by the environment, not by this process's path.
     path = f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"
     with mock.patch.dict(os.environ, PYTHONPATH=path), _without_main():
         forkserver.ensure_running()
         process.start()
     return process
+
+
+def _started(pragmas: tuple[str, ...], target: Callable[..., object], *given: Any) -> None:
+    """Runs it with SQLite used as in the process that has started this one."""
+    sqlite.PRAGMAS = pragmas
+    target(*given)
 
 
 @contextmanager
