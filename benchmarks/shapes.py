@@ -26,7 +26,11 @@ LATER_SECONDS = 3 * 86_400
 
 @dataclass(frozen=True)
 class Shape:
-    """Predictions of a kind. rows: in a commit. decimals: of its numbers; None: full precision."""
+    """Predictions of a kind.
+
+    rows: in a commit. decimals: of its numbers; None: full precision. known: numbers that the model knows, of which
+    each prediction names other ones; None: those of each prediction.
+    """
 
     name: str
     rows: int
@@ -34,10 +38,12 @@ class Shape:
     categories: int
     decimals: int | None
     has_uuids: bool
+    known: int | None = None
 
     def names(self) -> list[str]:
         """The names of its features, numbers first."""
-        return [f"number_{place}" for place in range(self.numbers)] + [
+        numbers = self.numbers if self.known is None else self.known
+        return [f"number_{place}" for place in range(numbers)] + [
             f"category_{place}" for place in range(self.categories)
         ]
 
@@ -47,7 +53,9 @@ class Shape:
         numbers = (values if self.decimals is None else values.round(self.decimals)).tolist()
         words = rng.choice(SHOPS, (self.rows, self.categories)).tolist()
         times = (START + np.sort(rng.integers(0, seconds * MICROSECONDS, self.rows))).tolist()
-        names = self.names()
+        names = [self.names()] * self.rows
+        if self.known is not None:
+            names = [rng.choice(each, self.numbers, replace=False).tolist() for each in names]
         return [
             Prediction(
                 MODEL,
@@ -55,7 +63,7 @@ class Shape:
                 "production",
                 str(uuid.UUID(bytes=rng.bytes(16))) if self.has_uuids else f"prediction-{batch}-{place}",
                 at,
-                dict(zip(names, [*row, *texts], strict=True)),
+                dict(zip(names[place], [*row, *texts], strict=True)),
                 "legitimate",
                 0.9,
                 latency_ms=45.2,

@@ -17,13 +17,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import store_before
 from benchmarks.plain_store import Given, PlainPostgres, PlainSqlite
-from benchmarks.report import Row, compared, less
+from benchmarks.report import Row, compared, less, taken
 from benchmarks.servers import processor_seconds_of_all
 from benchmarks.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
 from benchmarks.stores import ledger_of, migrated
@@ -43,6 +44,8 @@ from tests.support.postgres import cluster
 BATCHES, QUICK_BATCHES = 40, 8
 # Of the scan.
 SCANNED, QUICK_SCANNED = 20, 4
+# Of models with very many features.
+NAMED, KNOWN, QUICK_KNOWN, COMMITS = 20, 2_000, 200, 8
 SPAN_SECONDS, SCANNED_SECONDS = 300, 3_600
 ROUNDS, QUICK_ROUNDS = 5, 2
 # As measurements divide a batch's time: rounds of commits that alternate.
@@ -68,8 +71,31 @@ def run(*, quick: bool = False, before: str | None = None) -> list[Row]:
                 rows += _stored(shape, batches, _Postgres(ours, plain, server.pid))
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            rows += _scanned(folder, QUICK_SCANNED if quick else SCANNED, QUICK_ROUNDS if quick else ROUNDS)
+            rounds = QUICK_ROUNDS if quick else ROUNDS
+            rows += _scanned(folder, QUICK_SCANNED if quick else SCANNED, rounds)
+            rows.append(_of_many(folder, QUICK_KNOWN if quick else KNOWN, rounds))
     return rows
+
+
+def _of_many(folder: Path, known: int, rounds: int) -> Row:
+    """Commits of predictions that name a few of very many features, beside those of a model of these few."""
+    few = Shape(f"{NAMED} of {known:,} numbers, 32 a commit", 32, NAMED, 0, None, has_uuids=True)
+    found: tuple[list[float], list[float]] = ([], [])
+    with ExitStack() as stack:
+        turns = []
+        for place, shape in enumerate((replace(few, known=known), few)):
+            store = stack.enter_context(closing(migrated(f"sqlite:///{folder / f'{place}.db'}")))
+            rng = np.random.default_rng(1)
+            shape.set_reference(store, rng)
+            turns.append((shape, rng, stack.enter_context(closing(_ledger(store)))))
+        for number in range(-1, rounds):
+            for (shape, rng, ledger), times in zip(turns, found, strict=True):
+                some = [Given.of(shape.events(rng, place, SPAN_SECONDS)).batch for place in range(COMMITS)]
+                seconds = taken(lambda some=some, ledger=ledger: [ledger.commit(each) for each in some])  # type: ignore[misc]
+                if number >= 0:
+                    times.append(seconds / COMMITS / shape.rows * 1e6)
+    note = "baseline: a model of these few; each prediction names others"
+    return less(f"SQLite, {few.name}: processor time of a commit", "us CPU", *found, note)
 
 
 class _Sqlite:
@@ -161,13 +187,13 @@ def _scanned(folder: Path, batches: int, rounds: int) -> list[Row]:
         counts: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
             shape.set_reference(store, rng)
-            for scanned, taken in zip((_stored_batches(store), plain.batches()), scans, strict=True):
+            for scanned, times in zip((_stored_batches(store), plain.batches()), scans, strict=True):
                 worked, found = time.process_time(), 0
                 for each in scanned:
                     found += len(each)
                     for name in shape.names():
                         each.feature(name).numbers()
-                taken.append((time.process_time() - worked) / number * 1e6)
+                times.append((time.process_time() - worked) / number * 1e6)
                 if found != number:
                     raise RuntimeError(f"{found} of {number} predictions were read")
             worked = time.process_time()

@@ -49,6 +49,7 @@ def test_a_batch_is_the_list_of_its_predictions(events: list[Prediction]) -> Non
     of_columns = dataclasses.replace(batch, given_maps=None)
     assert of_columns.feature_maps() == batch.feature_maps()
     assert typed(list(of_columns)) == typed(events)
+    assert set(batch.feature_names) == {name for each in events for name in each.features}
     for name in "xyz":
         assert batch.feature(name).scalars() == [each.features.get(name) for each in events]
 

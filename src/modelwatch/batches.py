@@ -5,7 +5,7 @@ A batch is also a sequence of predictions, for code that reads a few of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -162,14 +162,17 @@ class PredictionBatch(Sequence[Prediction]):
     def feature(self, name: str) -> Column:
         """The values of a feature; missing where a row does not have it."""
         parts = []
-        for place, block in enumerate(self.blocks):
-            column = block.get(name)
-            if column is not None:
-                rows = self._rows_in[place]
-                parts.append((rows, column if self._are_whole[place] else column.take(self.row_of[rows])))
+        for place in self._blocks_with.get(name, ()):
+            column, rows = self.blocks[place][name], self._rows_in[place]
+            parts.append((rows, column if self._are_whole[place] else column.take(self.row_of[rows])))
         if len(parts) == 1 and len(self.blocks) == 1:
             return parts[0][1]
         return scattered(parts, len(self)) if parts else missing_column(len(self))
+
+    @property
+    def feature_names(self) -> Collection[str]:
+        """The features that any row has."""
+        return self._blocks_with.keys()
 
     def feature_maps(self) -> list[dict[str, Scalar]]:
         """The features of each row, in the order that it, or the first one that names the same, named them."""
@@ -190,6 +193,17 @@ class PredictionBatch(Sequence[Prediction]):
         whole, of_rows = self._are_whole[place], self.row_of[rows]
         values = [(column if whole else column.take(of_rows)).scalars() for column in block.values()]
         return [dict(zip(block, row, strict=True)) for row in zip(*values, strict=True)]
+
+    @cached_property
+    def _blocks_with(self) -> Mapping[str, Sequence[int]]:
+        """By feature, the places of the blocks that have it."""
+        if len(self.blocks) == 1:
+            return dict.fromkeys(self.blocks[0], (0,))
+        found: dict[str, list[int]] = {}
+        for place, block in enumerate(self.blocks):
+            for name in block:
+                found.setdefault(name, []).append(place)
+        return found
 
     @cached_property
     def _rows_in(self) -> list[Places]:

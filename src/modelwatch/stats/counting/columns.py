@@ -21,6 +21,7 @@ from modelwatch.stats.counting.numeric import PLAIN_NUMBERS, SCALAR_BATCH, Scala
 Floats = NDArray[np.float64]
 
 MISSING = -1
+FLOATS = frozenset((float, type(None)))
 # From so many on, floats are told from others all at once.
 MANY_VALUES = 100
 # A float in MessagePack.
@@ -222,10 +223,11 @@ def scattered(parts: Sequence[tuple[Places, Column]], length: int) -> Column:
     ['x', None, 7.5]
     """
     if length > SCALAR_BATCH:
-        if all(isinstance(column, FloatColumn) for _, column in parts):
+        given = [_nothing_but_floats(column) for _, column in parts]
+        if all(part is not None for part in given):
             floats = np.full(length, nan)
-            for places, column in parts:
-                floats[places] = column.numbers()
+            for (places, _), part in zip(parts, given, strict=True):
+                floats[places] = part
             return FloatColumn(floats)
         if all(isinstance(column, TextColumn) for _, column in parts):
             known: dict[Scalar, int] = {}
@@ -240,6 +242,15 @@ def scattered(parts: Sequence[tuple[Places, Column]], length: int) -> Column:
         for place, value in zip(places.tolist(), column.scalars(), strict=True):
             values[place] = value
     return column_of(values)
+
+
+def _nothing_but_floats(column: Column) -> Floats | None:
+    """The values of a column that has no other ones, also where it has so few that their types are not looked at."""
+    if isinstance(column, FloatColumn):
+        return column.values
+    if isinstance(column, MixedColumn) and FLOATS.issuperset(map(type, column.values)):
+        return np.array(column.values, dtype=np.float64)
+    return None
 
 
 def number_of(value: object) -> float:

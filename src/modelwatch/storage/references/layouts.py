@@ -108,6 +108,14 @@ class Layout:
     def size(self) -> int:
         return sum(cells.size for cells in self.cells.values())
 
+    @cached_property
+    def _counted(self) -> list[tuple[Subject, int, Binning, int]]:
+        """Each subject but the scores by call: where its counts begin, its cells, and where missing values count."""
+        return [
+            (subject, start := self.slices[subject].start, binning, start + binning.cells_of_few([None])[0])
+            for subject, binning in self.binnings.items()
+        ]
+
     def count(self, events: Sequence[Prediction], protection: Protection | None = None) -> Counts:
         """The counts of all subjects over these events, as one vector. Else as `count_groups`."""
         [counts] = self.count_groups(PredictionBatch.of(events), np.zeros(len(events), dtype=np.intp), 1, protection)
@@ -121,16 +129,22 @@ class Layout:
         groups: of each prediction, from 0 on. number: of groups. protection: what values are hashed with.
         Raises ProtectionUnavailable when there is a need and no key.
         """
-        columns = [
-            (self.slices[subject].start, binning, self._counted_column(subject, batch, protection))
-            for subject, binning in self.binnings.items()
-        ]
+        columns: list[tuple[int, Binning, Column]] = []
+        # Of a wide model each row may name a few features: nobody has the others.
+        absent: list[int] = []
+        names = batch.feature_names
+        for subject, start, binning, missing in self._counted:
+            if subject.kind == "feature" and subject.name not in names:
+                absent.append(missing)
+            else:
+                columns.append((start, binning, self._counted_column(subject, batch, protection)))
         scores = None
         if self.predicted_scores is not None:
             scored = list(map(ScoredPrediction, batch.predictions, batch.probabilities))
             scores = CellPlaces(self.predicted_scores.places(scored), self.predicted_scores.size)
         if number == 1:
             total = count_together(columns, self.size)
+            total[absent] = len(batch)
             if scores is not None:
                 total[self.slices[PREDICTED_SCORES]] = np.bincount(scores.places, minlength=scores.size)
             return [total]
@@ -139,7 +153,11 @@ class Layout:
             counts.add(start, binning.cells(column))
         if scores is not None:
             counts.add(self.slices[PREDICTED_SCORES].start, scores)
-        return counts.totals()
+        totals = counts.totals()
+        if absent:
+            for total, rows in zip(totals, np.bincount(groups, minlength=number).tolist(), strict=True):
+                total[absent] = rows
+        return totals
 
     def _counted_column(self, subject: Subject, batch: PredictionBatch, protection: Protection | None) -> Column:
         column = subject_column(subject, batch)
