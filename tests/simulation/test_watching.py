@@ -15,7 +15,7 @@ from modelwatch.simulation.features import drawn
 from modelwatch.simulation.shifts import Kind, Shift
 from modelwatch.simulation.streams import FeatureStream
 from modelwatch.simulation.traffic import HOUR, schedule, traffic
-from modelwatch.simulation.watching import Seen, Watch
+from modelwatch.simulation.watching import Seen, Watch, lookbacks_among
 from tests.proofs.lock import Proofs
 
 DAY = 24 * HOUR
@@ -127,3 +127,41 @@ def test_tiny_references_have_cells_too(size: int) -> None:
     watch, stream = watched(RULES, 50.0, 2, size, Shift("location", 1.0), np.random.default_rng(size))
     assert stream.looks(watch.when).sum(axis=2).tolist() == watch.when.values.tolist()
     assert len(list(watch.seen(stream))) <= len(watch.when.ends)
+
+
+def test_the_level_of_calm_is_divided_as_that_of_the_evaluation() -> None:
+    """Among the look-backs that hold enough predictions: an hour of 12, six of 72 and a day of 288."""
+    watch, stream = watched(RULES, 12.0, 3, 300, Shift("location", 0.0), np.random.default_rng(10))
+    for at in range(len(watch.when.ends)):
+        evaluation = watch.evaluation(stream, at)
+        assert evaluation.evidence.lookbacks == lookbacks_among(RULES, watch.when)[at]
+        held = [sum(slot.predictions for slot in sums.values()) for sums in evaluation.evidence.sums]
+        assert held == watch.when.values[at].tolist()
+    assert set(lookbacks_among(RULES, watch.when).tolist()) == {2}
+
+
+def test_an_onset_is_looked_for_where_and_as_far_back_as_in_the_service() -> None:
+    """In the last day, the shortest look-back ago at least, and where a look-back of a day at most detects it."""
+    rng = np.random.default_rng(11)
+    shift = Shift("location", 0.4)
+    arriving = traffic(20.0, 7 * DAY, 5 * DAY, "poisson", rng)
+    feature = drawn(3_000, shift, rng)
+    starts = {}
+    for lookbacks, spans in ((("1h", "24h", "7d"), [HOUR, DAY, 7 * DAY]), (("24h", "7d"), [DAY, 7 * DAY])):
+        rules = dataclasses.replace(RULES, lookbacks=lookbacks, budget=100.0)
+        when = schedule(arriving, spans, rules.check_interval, rules.min_samples)
+        stream = FeatureStream.drawn(feature, arriving, shift, np.random.default_rng(12))
+        watch = Watch.on(when, rules, 3)
+        starts[lookbacks] = found = []
+        for at in range(len(when.ends)):
+            evaluation = watch.evaluation(stream, at)
+            [result] = evaluation.subjects
+            judged = [each for each in result.windows if each.window.lookback is not None]
+            recent = [each for each in judged if each.window.end - each.window.start <= DAY]
+            detects = [any(of.p_value < evaluation.alpha for of in each.judgement.measures) for each in recent]
+            assert (result.since is not None) == (any(detects) and lookbacks[0] == "1h")
+            if result.since is not None:
+                assert when.ends[at] - DAY <= result.since.start <= when.ends[at] - HOUR
+                found.append(result.since.start)
+    assert len(starts["1h", "24h", "7d"]) > 20
+    assert not starts["24h", "7d"]

@@ -20,16 +20,16 @@ from modelwatch.monitoring.checks.drift.evaluation import (
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence, Since
 from modelwatch.monitoring.checks.drift.judge import Case, judge_all, tolerance
 from modelwatch.monitoring.checks.drift.observations import advance_drift
+from modelwatch.monitoring.checks.drift.since import REACH, is_recent, shortest_of, since_of
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.simulation.ladder import detections
 from modelwatch.simulation.streams import FeatureStream
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.onset import shift_onset
+from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.times import SECONDS_PER_DAY
 
 MODEL, SUBJECT = "simulated", Subject("feature", "feature")
 
@@ -164,7 +164,11 @@ class Watch:
             environments=(),
             elapsed=int(self.when.elapsed[at]),
             windows=tuple(each.window for each in judged),
-            sums=(),
+            # Among how many look-backs the level is divided, the numbers of predictions say.
+            sums=tuple(
+                {MODEL: Slot(int(values), profile.counts)}
+                for values, profile in zip(self.when.values[at], profiles, strict=True)
+            ),
             references=(),
         )
         reference = StoredReference(
@@ -178,19 +182,12 @@ class Watch:
 
     def _since(self, stream: FeatureStream, result: SubjectResult, border: int, alpha: float) -> Since | None:
         """What is known since the onset of a detected shift, as the service finds it in the windows of the last day."""
-        detecting = result.detecting(alpha)
-        if not detecting:
+        shortest = shortest_of([each.window for each in result.windows])
+        if shortest >= REACH or not is_recent(result, alpha):
             return None
-        reach = max(min(each.window.end - each.window.start for each in detecting), SECONDS_PER_DAY)
-        first = max(0, border - reach // BASE_WINDOW_SECONDS)
-        windows = stream.each(first, border)
-        profile = result.reference.profile
-        onset = shift_onset(profile, windows[:, : profile.binning.n_fine])
-        if onset is None:
-            return None
-        start, earliest, latest = (
-            (first + place - stream.history) * BASE_WINDOW_SECONDS
-            for place in (onset.place, onset.earliest, onset.latest)
-        )
-        counts = windows[onset.place :].sum(axis=0)
-        return Since(SUBJECT.kind, SUBJECT.name, start, earliest, latest, onset.place > 0, counts)
+        first = max(0, border - REACH // BASE_WINDOW_SECONDS)
+        counts = stream.each(first, border)
+        filled = np.flatnonzero(counts.any(axis=1))
+        starts = (first + filled - stream.history) * BASE_WINDOW_SECONDS
+        latest = (border - stream.history) * BASE_WINDOW_SECONDS - shortest
+        return since_of(result, counts[filled], starts.tolist(), latest)

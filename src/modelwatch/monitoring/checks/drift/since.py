@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, evaluate_drift, with_onsets
 from modelwatch.monitoring.checks.drift.evidence import Inputs, Since
 from modelwatch.monitoring.checks.onsets import subjects_together
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.drift.onset import shift_onset
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.layouts import Counts
@@ -37,11 +38,11 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
     mark = evidence.watermark
     if not evidence.rules.directed or mark is None or query.window or query.lookback:
         return inputs
-    shortest = min((window.end - window.start for window in evidence.windows), default=REACH)
+    shortest = shortest_of(evidence.windows)
     if shortest >= REACH:
         return inputs
     evaluation = evaluate_drift(inputs)
-    detected = [each for each in evaluation.subjects if _is_recent(each, evaluation.alpha)]
+    detected = [each for each in evaluation.subjects if is_recent(each, evaluation.alpha)]
     if not detected:
         return inputs
     versions = sorted({name for sums in evidence.sums for name in sums})
@@ -50,17 +51,28 @@ def with_onsets_of_shifts(connection: Connection, inputs: Inputs) -> Inputs:
     timeline, counted = subjects_together(connection, streams, evidence.generation, (mark - REACH, mark), binnings)
     found = []
     for each in detected:
-        reference, windows = each.reference, counted[each.subject]
-        cells = windows.counts[:, : windows.binning.n_fine]
-        onset = shift_onset(reference.profile, _ending_together(cells, timeline.starts, mark - shortest))
-        if onset is not None:
-            earliest, start, latest = (timeline.starts[place] for place in (onset.earliest, onset.place, onset.latest))
-            counts = windows.counts[onset.place :].sum(axis=0)
-            # Older data may have shown it already.
-            known = onset.place > 0 or timeline.is_whole
-            found.append(Since(each.subject.kind, each.subject.name, start, earliest, latest, known, counts))
+        since = since_of(each, counted[each.subject].counts, timeline.starts, mark - shortest)
+        if since is not None:
+            found.append(replace(since, known=since.known or timeline.is_whole))
     evidence = replace(evidence, since=tuple(found))
     return Inputs(evidence, inputs.references, {None: with_onsets(evaluation, evidence)})
+
+
+def since_of(result: SubjectResult, counts: Counts, starts: Sequence[int], latest: int) -> Since | None:
+    """What is known since the onset of a shift that was detected in a subject; None where no stretch holds enough.
+
+    counts, starts: of the windows of the last day that hold something, oldest first; shape (windows, size of the
+    binning), and in seconds. latest: when the time since the onset begins at the latest. It is known when the shift
+    began where it did not begin with the first of these windows.
+    """
+    reference, subject = result.reference.profile, result.subject
+    onset = shift_onset(reference, _ending_together(counts[:, : reference.binning.n_fine], starts, latest))
+    if onset is None:
+        return None
+    earliest, start, last = (starts[place] for place in (onset.earliest, onset.place, onset.latest))
+    # Older data may have shown it already.
+    known = onset.place > 0
+    return Since(subject.kind, subject.name, start, earliest, last, known, counts[onset.place :].sum(axis=0))
 
 
 def _ending_together(counts: Counts, starts: Sequence[int], latest: int) -> Counts:
@@ -69,6 +81,11 @@ def _ending_together(counts: Counts, starts: Sequence[int], latest: int) -> Coun
     return np.concatenate((counts[:last], counts[last:].sum(axis=0, keepdims=True)))
 
 
-def _is_recent(result: SubjectResult, alpha: float) -> bool:
+def shortest_of(windows: Sequence[Window]) -> int:
+    """The seconds of the shortest of these windows; without one, as long as an onset is looked for."""
+    return min((window.end - window.start for window in windows), default=REACH)
+
+
+def is_recent(result: SubjectResult, alpha: float) -> bool:
     """True when a look-back that an onset is looked for in detects a shift."""
     return any(each.window.end - each.window.start <= REACH for each in result.detecting(alpha))
