@@ -49,7 +49,7 @@ class Counting:
 class Served:
     """A server in this process. key_of: texts of API keys by the names that requests have for them."""
 
-    def __init__(self, folder: Path, *, lane: bool, **settings: str) -> None:
+    def __init__(self, folder: Path, *, lane: bool, keep_alive: int = 75, **settings: str) -> None:
         self.settings = load_settings({"DATA_DIR": str(folder), **settings}, dotenv=None)
         self.application = Counting(create_app(self.settings), lane=lane)
         self.port = free_port()
@@ -64,7 +64,7 @@ class Served:
             proxy_headers=False,
             ws="none",
             log_config=None,
-            timeout_keep_alive=75,
+            timeout_keep_alive=keep_alive,
             timeout_graceful_shutdown=5,
         )
         self.server = uvicorn.Server(config)
@@ -351,6 +351,22 @@ def test_a_stop_answers_what_is_owed_and_then_closes(tmp_path: Path) -> None:
     assert got.startswith(b"HTTP/1.1 202 Accepted\r\n")
     assert b"\r\nconnection: close\r\n" in got
     assert got.endswith(b'{"status":"accepted","prediction_id":"owed"}')
+
+
+@pytest.mark.parametrize("lane", [True, False])
+def test_a_connection_ends_when_it_has_rested_since_its_last_answer(tmp_path: Path, lane: bool) -> None:
+    with (
+        Served(tmp_path, lane=lane, keep_alive=2, HOST="127.0.0.1") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as connection,
+    ):
+        for name in ("first", "last"):
+            connection.sendall(post(prediction(name)))
+            assert _answers(connection, 1).startswith(b"HTTP/1.1 202 ")
+            answered = time.monotonic()
+            if name == "first":
+                time.sleep(1.2)
+        assert connection.recv(1) == b""
+        assert time.monotonic() - answered > 1.9
 
 
 def test_a_store_that_is_away_is_said_in_time(tmp_path: Path) -> None:

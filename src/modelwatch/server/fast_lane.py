@@ -6,6 +6,7 @@ take its head, when its body does not come at once, and when the body is not val
 
 from __future__ import annotations
 
+from asyncio.events import TimerHandle
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -57,12 +58,24 @@ class LaneProtocol(HttpToolsProtocol):
         # The lane that the request which is being read may take, and what came of its body.
         self._lane: FastLane | None = None
         self._body = b""
+        # Since when the connection rests after an answer of the lane; None while it does not.
+        self._rests_since: float | None = None
+        self._rest_timer: TimerHandle | None = None
 
     @property
     def owes_answer(self) -> bool:
         """True while a request that came is not answered."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+
+    def on_message_begin(self) -> None:
+        # As uvicorn does it, but for the scope: what the lane takes needs none.
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         lane: FastLane | None = getattr(self._application, "lane", None)
@@ -78,7 +91,7 @@ class LaneProtocol(HttpToolsProtocol):
         ):
             self._lane, self._body = lane, b""
         else:
-            super().on_headers_complete()
+            self._begin_cycle(None)
 
     def on_body(self, body: bytes) -> None:
         if self._lane is None:
@@ -107,12 +120,19 @@ class LaneProtocol(HttpToolsProtocol):
 
     def _hand_over(self, grant: Grant | None) -> None:
         """Lets the request go the ordinary way. grant: that by which it was let in, if it was."""
-        if grant is not None:
-            self.scope[GRANT] = grant  # type: ignore[literal-required]
         body, self._body = self._body, b""
-        super().on_headers_complete()
+        self._begin_cycle(grant)
         if body:
             super().on_body(body)
+
+    def _begin_cycle(self, grant: Grant | None) -> None:
+        """Begins what uvicorn does with a request whose head is complete."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue, self.scope["headers"] = url, headers, expects, headers
+        if grant is not None:
+            self.scope[GRANT] = grant  # type: ignore[literal-required]
+        super().on_headers_complete()
 
     def send(self, answer: Written, keep_alive: bool) -> None:
         """Writes an answer of the lane. keep_alive: whether the connection may go on after it."""
@@ -128,4 +148,30 @@ class LaneProtocol(HttpToolsProtocol):
         self.transport.write(b"".join(lines))
         if answer.closes or not keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            self.on_response_complete()
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Does what uvicorn does after an answer. But a timer for each answer, which nearly always ends with the next
+        request, would take longer than the answer."""
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._rests_since = self.loop.time()
+        if self._rest_timer is None:
+            self._rest_timer = self.loop.call_later(self.timeout_keep_alive, self._look_at_rest)
+
+    def _look_at_rest(self) -> None:
+        self._rest_timer = None
+        if self._rests_since is None:
+            return
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest_timer = self.loop.call_later(left, self._look_at_rest)
+        else:
+            self.timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._rests_since = None
+        super()._unset_keepalive_if_required()

@@ -266,8 +266,8 @@ class Checker:
 
     def _are_plain(self, names: Collection[str], values: Collection[Scalar]) -> bool:
         """True when features need no look at each of them: short names, floats and short texts, as most rows have."""
-        lengths, kinds = set(map(len, names)), set(map(type, values))
-        if not kinds <= FLOATS_AND_TEXTS or min(lengths, default=1) < 1 or max(lengths, default=1) > self._longest_name:
+        kinds = set(map(type, values))
+        if not kinds <= FLOATS_AND_TEXTS or "" in names or max(map(len, names), default=1) > self._longest_name:
             return False
         texts = [value for value in values if type(value) is str] if str in kinds else ()
         return max(map(len, texts), default=0) <= self._longest_value
@@ -277,8 +277,8 @@ class Checker:
         if not self.check_feature_count(len(given), problems):
             return features
         if not may_contain_nul:
-            names, values = [each.name for each in given], [each.value for each in given]
-            if self._are_plain(names, values) and len(features := dict(zip(names, values, strict=True))) == len(given):
+            features = {each.name: each.value for each in given}
+            if len(features) == len(given) and self._are_plain(features, features.values()):
                 for feature in given:
                     if feature.data_type == "categorical" and type(feature.value) is float:
                         features[feature.name] = category_name(feature.value)

@@ -32,10 +32,12 @@ def check_keys(text: bytes | msgspec.Raw, row: msgspec.Struct | None = None) -> 
     """Raises InvalidInput that names a key which an object has twice. text: JSON that can be decoded. row: what was
     decoded from it; it spares nearly every row that has a key once a closer look."""
     written = bytes(text)
-    number = keys_of(written)
-    if isinstance(row, PredictionBody) and number == _keys_in(row):
-        return
-    if number > keys_of(_encode(_decode(written))):
+    if isinstance(row, PredictionBody):
+        known = _keys_in(row)
+        # Each key has a colon. They are counted in a quarter of the time, and most rows have no other one.
+        if known == written.count(b":") or known == keys_of(written):
+            return
+    if keys_of(written) > keys_of(_encode(_decode(written))):
         raise _named(written)
 
 
@@ -75,19 +77,13 @@ def _keys_without_blanks(text: bytes) -> int | None:
 
 def _keys_in(row: PredictionBody) -> int:
     """The keys that a row has for sure; those that are null may be there as well."""
+    fields = msgspec.structs.astuple(row)
     features, probability = row.features, row.prediction_probability
     return (
-        2
-        # Where the request names it, the row need not.
-        + (row.model_name is not None)
+        len(fields)
+        - fields.count(None)
         + (len(features) if isinstance(features, dict) else _keys_in_list(features))
-        + (row.prediction_id is not None)
-        + (row.model_version is not None)
-        + (row.environment is not None)
-        + (row.timestamp is not None)
-        + (row.latency_ms is not None)
-        + (row.ground_truth is not None)
-        + (0 if probability is None else 1 + len(probability) if type(probability) is dict else 1)
+        + (len(probability) if isinstance(probability, dict) else 0)
     )
 
 
