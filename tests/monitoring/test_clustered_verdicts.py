@@ -138,10 +138,10 @@ def test_a_reference_that_knows_no_clusters_says_so(store: Store) -> None:
 
 
 def test_what_can_not_be_known_is_said_once(store: Store) -> None:
-    no_times = "Natural variation can't be known: the reference has no time stamps."
+    no_times = "Natural variation can't be known: the reference has no time stamps, or one alone."
     no_key = (
-        "How alike predictions of one 'client' are can't be known: the reference has no such column, or was set before"
-        " drift.cluster_by."
+        "How alike predictions of one 'client' are can't be known: the reference has no such column, came without rows,"
+        " or was set before drift.cluster_by."
     )
 
     def notes(rules: DriftRules = RULES) -> list[str]:
@@ -177,6 +177,46 @@ def test_a_provisional_reference_knows_its_clusters(store: Store) -> None:
         found = {each.subject.name: each.clusters for each in in_force(connection, "m")}
     assert found["amount"] is not None
     assert found["amount"].varies
+
+
+def test_each_reason_is_what_happened(store: Store) -> None:
+    rng, name = np.random.default_rng(5), "amount"
+
+    def notes(clients: int, rows: int, timestamps: list[int | None] | None) -> list[str]:
+        keys: list[Scalar] = [f"client {place % clients}" for place in range(rows)]
+        values: list[Scalar] = [float(value) for value in rng.normal(size=rows)]
+        samples = [
+            ReferenceSample("feature", "client", "categorical", keys),
+            ReferenceSample("feature", name, "continuous", values),
+        ]
+        frame = ReferenceFrame("m", None, samples, timestamps=timestamps, in_rows=True)
+        set_reference_frame(store, frame, now=NOON, new_id=new_id)
+        return check_drift(store, RULES, QUERY, NOON).summary.notes
+
+    set_reference(store)
+    burst(store)
+    name_the_key(store)
+    no_times = "Natural variation can't be known: the reference has no time stamps, or one alone."
+    one_time: list[int | None] = [NOON] * 400
+    few = "How alike predictions of one 'client' are can't be known: the reference has values of fewer than 10 of them."
+    assert notes(9, 400, one_time) == [no_times, few]
+    each = "How alike predictions of one 'client' are can't be known: the reference has one value of each."
+    half_an_hour: list[int | None] = [NOON - place * 4_000_000 for place in range(400)]
+    short = "Natural variation can't be known: the reference has no 10 stretches of time with several values each."
+    assert notes(400, 400, half_an_hour) == [short, each]
+    apart: list[int | None] = [NOON - place * 3_600_000_000 for place in range(400)]
+    assert notes(20, 400, apart) == []
+    name_the_key(store, "session")
+    before = (
+        "How alike predictions of one 'session' are can't be known in amount: the reference was set before"
+        " drift.cluster_by."
+    )
+    assert before in check_drift(store, RULES, QUERY, NOON).summary.notes
+    # Of two subjects, one has a reference that the first predictions made.
+    name_the_key(store)
+    assert take_provisional_reference(store, "m", 100, now=NOON, new_id=new_id)
+    first = "Natural variation can't be known of prediction: the reference is the first predictions."
+    assert first in notes(20, 400, apart)
 
 
 @pytest.mark.parametrize("value", ["", 7, ["client"], "x" * 513])

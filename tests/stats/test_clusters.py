@@ -118,6 +118,20 @@ def test_the_key_of_a_window_tells_how_large_its_clusters_are() -> None:
     assert unknown.effective.tolist() == pytest.approx(known.effective.tolist(), rel=1e-3)
 
 
+@pytest.mark.parametrize(("clients", "rows", "varies"), [(9, 400, False), (12, 400, True), (400, 400, False)])
+def test_of_few_clusters_and_of_single_values_nothing_is_known(clients: int, rows: int, varies: bool) -> None:
+    of_row = np.arange(rows) % clients
+    keys, values = [CLIENTS[place] for place in of_row], of_row * 3.0
+    reference = Profile.of(numeric_binning(values), values)
+    found = clusters_of(reference, values.tolist(), KeyedRows("client", keys, categorical_binning(keys)))
+    assert (found.groups, found.varies) == (clients, varies)
+    assert found.group_size == pytest.approx(rows / clients, rel=0.05)
+    assert (found.dispersion(100, rows, 20.0) is not None) is varies
+    assert decode_clusters(encode_clusters(found)) == found
+    empty = clusters_of(reference, [None] * rows, KeyedRows("client", keys, categorical_binning(keys)))
+    assert (empty.groups, empty.varies) == (0, False)
+
+
 def test_damaged_clusters_are_refused() -> None:
     with pytest.raises(MalformedProfile, match="clusters"):
         decode_clusters(b"{}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -40,3 +40,13 @@ def not_judged(subjects: Iterable[tuple[str, str, str | None]]) -> list[NotJudge
         NotJudged(state, len(found), [name for name, _ in found[:NAMES_SHOWN]], found[0][1])
         for state, found in by_state.items()
     ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first 20 of these names, and how many there are more.
+
+    >>> listed(["age", "fare"])
+    'age, fare'
+    """
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

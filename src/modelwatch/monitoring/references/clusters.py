@@ -24,10 +24,5 @@ def clusters_by_subject(
     if not frame.in_rows or key is None or keys is None or keys.kind != "feature":
         return {}
     rows = KeyedRows(key, keys.values, profiles[Subject("feature", key)].binning)
-    found = {}
-    for sample in frame.samples:
-        subject = Subject(sample.kind, sample.name)
-        clusters = None if sample is keys else clusters_of(profiles[subject], sample.values, rows)
-        if clusters is not None:
-            found[subject] = clusters
-    return found
+    samples = {Subject(sample.kind, sample.name): sample for sample in frame.samples if sample is not keys}
+    return {subject: clusters_of(profiles[subject], sample.values, rows) for subject, sample in samples.items()}

@@ -14,6 +14,7 @@ from modelwatch.monitoring.checks.drift.judge import (
     PRECEDENCE,
     Severity,
 )
+from modelwatch.monitoring.checks.drift.notes import notes_of
 from modelwatch.monitoring.checks.drift.report import (
     NO_REFERENCE,
     DriftReport,
@@ -26,7 +27,7 @@ from modelwatch.monitoring.checks.drift.report import (
     unreferenced_report,
     window_scores,
 )
-from modelwatch.monitoring.checks.not_judged import NAMES_SHOWN, not_judged
+from modelwatch.monitoring.checks.not_judged import listed, not_judged
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, share_of
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import compat_scores
@@ -93,33 +94,9 @@ def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
             reason=why,
             not_judged=not_judged((each.name, each.severity, each.reason) for each in lines),
             provisional_subjects=provisional,
-            notes=_notes(evaluation),
+            notes=notes_of(evaluation),
         ),
     )
-
-
-def _notes(evaluation: DriftEvaluation) -> list[str]:
-    """What the references don't tell about how independent predictions are; nothing by rules that don't ask."""
-    rules = evaluation.evidence.rules
-    references = [each.reference for each in evaluation.subjects]
-    found = []
-    if (
-        rules.dispersed
-        and rules.natural_variation
-        and references
-        and all(each.variation is None for each in references)
-    ):
-        why = "is the first predictions" if references[0].state == "provisional" else "has no time stamps"
-        found.append(f"Natural variation can't be known: the reference {why}.")
-    if rules.cluster_by is not None and not any(
-        each.clusters is not None and each.clusters.key == rules.cluster_by for each in references
-    ):
-        key = excerpt(rules.cluster_by)
-        found.append(
-            f"How alike predictions of one {key!r} are can't be known: the reference has no such column, or was set"
-            " before drift.cluster_by."
-        )
-    return found
 
 
 class _Line(NamedTuple):
@@ -233,12 +210,7 @@ def _why_no_data(evidence: Evidence) -> str:
     if not evidence.environments and not evidence.versions:
         return "No predictions have been received."
     if query.version is not None and evidence.versions:
-        there = f"there is data of version {_listed(evidence.versions)}"
+        there = f"there is data of version {listed(evidence.versions)}"
         return f"No data of version {excerpt(query.version)!r} in {place}; {there}."
     whose = "" if query.version is None else f" of version {excerpt(query.version)!r}"
-    return f"No data{whose} in {place}; the model has data in: {_listed(evidence.environments)}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return f"No data{whose} in {place}; the model has data in: {listed(evidence.environments)}."

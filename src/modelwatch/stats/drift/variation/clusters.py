@@ -46,8 +46,9 @@ class KeyedRows:
 class Clusters(msgspec.Struct, frozen=True):
     """How alike the values of one subject are that have the same key.
 
-    key: the name of the feature. size: of the cluster of a row, on average over the rows of the reference. groups,
-    group_size, statistics, cells, varies: as `Overdispersion` has them.
+    key: the name of the feature. size: of the cluster of a row, on average over the rows of the reference. groups:
+    those with a value. group_size, statistics, cells, varies: as `Overdispersion` has them; there are none of the
+    statistics where nothing is known.
     """
 
     key: str
@@ -92,15 +93,14 @@ class Clusters(msgspec.Struct, frozen=True):
         return float((named**2).sum() + rest * min(self.size, rest)) / keys.n
 
 
-def clusters_of(reference: Profile, values: Sequence[Scalar], rows: KeyedRows) -> Clusters | None:
-    """How alike the values of a subject are in the clusters of these rows; None with fewer than ten clusters, or where
-    none has two of the values. reference: the profile of the values."""
+def clusters_of(reference: Profile, values: Sequence[Scalar], rows: KeyedRows) -> Clusters:
+    """How alike the values of a subject are in the clusters of these rows. Nothing is known, and nothing varies, with
+    fewer than ten clusters, where none has two of the values, and where all values are in one cell. reference: the
+    profile of the values."""
     binning = reference.binning
     places = binning.cells(column_of(values)).places
     inside = places < binning.n_fine
     clusters: NDArray[np.int64] = rows.cluster_of[inside]
-    if not len(clusters):
-        return None
     cells = binning.coarse_starts.searchsorted(places[inside], side="right") - 1
     found, numbers = np.unique(clusters, return_inverse=True)
     if len(found) > MOST_CLUSTERS:
@@ -113,7 +113,7 @@ def clusters_of(reference: Profile, values: Sequence[Scalar], rows: KeyedRows) -
     counts = np.bincount(numbers * binning.n_coarse + cells, minlength=number * binning.n_coarse)
     between = overdispersion([counts.reshape(number, binning.n_coarse)], CellScores.of(reference))
     if between is None:
-        return None
+        return Clusters(rows.key, rows.size, len(found), len(clusters) / max(len(found), 1), (), (), False)
     return Clusters(
         rows.key,
         rows.size,

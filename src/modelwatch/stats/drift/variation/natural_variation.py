@@ -95,15 +95,23 @@ class Variation:
         reference: the profile that this is the variation of. None where nothing in it is beyond chance, or where it has
         less than ten stretches of any length.
         """
-        binning = reference.binning.id
-        if binning not in self._stretches_of:
-            self._stretches_of[binning] = Stretches(reference, self.counts, self.span)
-        return self._stretches_of[binning].dispersion(length, n)
+        return self._all_stretches(reference).dispersion(length, n)
+
+    def tells(self, reference: Profile) -> bool:
+        """Whether there are ten stretches of some length with several values each, so that it is known how alike values
+        of one stretch are. reference: as for `dispersion`."""
+        return self._all_stretches(reference).are_known
 
     def chance_at(self, n: int) -> float:
         """The PSI that 99 of 100 samples of n values of the reference stay below."""
         # It falls as 1/n, so it is read off between the known sizes on that scale.
         return float(np.interp(-1.0 / n, -1.0 / self.sizes, self.chance))
+
+    def _all_stretches(self, reference: Profile) -> Stretches:
+        binning = reference.binning.id
+        if binning not in self._stretches_of:
+            self._stretches_of[binning] = Stretches(reference, self.counts, self.span)
+        return self._stretches_of[binning]
 
     def _stretches(self, length: int) -> NDArray[np.int64] | None:
         """The counts of stretches so long that hold enough; None when there are too few."""

@@ -193,6 +193,15 @@ def varies(counts: Integers, scores: CellScores | None) -> bool:
     return moments.varies(scores)
 
 
+def tells(counts: Integers) -> bool:
+    """Whether groups tell anything of how alike their values are: ten of them have some, and several on average.
+
+    counts: shape (groups, coarse cells).
+    """
+    moments = _moments(counts)
+    return moments is not None and moments.size > 1.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moments:
     """What groups tell. groups: those with values. total: values. size: of a group, as the analysis of variance has it;

@@ -6,6 +6,7 @@ chance.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +22,7 @@ from modelwatch.stats.drift.variation.overdispersion import (
     Integers,
     Overdispersion,
     overdispersion,
+    tells,
     varies,
 )
 from modelwatch.stats.special import special
@@ -53,14 +55,21 @@ class Stretches:
         return None if found is None else found.dispersion(n, self._n, max(float(n), found.size))
 
     @cached_property
+    def are_known(self) -> bool:
+        """Whether stretches of any length tell how alike their values are."""
+        return any(tells(counts) for counts in self._by_length())
+
+    @cached_property
     def _varies(self) -> bool:
         """Whether stretches of any length differ by more than chance."""
+        return any(varies(counts, self._scores) for counts in self._by_length())
+
+    def _by_length(self) -> Iterator[Integers]:
+        """The counts of pieces, of pairs of them, of four, ...; each of shape (stretches, cells)."""
         counts = self._counts
         while len(counts) >= MIN_GROUPS:
-            if varies(counts, self._scores):
-                return True
+            yield counts
             counts = counts[: len(counts) // 2 * 2].reshape(-1, 2, counts.shape[1]).sum(axis=1)
-        return False
 
     def _of_length(self, length: int) -> Overdispersion | None:
         """The overdispersion between stretches of this length, or as much at least.
