@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -148,7 +149,19 @@ def test_200_features_are_a_page_below_150_kilobytes(app: App) -> None:
         for number in range(3)
     ]
     open_ledger(app.store).commit(predictions)
-    answer = app.request("GET", PATH)
-    assert answer.status_code == 200
-    assert answer.text.count("feature_") >= 400
-    assert len(gzip.compress(answer.content)) < 150_000
+    first, every = app.request("GET", PATH), app.request("GET", f"{PATH}?rows=all&sort=name")
+    assert first.status_code == every.status_code == 200
+    assert len(gzip.compress(first.content)) < 50_000
+    assert len(gzip.compress(every.content)) < 150_000
+    shown = [len(set(re.findall(r">feature_<wbr>(\d{3})<", answer.text))) for answer in (first, every)]
+    assert shown == [60, 200]
+    page = Page(first.text)
+    assert "200 as in the reference" in page.text
+    assert page.text.count("The first 60 are shown. All 200") == 2
+    assert page.links["All 200"] == "?rows=all"
+    assert page.links["p"] == "?sort=p"
+    page = Page(every.text)
+    assert "All 200" not in page.links
+    assert page.links["p"] == "?sort=p&rows=all"
+    assert "rows" not in page.links["Performance"]
+    assert "Expected one of all" in seen(app, "?rows=some", 422).text

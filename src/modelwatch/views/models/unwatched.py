@@ -78,15 +78,15 @@ def unwatched(
     if newest is None:
         return []
     return [
-        *_of_drift(connection, stream, rules, newest.window_start + BASE_WINDOW_SECONDS),
+        *_not_judged(connection, stream),
+        *not_compared(connection, stream, rules, newest.window_start + BASE_WINDOW_SECONDS),
         *_of(connection, stream, PERFORMANCE),
         *_of(connection, stream, QUALITY),
         *_silence(connection, stream, quality, now),
     ]
 
 
-def _of_drift(connection: Connection, stream: StreamKey, rules: DriftRules, end: int) -> Iterator[Unwatched]:
-    referenced = {subject for subject, _ in overview(connection, stream.model).get(stream.model, ())}
+def _not_judged(connection: Connection, stream: StreamKey) -> Iterator[Unwatched]:
     verdict = newest_verdict(connection, stream, DRIFT)
     if verdict is None:
         yield Unwatched("drift", "all", "not_evaluated", REASONS["not_evaluated"])
@@ -94,6 +94,12 @@ def _of_drift(connection: Connection, stream: StreamKey, rules: DriftRules, end:
         for each in _decode_drift(verdict.result).drift_results:
             if each.severity not in KNOWN_STATES:
                 yield _line("drift", each.feature_name, each.severity, each.reason)
+
+
+def not_compared(connection: Connection, stream: StreamKey, rules: DriftRules, end: int) -> Iterator[Unwatched]:
+    """Subjects that no drift check compares: features that are sent and have no reference, and what the rules leave
+    out. end: of the newest data, in seconds."""
+    referenced = {subject for subject, _ in overview(connection, stream.model).get(stream.model, ())}
     sent: dict[str, None] = {}
     for row in recent_features(connection, stream, end, ROWS_LOOKED_AT):
         sent |= dict.fromkeys(name for name, value in row.items() if value is not None)

@@ -22,6 +22,7 @@ from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import histogram_pair, level_bar
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.measures import chance, psi_text
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
@@ -32,18 +33,20 @@ from modelwatch.storage.references.references import overview
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
 from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findings
-from modelwatch.views.models.unwatched import Unwatched, unwatched
+from modelwatch.views.models.unwatched import Unwatched, not_compared
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
 from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import drift_series_address, subject_address
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, drawn, microseconds, moments, near, when
-from modelwatch.web.frame.selection import choice_of
+from modelwatch.web.frame.selection import ALL_ROWS, choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined
 
-MOST_ROWS = 200
+# Of many subjects, so many are shown at first: what drifts is among them, and the others are as in the reference.
+FIRST_ROWS, NOT_MANY = 60, 80
+MOST_ROWS = 500
 MANY = 60
 MOST_UNJUDGED = 20
 NAMES_WIDTH, READINGS_WIDTH = 136, 72
@@ -221,7 +224,7 @@ class DriftPage:
     @cached_property
     def heatmap(self) -> Markup:
         """All subjects over time."""
-        rows, steps = [], self.series.steps
+        rows, steps, left = list[HeatRow](), self.series.steps, self._most
         groups = (
             (self.moved, f"{len(self.moved):,} drift{'s' if len(self.moved) == 1 else ''} now"),
             (self.unjudged, f"{len(self.unjudged):,} not judged"),
@@ -229,12 +232,13 @@ class DriftPage:
             ([row for row in self.rows if row.state == "stable"], "as in the reference"),
         )
         for some, heading in groups:
-            for place, row in enumerate(some[:MOST_ROWS]):
+            for place, row in enumerate(some[:left]):
                 title = heading if place == 0 else ""
                 if place == 0 and heading.startswith("as "):
                     title = f"{len(some):,} as in the reference"
                 psi, n = ((), ()) if row.line is None else (_known(row.line.psi), row.line.n)
                 rows.append(HeatRow(row.name, self._classes(row), self._reading(row), row.state, title, psi, n))
+            left -= min(left, len(some))
         if not rows or not steps:
             return Markup("")
         began = min((row.began for row in self.moved if row.began is not None), key=lambda each: each.iso, default=None)
@@ -320,7 +324,20 @@ class DriftPage:
     @cached_property
     def table(self) -> list[DriftRow]:
         """The rows of the table."""
-        return sorted(self.rows, key=SORTS[self.sort][1])[:MOST_ROWS]
+        return sorted(self.rows, key=SORTS[self.sort][1])[: self._most]
+
+    @property
+    def all_rows(self) -> str:
+        """Query of the address with all subjects; empty where they are shown."""
+        is_all = len(self.rows) <= self._most or self.of_model.selection.rows == ALL_ROWS
+        return "" if is_all else self.of_model.selection.query(rows=ALL_ROWS)
+
+    @property
+    def _most(self) -> int:
+        """Number of rows that are shown at most."""
+        if self.of_model.selection.rows == ALL_ROWS:
+            return MOST_ROWS
+        return NOT_MANY if len(self.rows) <= NOT_MANY else FIRST_ROWS
 
     @property
     def columns(self) -> list[tuple[str, str, bool]]:
@@ -377,14 +394,13 @@ def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame
     query = DriftQuery(stream.model, stream.environment, stream.version)
     monitor = monitor_of(connection, stream.model)
     config = None if monitor is None else monitor.config
-    rules, quality = rules_for(state.rules, config), state.quality.with_monitor(config)
-    left_out = unwatched(connection, stream, rules, quality, now)
+    newest_end = of_model.newest.window_start + BASE_WINDOW_SECONDS
     return DriftPage(
         of_model,
         check_drift(state.store, state.rules, query, now, end=of_model.end),
         series,
         open_findings(connection, stream),
-        [each for each in left_out if each.check == "drift" and each.state != "not_evaluated"],
+        list(not_compared(connection, stream, rules_for(state.rules, config), newest_end)),
         dict((config.importance or {}) if config is not None else {}),
         root,
     )

@@ -146,5 +146,5 @@ def _what_to_do(of_model: ModelFrame, state: State, findings: Sequence[OpenFindi
     if findings:
         ways.append(link("Alert", f"{root}ui/alerts/{findings[0].alert_id}"))
     if "/models/{model_name:segment}/segments" in of_model.paths:
-        ways.insert(0, link("Segments", f"{root}{of_model.below}/segments{of_model.selection.query(sort=None)}"))
+        ways.insert(0, link("Segments", f"{root}{of_model.below}/segments{of_model.selection.elsewhere()}"))
     return Answer("What to do", ["What began together has one cause: look at the first of them.", joined(ways, " · ")])

@@ -14,7 +14,7 @@ SECONDS_PER_MINUTE = 60
 def subject_address(of_model: ModelFrame, subject: str, kind: str) -> str:
     """Way from the root to the page of a subject. kind: of its finding."""
     last = subject if kind != "feature_drift" else f"features/{segment_of(subject)}"
-    return f"{of_model.below}/{last}{of_model.selection.query(sort=None)}"
+    return f"{of_model.below}/{last}{of_model.selection.elsewhere()}"
 
 
 class Stepped(Protocol):

@@ -283,7 +283,7 @@ class SubjectPage:
         feature, _, text = line.segment.partition("=")
         return SegmentPart(
             line.value,
-            self.of_model.selection.query(segment=(feature, text), sort=None),
+            self.of_model.selection.elsewhere(segment=(feature, text)),
             percent(part),
             "–" if line.share is None else percent(line.share),
             "–" if not line.share else f"{part / line.share:.1f} ×",

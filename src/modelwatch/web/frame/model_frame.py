@@ -80,7 +80,7 @@ class ModelFrame:
             return self.selection
         _, version, environment = self.stream
         of = self.selection
-        return Selection(version, environment, of.start, of.end, of.range, of.segment, of.sort)
+        return Selection(version, environment, of.start, of.end, of.range, of.segment, of.sort, of.rows)
 
     @property
     def tabs(self) -> list[Entry]:
@@ -90,7 +90,7 @@ class ModelFrame:
             path = "/models/{model_name:segment}" + (f"/{last}" if last else "")
             if path in self.paths:
                 findings = sum(each.members for each in self.alerts if last and TAB_OF_KIND[each.kind] == last)
-                address = self.below + (f"/{last}" if last else "") + self.selection.query(sort=None)
+                address = self.below + (f"/{last}" if last else "") + self.selection.elsewhere()
                 found.append(Entry(name, address, last == self.tab, findings))
         listed = f"ui/alerts?model={quote(self.model, safe='')}"
         return [*found, Entry("Alerts", listed, self.tab == "alerts", len(self.alerts))]

@@ -19,6 +19,7 @@ RANGES = {
     "30d": 30 * SECONDS_PER_DAY,
 }
 DEFAULT_RANGE = "48h"
+ALL_ROWS = "all"
 LONGEST_NAME = 512
 SHORTEST_STRETCH = 300
 NOTHING_SELECTED = "The address selects nothing."
@@ -30,7 +31,7 @@ class Selection:
     """Selection in an address. None: not given.
 
     start, end: seconds, of event time. range: a name of RANGES, in place of these. segment: a feature and the text of
-    its segment. sort: as the page has it.
+    its segment. sort: as the page has it. rows: "all" for those, too, that a page does not show at first.
     """
 
     version: str | None = None
@@ -40,6 +41,7 @@ class Selection:
     range: str | None = None
     segment: tuple[str, str] | None = None
     sort: str | None = None
+    rows: str | None = None
 
     @property
     def segment_text(self) -> str:
@@ -70,9 +72,14 @@ class Selection:
             "range": wanted["range"],
             "segment": None if wanted["segment"] is None else "=".join(wanted["segment"]),
             "sort": wanted["sort"],
+            "rows": wanted["rows"],
         }
         given = {name: value for name, value in fields.items() if value is not None}
         return f"?{urlencode(given, quote_via=quote)}" if given else ""
+
+    def elsewhere(self, **changes: Any) -> str:
+        """The same for another page, which is ordered in its own way."""
+        return self.query(sort=None, rows=None, **changes)
 
 
 def selection_of(query: Mapping[str, str]) -> Selection:
@@ -80,7 +87,7 @@ def selection_of(query: Mapping[str, str]) -> Selection:
     start, end = moment_of(query, "from"), moment_of(query, "to")
     if start is not None and end is not None and end - start < SHORTEST_STRETCH:
         raise _invalid("to", f"Expected a time at least {SHORTEST_STRETCH // 60} minutes after `from`", query["to"])
-    chosen = text_of(query, "range")
+    chosen, rows = text_of(query, "range"), text_of(query, "rows")
     segment = text_of(query, "segment")
     if segment is not None and "=" not in segment:
         raise _invalid("segment", "Expected a feature, = and the text of its segment", segment)
@@ -93,6 +100,7 @@ def selection_of(query: Mapping[str, str]) -> Selection:
         range=None if chosen is None else choice_of(chosen, list(RANGES), "range", NOTHING_SELECTED),
         segment=None if segment is None else (feature, text),
         sort=text_of(query, "sort"),
+        rows=None if rows is None else choice_of(rows, [ALL_ROWS], "rows", NOTHING_SELECTED),
     )
 
 

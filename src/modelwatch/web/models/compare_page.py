@@ -193,7 +193,7 @@ class ComparePage:
     def subject_address(self, of: SubjectDifference) -> str:
         """Way from the service's root to the page of a subject."""
         last = f"features/{segment_of(of.feature_name)}" if of.kind == "feature" else of.kind
-        return f"{self.of_model.below}/{last}{self.of_model.selection.query(sort=None)}"
+        return f"{self.of_model.below}/{last}{self.of_model.selection.elsewhere()}"
 
     def words(self, side: ComparisonSide | None) -> str:
         """A side in words."""

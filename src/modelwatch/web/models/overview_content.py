@@ -121,7 +121,7 @@ class OverviewPage:
 
     def _tab(self, last: str) -> str:
         path = f"/models/{{model_name:segment}}/{last}"
-        query = self.of_model.chosen.query(sort=None)
+        query = self.of_model.chosen.elsewhere()
         return f"{self.root}{self.of_model.below}/{last}{query}" if path in self.of_model.paths else ""
 
     @property

@@ -202,7 +202,7 @@ def _onset(verdict_words: OverviewVerdict) -> list[Event]:
 
 
 def _ways(of_model: ModelFrame, drift: DriftSeries, root: str) -> dict[str, str]:
-    query, below = of_model.chosen.query(sort=None), f"{root}{of_model.below}"
+    query, below = of_model.chosen.elsewhere(), f"{root}{of_model.below}"
     has_features = any(path.startswith("/models/{model_name:segment}/features/") for path in of_model.paths)
     ways = {}
     for each in drift.subjects:

@@ -240,14 +240,15 @@ class PerformanceVerdict:
         lines: list[str] = []
         if drifting:
             drift = link(
-                "drift first", f"{self.root}{self.of_model.below}/drift{self.of_model.selection.query(sort=None)}"
+                "drift first",
+                f"{self.root}{self.of_model.below}/drift{self.of_model.selection.elsewhere()}",
             )
             then = "calibrate or retrain" if self._scores_off() else "retrain"
             lines.append(joined(["Inputs moved: look at the ", drift, ". If they are right, ", strong(then), "."], ""))
         else:
             where = link(
                 "in which segments",
-                f"{self.root}{self.of_model.below}/segments{self.of_model.selection.query(sort=None)}",
+                f"{self.root}{self.of_model.below}/segments{self.of_model.selection.elsewhere()}",
             )
             lines.append(
                 joined(["No drift of the inputs is found: see ", where, ", and whether the labels are right."], "")

@@ -254,7 +254,7 @@ class SegmentsPage:
     def address(self, tab: str, segment: str) -> str:
         """Way from the service's root to a page of the model, narrowed to a segment."""
         feature, _, value = segment.partition("=")
-        return f"{self.of_model.below}/{tab}{self.of_model.selection.query(segment=(feature, value), sort=None)}"
+        return f"{self.of_model.below}/{tab}{self.of_model.selection.elsewhere(segment=(feature, value))}"
 
 
 # By metric, those of its task that may be chosen.

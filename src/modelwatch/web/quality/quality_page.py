@@ -83,7 +83,7 @@ class QualityPage:
 
     def _row(self, feature: FeatureQuality) -> GridRow:
         by_rule = {each.rule: each for each in feature.rules}
-        query = self.of_model.selection.query(sort=None)
+        query = self.of_model.selection.elsewhere()
         address = f"{self.of_model.below}/features/{segment_of(feature.feature_name)}{query}"
         state = STATES.get(feature.severity, "unknown")
         return GridRow(feature.feature_name, address, state, [_cell(by_rule.get(rule)) for rule in RULES])
