@@ -23,7 +23,7 @@ def test_it_says_what_drifts_since_when_how_much_why_and_what_to_do(app: App) ->
     evaluate_app(app)
     page = visit(app, PATH)
     assert "1 of 2 features drifts since" in page.text
-    assert "PSI up to 0.93" in page.text
+    assert "PSI up to 0.926" in page.text
     assert "alert from 0.25" in page.text
     assert "amount: " in page.text
     for head in ("Since", "How bad", "Why", "What to do", "What is wrong", "Everything compared", "Up to when"):
