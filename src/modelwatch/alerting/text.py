@@ -32,6 +32,19 @@ def clipped(text: str, length: int) -> str:
     return plain if len(plain) <= length else plain[: length - 1] + "…"
 
 
+def shortened(text: str, length: int) -> str:
+    """Name, clean and at most so many characters long: cut in its middle, since names begin alike.
+
+    >>> shortened("amount_of_the_last_30_days", 14), shortened("amount", 6)
+    ('amount_…0_days', 'amount')
+    """
+    plain = clean(text)
+    if len(plain) <= length:
+        return plain
+    tail = (length - 1) // 2
+    return f"{plain[: length - 1 - tail]}…{plain[len(plain) - tail :]}"
+
+
 def span(seconds: int) -> str:
     """Duration in the two largest units that matter.
 

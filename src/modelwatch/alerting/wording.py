@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from modelwatch.alerting.alert import SERVICE, Alert, Change, Member
 from modelwatch.alerting.notification import Event, Notification, NotificationMember, Trend
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.text import clipped, lookback, span
+from modelwatch.alerting.text import clipped, lookback, shortened, span
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import Doubt, Finding, Kind
 from modelwatch.measures import LEAST_P, chance, in_sentence, p_text, plain, score_limit, score_title, score_value
@@ -69,10 +69,10 @@ def notification_of(
         event=event,
         state=alert.state,
         severity=alert.severity,
-        model=clipped(alert.model, LONGEST_LABEL),
-        environment=clipped(alert.environment, LONGEST_LABEL),
+        model=shortened(alert.model, LONGEST_LABEL),
+        environment=shortened(alert.environment, LONGEST_LABEL),
         kind=alert.kind,
-        labels={name: clipped(value, LONGEST_LABEL) for name, value in labels_of(alert, policy.labels).items()},
+        labels={name: shortened(value, LONGEST_LABEL) for name, value in labels_of(alert, policy.labels).items()},
         title=title_of(alert),
         summary=summary_of(alert, change, event, policy),
         members=tuple(_shown(member) for member in members[:MEMBERS_SENT]),
@@ -81,7 +81,7 @@ def notification_of(
         ended_at=alert.ended_at,
         data_until=alert.data_until,
         occurred_at=change.at,
-        actor=None if change.actor == SERVICE else clipped(change.actor, LONGEST_LABEL),
+        actor=None if change.actor == SERVICE else shortened(change.actor, LONGEST_LABEL),
         note=None if change.note is None else clipped(change.note, LONGEST_NOTE),
         page_url=f"{base}/ui/alerts/{alert.id}" if base else "",
         evidence_url=f"{base}/api/v1/alerts/{alert.id}" if base else "",
@@ -108,7 +108,7 @@ def labels_of(alert: Alert, monitor_labels: Mapping[str, str]) -> dict[str, str]
 
 def title_of(alert: Alert) -> str:
     """Title in one line: what is wrong, where, and with what."""
-    where = f"{clipped(alert.model, LONGEST_NAME)} ({clipped(alert.environment, LONGEST_NAME)})"
+    where = f"{shortened(alert.model, LONGEST_NAME)} ({shortened(alert.environment, LONGEST_NAME)})"
     flapping = " is flapping" if alert.flapping else ""
     if alert.kind == "freshness":
         return f"{KINDS[alert.kind]} from {where}{flapping}"
@@ -124,7 +124,7 @@ def worst_of(alert: Alert) -> str:
     detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
     if finding.score_name != "PSI":
         return _capital(detail)
-    subject = clipped(_subject(finding.kind, finding.subject), LONGEST_NAME)
+    subject = shortened(_subject(finding.kind, finding.subject), LONGEST_NAME)
     return f"{subject}: {detail}; PSI {_size(finding, finding.score)}"
 
 
@@ -140,7 +140,7 @@ def current_summary(alert: Alert) -> str:
 
 
 def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPolicy) -> Iterable[str]:
-    who, note = clipped(change.actor, LONGEST_NAME), _quoted(change.note)
+    who, note = shortened(change.actor, LONGEST_NAME), _quoted(change.note)
     if event == "acknowledged":
         yield f"Acknowledged by {who}{note}."
     elif event == "reminder":
@@ -174,7 +174,7 @@ def _what_happened(alert: Alert, change: Change, event: Event, policy: AlertPoli
         yield f"Firing again after it was resolved; reopened {_times(alert.reopenings)}."
     if event != "acknowledged" and alert.acknowledgement is not None:
         taken = alert.acknowledgement
-        yield f"Acknowledged by {clipped(taken.actor, LONGEST_NAME)}{_quoted(taken.note)}."
+        yield f"Acknowledged by {shortened(taken.actor, LONGEST_NAME)}{_quoted(taken.note)}."
 
 
 def _grew_at(member: Member, sequence: int) -> bool:
@@ -185,7 +185,7 @@ def _growth(member: Member) -> str:
     size, finding = member.size, member.finding
     assert size is not None, "what has grown has a size"
     before, now = (_size(finding, each) for each in (size.previous_score, finding.score))
-    return f"{_name(member)}, {clipped(score_title(finding.score_name), LONGEST_NAME)} {before} → {now}"
+    return f"{_name(member)}, {shortened(score_title(finding.score_name), LONGEST_NAME)} {before} → {now}"
 
 
 def _open_state(alert: Alert) -> Iterable[str]:
@@ -248,7 +248,7 @@ def pattern_text(pattern: ShiftPattern) -> str:
             factor = plain(number(pattern.factor or 1.0))
             return f"All values have changed by one factor, about {factor}, as with another unit or currency."
         case "one_category":
-            cell = clipped(pattern.cell or "", LONGEST_NAME)
+            cell = shortened(pattern.cell or "", LONGEST_NAME)
             return f"Only one category has shifted, {cell}; the proportions of the others are unchanged."
         case "new_categories":
             return (
@@ -324,7 +324,7 @@ def _in_short(member: Member) -> str:
 def _score(finding: Finding) -> str:
     if finding.kind == "freshness":
         return f"No predictions for {span(int(finding.score))} (alert limit {span(int(finding.threshold))})"
-    title = clipped(score_title(finding.score_name), LONGEST_NAME)
+    title = shortened(score_title(finding.score_name), LONGEST_NAME)
     return f"{title} {_size(finding, finding.score)}{_thresholds(finding)}"
 
 
@@ -358,7 +358,7 @@ def _listed(names: Sequence[str], most: int) -> str:
     >>> _listed(["a", "b", "c"], 2), _listed(["a"], 2)
     ('a, b and 1 more', 'a')
     """
-    return ", ".join(clipped(name, LONGEST_NAME) for name in names[:most]) + _more(len(names) - most)
+    return ", ".join(shortened(name, LONGEST_NAME) for name in names[:most]) + _more(len(names) - most)
 
 
 def _more(count: int) -> str:
@@ -374,7 +374,7 @@ def _name(member: Member) -> str:
 
 
 def _of_version(kind: Kind, subject: str, version: str) -> str:
-    return f"{clipped(_subject(kind, subject), LONGEST_NAME)} (version {clipped(version, LONGEST_NAME)})"
+    return f"{shortened(_subject(kind, subject), LONGEST_NAME)} (version {shortened(version, LONGEST_NAME)})"
 
 
 def _recovered(alert: Alert) -> list[str]:
@@ -389,8 +389,8 @@ def _shown(member: Member) -> NotificationMember:
     finding = member.finding
     plain = replace(
         finding,
-        subject=clipped(finding.subject, LONGEST_LABEL),
+        subject=shortened(finding.subject, LONGEST_LABEL),
         detail=clipped(finding.detail, LONGEST_LABEL),
-        score_name=clipped(finding.score_name, LONGEST_NAME),
+        score_name=shortened(finding.score_name, LONGEST_NAME),
     )
-    return NotificationMember(clipped(member.version, LONGEST_LABEL), member.verdict_id, plain)
+    return NotificationMember(shortened(member.version, LONGEST_LABEL), member.verdict_id, plain)

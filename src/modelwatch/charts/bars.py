@@ -13,7 +13,7 @@ from modelwatch.charts.drawing.markup import box
 from modelwatch.charts.drawing.numbers import Format, number, percent, short_time, tick_texts
 from modelwatch.charts.drawing.plot import RIGHT, UNITS, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Time, Values, floats
-from modelwatch.charts.drawing.text import clipped, isolated
+from modelwatch.charts.drawing.text import isolated, shortened_apart
 from modelwatch.charts.lines import Event, Level, draw_event, draw_level
 from modelwatch.charts.series import Series, readable, ribbon
 
@@ -212,10 +212,13 @@ def share_chart(
         draw_event(plot, area, x, event, flags=flags)
     plot.time_axis(area, x, texts=axis)
     room = SHARES_GUTTER - 8
+    named = [name for _, name, _, _ in readings]
+    shorter = dict(zip(named, shortened_apart(named, room - 48, bold=True), strict=True))
     for wanted, name, last, changed in sorted(readings, key=lambda each: -each[2]):
-        text = f"{isolated(clipped(name, room - 48, bold=changed))} {percent(last)}"
+        short = shorter[name]
+        text = f"{isolated(short)} {percent(last)}"
         tries = [Spot(1, min(max(wanted + 4 + shift, 9), height), dx=8) for shift in (0, -5, 5, -LINE + 4, LINE - 4)]
-        plot.label(text, *tries, bold=changed, title=name if clipped(name, room - 48, bold=changed) != name else None)
+        plot.label(text, *tries, bold=changed, title=name if short != name else None)
     description = f"{short_time(x.low)} to {short_time(x.high)} UTC. " + ", ".join(
         f"{isolated(name[:120])} {percent(last)}" for _, name, last, _ in readings[:12]
     )

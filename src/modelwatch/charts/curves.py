@@ -14,7 +14,7 @@ from modelwatch.charts.drawing.markup import path
 from modelwatch.charts.drawing.numbers import Format, number, percent, tick_texts
 from modelwatch.charts.drawing.plot import UNITS, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Log, Scale, Values, floats
-from modelwatch.charts.drawing.text import clipped, isolated
+from modelwatch.charts.drawing.text import clipped, isolated, shortened_apart
 
 HEIGHT = 220.0
 UNIT = Linear(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
@@ -234,7 +234,9 @@ def quadrant(
     _each_tick(plot, area, y, "percent")
     plot.vertical(x.at(threshold), area, "s-warning")
     plot.horizontal(corner.bottom, "s-chance")
+    titles = [each.name for each in known]
     names = sorted(known, key=lambda each: (each.state not in ("alert", "warning"), -each.drift * each.importance))
+    short = dict(zip(titles, shortened_apart(titles, 140, bold=True), strict=True))
     for each in names[::-1]:
         style = {"alert": "d-alert", "warning": "d-warning"}.get(each.state, "d-quiet")
         tooltip = f"{isolated(each.name)}: PSI {number(each.drift)}, importance {percent(each.importance)}"
@@ -255,7 +257,7 @@ def quadrant(
             Spot(place, top + 16, "middle"),
         ]
         inside = [spot for spot in spots if area.top + 9 <= spot.y <= area.bottom - 2]
-        name = isolated(clipped(each.name, 140, bold=True))
+        name = isolated(short[each.name])
         plot.label(name, *inside, style="halo", bold=each.state in ("alert", "warning"))
     if not known:
         plot.label("no importances are known", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")

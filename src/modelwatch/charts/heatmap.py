@@ -17,7 +17,7 @@ from modelwatch.charts.drawing.markup import pixels
 from modelwatch.charts.drawing.numbers import Format, short_time
 from modelwatch.charts.drawing.plot import UNITS, Area, Plot
 from modelwatch.charts.drawing.scales import Time, Values, floats
-from modelwatch.charts.drawing.text import clipped, isolated
+from modelwatch.charts.drawing.text import clipped, isolated, shortened_apart
 from modelwatch.charts.lines import Event, draw_event
 
 ROW, GAP = 15.0, 3.0
@@ -107,7 +107,8 @@ def heatmap(
     written_edge = cache(lambda column: pixels(edge(column)))
     top = 0.0
     tops: list[float] = []
-    for row in rows:
+    shown = shortened_apart([isolated(row.name) for row in rows], plot.room())
+    for row, short in zip(rows, shown, strict=True):
         if row.heading:
             top += ROW + 6
             plot.label(clipped(row.heading, HEADING, bold=True), Spot(0, top - 5, dx=2 - names), bold=True)
@@ -120,7 +121,7 @@ def heatmap(
             elif right > left:
                 at = written_edge(begin)
                 drawn.setdefault(style, []).append(f"M{at} {upper}H{written_edge(end)}V{lower}H{at}Z")
-        plot.aside(isolated(row.name), top + 10, style="t-ink")
+        plot.aside(isolated(row.name), top + 10, style="t-ink", short=short)
         if row.reading:
             bad = f"t-{row.state}" if row.state in ("alert", "warning") else "t-ink"
             is_bold = row.state in ("alert", "warning")

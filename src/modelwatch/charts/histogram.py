@@ -13,7 +13,7 @@ from modelwatch.charts.drawing.numbers import number, percent, tick_texts
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Values, floats
 from modelwatch.charts.drawing.tables import table
-from modelwatch.charts.drawing.text import clipped
+from modelwatch.charts.drawing.text import shortened_apart
 
 HEIGHT = 160.0
 PARTS_HEIGHT = 44.0
@@ -198,7 +198,7 @@ def _edge_texts(plot: Plot, area: Area, inner: Floats, slots: Floats, extra: Seq
     if extra:
         first = len(inner) + 1
         centres = [(float(slots[first + index]) + float(slots[first + index + 1])) / 2 for index in range(len(extra))]
-        plot.labels.group([clipped(name, 88) for name in extra], [Spot(x, line, "middle") for x in centres])
+        plot.labels.group(shortened_apart(extra, 88), [Spot(x, line, "middle") for x in centres])
         plot.vertical(float(slots[first]), area, "day")
     found = plot.labels.group(edge_texts(inner), [Spot(x, line, "middle") for x in places], levels=levels)
     for x, label in zip(places, found, strict=True):

@@ -11,7 +11,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import floats
 from modelwatch.charts.drawing.tables import table
-from modelwatch.charts.drawing.text import clipped, isolated
+from modelwatch.charts.drawing.text import isolated, shortened_apart
 
 ROW, LOW_ROW = 44.0, 24.0
 MOST_CLASSES = 24
@@ -53,16 +53,17 @@ def confusion_matrix(
     slots = [(column / shown, (column + 1) / shown) for column in range(shown)]
     room = 640 / max(shown, 1) - 8
     plot.labels.group(
-        [clipped(f"called {name}" if shown <= 3 else name, room) for name in names],
+        shortened_apart([f"called {name}" if shown <= 3 else name for name in names], room),
         [Spot((a + b) / 2, -7, "middle") for a, b in slots],
     )
     if shown > 3:
         plot.aside(CORNER, -7)
     readings: list[tuple[str, Spot]] = []
     beneath: list[tuple[str, Spot]] = []
+    beside = shortened_apart([f"was {name}" for name in names], plot.room())
     for true, name in enumerate(names):
         top = row * true
-        plot.aside(f"was {name}", top + row / 2 + 4, style="t-ink")
+        plot.aside(f"was {name}", top + row / 2 + 4, style="t-ink", short=beside[true])
         for called, (start, end) in enumerate(slots):
             count = float(now[true, called])
             share = count / float(rows[true]) if rows[true] > 0 else 0.0

@@ -13,7 +13,7 @@ from modelwatch.charts.drawing.numbers import Format, number, percent
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Linear, floats
 from modelwatch.charts.drawing.tables import table
-from modelwatch.charts.drawing.text import isolated
+from modelwatch.charts.drawing.text import isolated, shortened_apart
 
 ROW = 26.0
 MOST_NAMES, LONGER_NAMES = 128, 160
@@ -53,11 +53,12 @@ def categories(title: str, rows: Sequence[Category]) -> str:
         gutter([each.name for each in shown], most=MOST_NAMES),
         gutter(readings, most=136, bold=True),
     )
+    names = shortened_apart([isolated(each.name) for each in shown], plot.room())
     for index, each in enumerate(shown):
         top = ROW * index
         if index:
             plot.horizontal(top, "hair", start=0)
-        plot.aside(isolated(each.name), top + 17, style="t-ink")
+        plot.aside(isolated(each.name), top + 17, style="t-ink", short=names[index])
         plot.aside(readings[index], top + 17, side="start", style="t-ink", bold=_moved(each))
         for value, style, y in ((each.reference, "f-reference", top + 5), (each.current, "f-now", top + 13)):
             if math.isfinite(value):
@@ -109,13 +110,14 @@ def waterfall(
     readings = [_points(each, form, fine=max(map(abs, [*values, whole])) < 0.01) for each in parts]
     plot = Plot(ROW * len(names), gutter(names, most=LONGER_NAMES, bold=True), gutter(readings, most=96, bold=True))
     bars = [*zip(begins.tolist(), ends.tolist(), (each.certain for each in shown), strict=True), (0.0, whole, True)]
+    short = shortened_apart([isolated(name) for name in names], plot.room(), bold=True)
     zero = x.at(0.0)
     plot.vertical(zero, Area(0, plot.height), "axis")
     for index, ((begin, end, certain), name) in enumerate(zip(bars, names, strict=True)):
         top, last = ROW * index, index == len(shown)
         if last:
             plot.horizontal(top, "axis")
-        plot.aside(isolated(name), top + 17, bold=last, style="t-ink")
+        plot.aside(isolated(name), top + 17, bold=last, style="t-ink", short=short[index])
         plot.aside(readings[index], top + 17, side="start", bold=True)
         low, high = sorted((x.at(begin), x.at(end)))
         bad = end < begin if worse == "fewer" else end > begin

@@ -10,7 +10,7 @@ from modelwatch.charts.drawing.labels import LINE, Anchor, Label, Labels, Moment
 from modelwatch.charts.drawing.markup import classes, element, percent_of_plot, pixels, written
 from modelwatch.charts.drawing.numbers import Format, tick_texts
 from modelwatch.charts.drawing.scales import Scale, Time
-from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, width
+from modelwatch.charts.drawing.text import ASCENT, DESCENT, clipped, shortened, width
 
 # Curves are drawn in these units and stretched to the width of the plot; their strokes and all texts are not.
 UNITS = 1_000.0
@@ -169,14 +169,20 @@ class Plot:
         style: str | None = None,
         bold: bool = False,
         indent: float = 0.0,
+        short: str | None = None,
     ) -> Label | None:
-        """Text in a gutter: side "end" the left one, ending at the plot; "start" the right one. Cut to its room."""
-        room = (self.left if side == "end" else self.right) - TICK_ROOM - indent
-        short = clipped(text, room, bold=bold)
+        """Text in a gutter: side "end" the left one, ending at the plot; "start" the right one. Cut to its room, in its
+        middle, unless it is given how it is drawn there."""
+        if short is None:
+            short = shortened(text, self.room(side) - indent, bold=bold)
         x, dx = (0.0, -TICK_ROOM - indent) if side == "end" else (1.0, TICK_ROOM + indent)
         title = text if short != text else None
         spot = Spot(x, y, side, dx)
         return self.label(short, spot, style=style, bold=bold, title=title) if short else None
+
+    def room(self, side: Anchor = "end") -> float:
+        """Width of what may stand in a gutter."""
+        return (self.left if side == "end" else self.right) - TICK_ROOM
 
     def value_axis(self, area: Area, scale: Scale, form: Format = "number", *, grid: bool = True) -> None:
         """Ticks of a value scale in the left gutter, with hairlines through the plot."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 FONT = 11.0
@@ -144,6 +145,72 @@ def clipped(text: str, room: float, *, size: float = FONT, bold: bool = False) -
     kept = text[:end].rstrip()
     # Inside of an isolated name, whose direction it takes.
     return clean(kept + ELLIPSIS)
+
+
+def shortened(text: str, room: float, *, size: float = FONT, bold: bool = False) -> str:
+    """Name that fits into `room` pixels, with an ellipsis in its middle where something was left out: names of columns
+    begin alike, and end in what tells them apart.
+
+    >>> shortened("short", 200), shortened("amount_of_the_last_30_days", 90), shortened("anything", 0)
+    ('short', 'amou…0_days', '')
+    """
+    text = clean(text)
+    if len(text) <= room and width(text, size=size, bold=bold) <= room:
+        return text
+    half = (room - width(ELLIPSIS, size=size, bold=bold)) / 2
+    head = _fitting(text, half, size, bold)
+    # What the beginning does not need is the end's.
+    left = 2 * half - width(head, size=size, bold=bold)
+    tail = _fitting(text[::-1], left, size, bold)[::-1]
+    while tail and _joins(tail[0], text[len(text) - len(tail) - 1]):
+        tail = tail[1:]
+    return clean(f"{head.rstrip()}{ELLIPSIS}{tail.lstrip()}") if head or tail else ""
+
+
+def shortened_apart(names: Sequence[str], room: float, *, size: float = FONT, bold: bool = False) -> list[str]:
+    """Each name as `shortened`, no two different ones as the same text: where their middles differ, from there on.
+
+    >>> shortened_apart(["payments_of_march_in_euro", "payments_of_april_in_euro", "age"], 90)
+    ['p…march_in…', 'p…april_in_e…', 'age']
+    """
+    found = {name: shortened(name, room, size=size, bold=bold) for name in names}
+    for some in _alike(found):
+        found |= _apart(some, 0, room, size, bold)
+    return [found[name] for name in names]
+
+
+def _apart(names: Sequence[str], known: int, room: float, size: float, bold: bool) -> dict[str, str]:
+    """The names from where they differ on. known: so far they are the same."""
+    columns = enumerate(zip(*names, strict=False))
+    begin = next((place for place, each in columns if len(set(each)) > 1), min(map(len, names)))
+    head = names[0][: min(begin, 1)] + ELLIPSIS
+    rest = room - width(head, size=size, bold=bold)
+    if rest < 0:
+        return {}
+    found = {name: clean(head + clipped(name[begin:], rest, size=size, bold=bold)) for name in names}
+    for some in _alike(found):
+        if begin > known:
+            found |= _apart(some, begin, room, size, bold)
+    return found
+
+
+def _alike(texts: Mapping[str, str]) -> list[list[str]]:
+    by_text: dict[str, list[str]] = {}
+    for name, short in texts.items():
+        by_text.setdefault(short, []).append(name)
+    return [some for some in by_text.values() if len(some) > 1]
+
+
+def _fitting(text: str, room: float, size: float, bold: bool) -> str:
+    """The longest beginning that fits."""
+    used, end = 0.0, 0
+    for index, character in enumerate(text):
+        used += width(character, size=size, bold=bold)
+        if used > room:
+            break
+        if index + 1 >= len(text) or not _joins(text[index + 1], character):
+            end = index + 1
+    return text[:end]
 
 
 def _joins(character: str, before: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from modelwatch.alerting.alert import Alert, Member
-from modelwatch.alerting.text import clipped, span
+from modelwatch.alerting.text import clipped, shortened, span
 from modelwatch.findings import Kind
 from modelwatch.measures import in_sentence, metric_interval, metric_value
 from modelwatch.monitoring.checks.headline import Headline
@@ -55,7 +55,7 @@ def drift_clause(members: Sequence[Member], features: int) -> str:
         return capitalized(f"{with_them} {'drifts' if len(others) == 1 else 'drift'}")
     one = len(moved) == 1
     number = f"{len(moved):,} of {features:,} features" if features else f"{len(moved):,} feature{'' if one else 's'}"
-    names = listed([clipped(each, LONGEST_NAME) for each in moved[:2]], len(moved))
+    names = listed([shortened(each, LONGEST_NAME) for each in moved[:2]], len(moved))
     clause = f"{number} {'drifts' if one else 'drift'}: {names}"
     return f"{clause}; {with_them} with {'it' if one else 'them'}" if others else clause
 
@@ -152,7 +152,7 @@ def _compared(drift: Headline) -> str:
 
 
 def _shifted(drift: Headline) -> str:
-    names = [clipped(OWN_SUBJECTS.get(each, each), LONGEST_NAME) for each in drift.shifted_names[:2]]
+    names = [shortened(OWN_SUBJECTS.get(each, each), LONGEST_NAME) for each in drift.shifted_names[:2]]
     has = "has" if drift.shifted == 1 else "have"
     rest = drift.checked - drift.shifted
     others = f", the other {rest:,} are as in the reference" if rest > 1 else ""
@@ -162,7 +162,7 @@ def _shifted(drift: Headline) -> str:
 def _detail(member: Member) -> str:
     finding = member.finding
     detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
-    subject = clipped(finding.subject, LONGEST_NAME)
+    subject = shortened(finding.subject, LONGEST_NAME)
     return detail if finding.kind in ("freshness", "volume") or detail.startswith(subject) else f"{subject}: {detail}"
 
 

@@ -19,6 +19,7 @@ from modelwatch.api.state import ServiceState
 from modelwatch.charts.curves import Driver, quadrant
 from modelwatch.charts.drawing.marks import State, key
 from modelwatch.charts.drawing.numbers import percent
+from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import histogram_pair, level_bar
@@ -49,7 +50,7 @@ FIRST_ROWS, NOT_MANY = 60, 80
 MOST_ROWS = 500
 MANY = 60
 MOST_UNJUDGED = 20
-NAMES_WIDTH, READINGS_WIDTH = 136, 72
+MOST_NAMES_WIDTH, READINGS_WIDTH = 160, 72
 # A PSI so large fills its bar.
 LARGEST_PSI = 1.0
 FOUND: tuple[State, ...] = ("alert", "warning")
@@ -255,7 +256,7 @@ class DriftPage:
                 start=microseconds(steps[0].end) // MICROS_PER_SECOND - step,
                 step=step,
                 events=events,
-                names=NAMES_WIDTH,
+                names=gutter([row.name for row in rows], most=MOST_NAMES_WIDTH),
                 readings=READINGS_WIDTH,
             )
         )

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from modelwatch.alerting.text import clipped, span
+from modelwatch.alerting.text import clipped, shortened, span
 from modelwatch.alerting.wording import KINDS
 from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
@@ -211,7 +211,7 @@ def microseconds(iso: str) -> int:
 
 def name(given: str) -> str:
     """Name that anybody may have chosen, on one line."""
-    return clipped(given, LONGEST_NAME)
+    return shortened(given, LONGEST_NAME)
 
 
 def breakable_name(given: str) -> Markup:
