@@ -30,7 +30,7 @@ from benchmarks.ways import JSON, ROWS, WAYS, batch_body, feature_columns
 
 ROUNDS, QUICK_ROUNDS = 5, 1
 # Bodies of a round. Plain endpoints take longer, and are not the point.
-BODIES, BODIES_BESIDE = 20, 6
+BODIES, BODIES_BESIDE = 12, 6
 SPAN_SECONDS = 200
 TIMEOUT_SECONDS = 120
 MODEL = "m"

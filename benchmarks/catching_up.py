@@ -48,7 +48,7 @@ from modelwatch.storage.references.monitors import monitor_of, put_monitor
 
 # The end of the two days, in seconds.
 END = 1_767_261_600
-ROUNDS, QUICK_ROUNDS = 3, 1
+ROUNDS, QUICK_ROUNDS = 2, 1
 SETTINGS = Settings()
 RULES = DriftRules.of(SETTINGS)
 

@@ -39,9 +39,10 @@ SEVEN = dataclasses.replace(RULES, lookbacks=("1h", "3h", "6h", "12h", "24h", "3
 START = 1_750_000_200
 WEEK = 2_016
 MICROSECONDS = 1_000_000
+REFERENCE_ROWS = 2_000
 # Features, windows, and predictions in each.
 SIZES, QUICK_SIZES = ((50, 834, 10), (2_000, 4, 100)), ((50, 100, 10), (500, 4, 20))
-ROUNDS, QUICK_ROUNDS = 15, 5
+ROUNDS, QUICK_ROUNDS = 9, 5
 
 
 def run(*, quick: bool = False) -> list[Row]:
@@ -123,7 +124,9 @@ def _fill(store: Store, features: int, windows: int, predictions: int) -> None:
     rng = np.random.default_rng(0)
     names = [f"f{index}" for index in range(features)]
     ids = iter(range(1 << 40))
-    samples = [ReferenceSample("feature", name, "continuous", rng.normal(100, 25, 10_000).tolist()) for name in names]
+    samples = [
+        ReferenceSample("feature", name, "continuous", rng.normal(100, 25, REFERENCE_ROWS).tolist()) for name in names
+    ]
     set_reference_frame(store, ReferenceFrame(STREAM.model, None, samples), now=START * MICROSECONDS, new_id=new_id)
     chosen = np.sort(rng.choice(WEEK, windows, replace=False))
     chosen[-1] = WEEK - 1

@@ -23,7 +23,7 @@ from benchmarks.servers import are_possible, earlier, plain_service, processor_s
 
 PATH = "/api/v1/predictions"
 ROUNDS = 5
-SECONDS = 4
+SECONDS = 3
 CONNECTIONS = 64
 FEATURES = 10
 TITLE = f"durable single-prediction ingest, {FEATURES} features"

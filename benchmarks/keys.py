@@ -18,7 +18,7 @@ from benchmarks.ingest import FEATURES, PATH, SECONDS, requests_per_second
 from benchmarks.report import Row, compared
 from benchmarks.servers import ROOT, are_possible, service
 
-ROUNDS = 9
+ROUNDS = 7
 KINDS = ("with", "without")
 
 

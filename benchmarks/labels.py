@@ -1,4 +1,4 @@
-"""A storm of labels: a million of them for a million stored predictions, in random order, on SQLite.
+"""A storm of labels: one for each of some hundred thousand stored predictions, in random order, on SQLite.
 
 One label in ten comes twice and one in a hundred is corrected. The baseline is what any such join must do at least: one
 look-up of each prediction by its id through the same index, in the same order, with the bare driver. At the end the
@@ -29,7 +29,7 @@ from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
 
-PREDICTIONS = 1_000_000
+PREDICTIONS = 400_000
 QUICK = 50_000
 BATCH = 2_000
 ROUNDS = 5

@@ -44,8 +44,8 @@ FEW_CELLS = 12
 BATCH = 100
 # So many batches come again and again, under new ids.
 MADE = 50
-SECONDS, QUICK_SECONDS = 1.5, 0.5
-ROUNDS, QUICK_ROUNDS = 9, 2
+SECONDS, QUICK_SECONDS = 1.2, 0.5
+ROUNDS, QUICK_ROUNDS = 7, 2
 LABELS, QUICK_LABELS = 40_000, 4_000
 PROCESSES = (1, 4)
 KINDS = ("slots", "same cells", "few cells")
