@@ -6,6 +6,7 @@ import collections
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -257,7 +258,7 @@ class _Histogram(Histogram):
 
     def observe_all(self, amounts: Sequence[float]) -> None:
         """Observes each of these amounts."""
-        buckets = collections.Counter(bisect_left(self._upper_bounds, amount) for amount in amounts)
+        buckets = collections.Counter(map(partial(bisect_left, self._upper_bounds), amounts))
         for place, number in buckets.items():
             self._buckets[place].inc(number)
         self._sum.inc(sum(amounts))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from modelwatch.api.decoding import json_columns, json_rows
+from modelwatch.api.decoding import json_columns, json_rows, row_types
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.errors import InvalidInput, MalformedBody
@@ -111,7 +111,8 @@ def both_ways(monkeypatch: pytest.MonkeyPatch, body: bytes, kind: str, defaults:
     """The same body, its rows together and one by one."""
     with monkeypatch.context() as patched:
         patched.setattr(json_columns, "FEW_ROWS", 0)
-        patched.setattr(json_rows, "WORTH_A_TYPE", 1)
+        patched.setattr(json_rows, "WORTH_A_LOOK", 1)
+        patched.setattr(row_types, "WORTH_A_TYPE", 1)
         together = decoded(body, kind, defaults)
         patched.setattr(json_columns, "FEW_ROWS", sys.maxsize)
         patched.setattr(json_columns, "FEW_BYTES", sys.maxsize)
@@ -261,9 +262,42 @@ def test_a_key_that_is_there_twice_is_found_in_long_bodies_with_and_without_blan
         assert [each.index for each in batch.rejected] == ([400] if twice else [])
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_type_is_made_once_many_rows_have_had_the_same_names(listed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def has_type(rows: int, name: str) -> bool:
+        features: Any = {f"{name}-{listed}": 0.5}
+        features = as_typed(features) if listed else features
+        body = as_list([row(f"id-{place:04}", features=features) for place in range(rows)])
+        found = json_rows.read_rows(body, in_lines=False, unnamed=False)
+        assert found is not None
+        return found._shape is not None
+
+    some = row_types.WORTH_A_TYPE // 2 + 10
+    assert [has_type(some, "again") for _ in range(3)] == [False, True, True]
+    assert has_type(20, "again"), "what is there is used for fewer rows"
+    assert not has_type(json_rows.WORTH_A_LOOK - 4, "again")
+    assert has_type(2 * row_types.WORTH_A_TYPE, "many")
+    monkeypatch.setattr(row_types, "MOST_COUNTED", 1)
+    assert [has_type(some, name) for name in ("one", "other", "one", "one")] == [False, False, False, True]
+
+
+def test_a_row_with_several_problems_is_named_by_the_first_in_its_own_order() -> None:
+    decoder = Decoder(LIMITS, lambda: NOON, numbered("made"))
+    for number in (100, 2 * row_types.WORTH_A_TYPE):
+        rows = [row(f"id-{place}") for place in range(number)]
+        rows[41]["features"] = {"color": "x" * 21, "count": 3, "amount": "y" * 21, "member": True}
+        batch = decoder.batch(as_list(rows), JSON)
+        [refused] = batch.rejected
+        assert (refused.index, refused.pointer) == (41, "/features/color")
+        assert "(and 1 more)" in refused.message
+        assert len(batch.events) == number - 1
+
+
 def test_types_that_are_made_for_names_of_clients_do_not_stay() -> None:
     def made(number: int) -> type:
-        rows = [row(f"id-{place}", features={f"feature-{number}": place}) for place in range(100)]
+        rows = [
+            row(f"id-{place}", features={f"feature-{number}": place}) for place in range(row_types.WORTH_A_TYPE + 50)
+        ]
         found = json_rows.read_rows(as_list(rows), in_lines=False, unnamed=False)
         assert found is not None
         [group] = found.groups
@@ -271,7 +305,7 @@ def test_types_that_are_made_for_names_of_clients_do_not_stay() -> None:
         return type(found._rows[0].features)
 
     first = weakref.ref(made(0))
-    for number in range(1, json_rows.MOST_TYPES + 1):
+    for number in range(1, row_types.MOST_TYPES + 1):
         made(number)
     gc.collect()
     assert first() is None

@@ -24,6 +24,10 @@ from modelwatch.times import micros_of
 FEW_ROWS, FEW_BYTES = 8, 16 * 1024
 
 
+class _OrderMatters(Exception):
+    """A row has several problems, of which the first names it."""
+
+
 class JsonColumns:
     """Makes one batch of many decoded rows."""
 
@@ -46,12 +50,17 @@ class JsonColumns:
                 return None
         except DECODING_ERRORS:
             return None
-        found = read_rows(body, in_lines, "model_name" in defaults)
+        unnamed = "model_name" in defaults
+        found = read_rows(body, in_lines, unnamed)
         if found is None:
             return None
         if len(found) > self._limits.max_batch_rows:
             raise too_many_rows(self._limits.max_batch_rows)
-        return self._batch(found, defaults, now)
+        try:
+            return self._batch(found, defaults, now)
+        except _OrderMatters:
+            in_order = read_rows(body, in_lines, unnamed, keep_order=True)
+            return None if in_order is None else self._batch(in_order, defaults, now)
 
     def _batch(self, rows: JsonRows, defaults: Mapping[str, str], now: int) -> DecodedBatch:
         fields = self._fields_of(rows, defaults, now)
@@ -76,6 +85,8 @@ class JsonColumns:
                 collector.take(self._checker.event(filled(rows.body(row), defaults), now, False))
                 closer.append(row)
             except InvalidInput as error:
+                if len(error.errors) > 1 and not rows.keeps_order:
+                    raise _OrderMatters from error
                 collector.reject(row, error)
         usual = np.setdiff1d(np.arange(len(rows)), looked_at)
         found = collector.batch(len(usual))

@@ -1,20 +1,18 @@
 """Rows of a JSON body, decoded together and taken apart into lists of what they say.
 
-Nearly always all rows of a body name the same features. Then they are decoded by a type that is made for these names,
-which makes no map or names for each row. A row that is not like the first, or is not valid, has the body decoded in
-another way.
+Nearly always all rows of a body name the same features, and so do many bodies. Then rows are decoded by a type that is
+made for these names, which makes no map or names for each row. A row that is not like the first, or is not valid, has
+the body decoded in another way.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,21 +20,15 @@ from msgspec import UNSET, UnsetType
 from modelwatch.api.decoding.explain import DECODING_ERRORS
 from modelwatch.api.decoding.json_batch import is_wrapped
 from modelwatch.api.decoding.repeated_keys import keys_of
+from modelwatch.api.decoding.row_types import ROW_TYPES, Feature, Form, Row, Shape, decoder_of_any, shape_of
 from modelwatch.events import DataType, FeatureBody, PredictionBody, Scalar
 
-# Types are made for so many features at most, and so many of them are kept: clients choose the names. A list takes a
-# type for each of its features.
-MOST_NAMES, MOST_LISTED, MOST_TYPES = 500, 200, 32
-# Making a type takes as long as it spares in so many rows.
-WORTH_A_TYPE = 64
+# For fewer rows, looking at the first one takes as long as a type that is there spares.
+WORTH_A_LOOK = 16
 # The first row is looked for in so many bytes.
 HEAD_BYTES = 1 << 16
 
-# A tuple: what a client says may have no hash.
-_DATA_TYPES = (UNSET, None, "continuous", "categorical")
-
 T = TypeVar("T")
-Form = Literal["list", "object", "lines"]
 # What is before the first row.
 _FIRST_ROW: dict[Form, re.Pattern[str]] = {
     "list": re.compile(r"\s*\[\s*"),
@@ -46,50 +38,6 @@ _FIRST_ROW: dict[Form, re.Pattern[str]] = {
 _read_first = json.JSONDecoder().raw_decode
 _values_of = msgspec.structs.astuple
 _value_of = attrgetter("value")
-
-
-class _Feature(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """`FeatureBody` that tells null from nothing."""
-
-    name: str
-    value: Scalar | UnsetType = UNSET
-    data_type: DataType | UnsetType | None = UNSET
-
-
-class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """`PredictionBody` that tells null from nothing."""
-
-    model_name: str
-    features: list[_Feature] | dict[str, Scalar]
-    prediction: bool | int | float | str
-    prediction_id: str | UnsetType | None = UNSET
-    model_version: str | UnsetType | None = UNSET
-    environment: str | UnsetType | None = UNSET
-    timestamp: datetime | UnsetType | None = UNSET
-    prediction_probability: float | dict[str, float] | UnsetType | None = UNSET
-    latency_ms: float | UnsetType | None = UNSET
-    ground_truth: Scalar | UnsetType = UNSET
-
-
-class _UnnamedRow(_Row, kw_only=True, gc=False):
-    """A row that may leave its model to the request."""
-
-    model_name: str | UnsetType | None = UNSET  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """The names of the features of a row, and their types where they are a list; UNSET where one has none."""
-
-    names: tuple[str, ...]
-    types: tuple[DataType | UnsetType | None, ...] | None = None
-
-    @property
-    def keys(self) -> int:
-        """Number of JSON keys in the features of a row."""
-        if self.types is None:
-            return len(self.names)
-        return 3 * len(self.names) - self.types.count(UNSET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +59,11 @@ class JsonRows:
     keys: number of keys that they have without repetitions.
     """
 
-    def __init__(self, rows: Sequence[_Row], shape: _Shape | None = None) -> None:
+    def __init__(self, rows: Sequence[Row], shape: Shape | None = None) -> None:
         """shape: of each row, where they were decoded by a type that was made for it."""
         self._rows, self._shape = rows, shape
+        # Whether `body` has the features in the order in which the row names them, rather than in that of the first.
+        self.keeps_order = shape is None or shape.types is not None
         number = len(rows)
         # The features and the prediction are always there.
         self.keys = 2 * number
@@ -141,7 +91,7 @@ class JsonRows:
             return given  # type: ignore[return-value]
         return [None if value is UNSET else value for value in given]  # type: ignore[misc]
 
-    def _made(self, features: Sequence[Any], shape: _Shape) -> FeatureGroup:
+    def _made(self, features: Sequence[Any], shape: Shape) -> FeatureGroup:
         self.keys += shape.keys * len(features)
         flat: list[Scalar] = []
         for each in features:
@@ -171,7 +121,7 @@ class JsonRows:
         given_types: list[DataType | UnsetType | None] = []
         for row in rows:
             # Row by row, while it is in the processor's cache.
-            each: list[_Feature] = features[row]
+            each: list[Feature] = features[row]
             names += [feature.name for feature in each]
             given_values += [feature.value for feature in each]
             given_types += [feature.data_type for feature in each]
@@ -222,92 +172,40 @@ class JsonRows:
         )
 
 
-def read_rows(body: bytes, in_lines: bool, unnamed: bool) -> JsonRows | None:
+def read_rows(body: bytes, in_lines: bool, unnamed: bool, *, keep_order: bool = False) -> JsonRows | None:
     """The rows of an array, of an object around it, or of lines. unnamed: whether they may leave their model out.
+    keep_order: whether each row must have its features in its own order.
 
     None when a row is not valid, when none is there, and when an object may have a key twice.
     """
     form: Form = "lines" if in_lines else "object" if is_wrapped(body) else "list"
-    first = _shape_of_first(body, form)
-    for shape in (first, None) if first else (None,):
-        decode = _decoder(form, unnamed, shape)
+    shape, rows = (None, 0) if keep_order else _shape_of_first(body, form)
+    made = None if shape is None else ROW_TYPES.decoder(form, unnamed, shape, rows)
+    for decode, of_rows in ((made, shape), (decoder_of_any(form, unnamed), None)):
         try:
             found = [] if decode is None else decode(body)
         except DECODING_ERRORS:
             continue
         if found:
-            rows = JsonRows(found, shape)
-            return rows if keys_of(body) == rows.keys + (form == "object") else None
+            rows_found = JsonRows(found, of_rows)
+            return rows_found if keys_of(body) == rows_found.keys + (form == "object") else None
     return None
 
 
-@lru_cache(maxsize=MOST_TYPES)
-def _decoder(form: Form, unnamed: bool, shape: _Shape | None) -> Callable[[bytes], list[_Row]] | None:
-    """The function that decodes such a body. shape: of each row; None: any.
-
-    None when a type can't have these names.
-    """
-    row: type[_Row] = _UnnamedRow if unnamed else _Row
-    if shape is not None:
-        try:
-            features = _map_type(shape.names) if shape.types is None else _list_type(shape.names, shape.types)
-        except ValueError:
-            return None
-        made = msgspec.defstruct("Row", [("features", features)], bases=(row,), kw_only=True, gc=False)
-        row = cast(type[_Row], made)
-    if form == "lines":
-        return msgspec.json.Decoder(row).decode_lines
-    if form == "list":
-        return msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
-    wrapped = msgspec.defstruct("Batch", [("predictions", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
-    decode = msgspec.json.Decoder(wrapped).decode
-    return lambda body: decode(body).predictions  # type: ignore[attr-defined]
-
-
-def _map_type(names: Sequence[str]) -> Any:
-    """A type of maps that have these keys. Raises ValueError when there is none."""
-    fields = {f"feature_{place}": name for place, name in enumerate(names)}
-    return msgspec.defstruct(
-        "Features", [(field, Scalar) for field in fields], rename=fields, forbid_unknown_fields=True, gc=False
-    )
-
-
-def _list_type(names: Sequence[str], types: Sequence[DataType | UnsetType | None]) -> Any:
-    """A type of lists of features that have these names and types, in this order: each is told by its name as a tag."""
-    features = []
-    for name, kind in zip(names, types, strict=True):
-        fields: list[tuple[str, Any]] = [("value", Scalar)]
-        if kind is not UNSET:
-            fields.append(("data_type", Literal[kind]))
-        features.append(
-            msgspec.defstruct("Feature", fields, tag_field="name", tag=name, forbid_unknown_fields=True, gc=False)
-        )
-    return tuple[tuple(features)]  # type: ignore[misc]
-
-
-def _shape_of_first(body: bytes, form: Form) -> _Shape | None:
-    """The shape of the first row when the body is worth a type for it."""
+def _shape_of_first(body: bytes, form: Form) -> tuple[Shape | None, int]:
+    """The shape of the first row, and about how many rows there are; None when there may be no type for it, and when
+    the rows are too few."""
     head = body[:HEAD_BYTES].decode(errors="ignore")
     start = _FIRST_ROW[form].match(head)
     if start is None:
-        return None
+        return None, 0
     try:
         row, end = _read_first(head, start.end())
     except (ValueError, RecursionError):
-        return None
+        return None, 0
     features = row.get("features") if isinstance(row, dict) else None
-    if not features or end * WORTH_A_TYPE > len(body):
-        return None
-    if isinstance(features, dict):
-        return _Shape(tuple(features)) if len(features) <= MOST_NAMES else None
-    if not isinstance(features, list) or len(features) > MOST_LISTED:
-        return None
-    if not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in features):
-        return None
-    types = tuple(each.get("data_type", UNSET) for each in features)
-    return (
-        _Shape(tuple(each["name"] for each in features), types) if all(kind in _DATA_TYPES for kind in types) else None
-    )
+    rows = len(body) // end
+    return (shape_of(features) if features and rows >= WORTH_A_LOOK else None), rows
 
 
 def _or_none(value: T | UnsetType | None) -> T | None:

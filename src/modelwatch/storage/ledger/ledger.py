@@ -244,9 +244,11 @@ class Ledger:
         self._slots.put(after)
         self._outcomes.put(outcomes)
         self._streams.update(_stream(increment.key) for increment in increments)
-        accepted: list[bool | None] = [None] * len(batch)
-        for place, new in zip(not_expired.tolist(), is_new.tolist(), strict=True):
-            accepted[place] = new
+        accepted: list[bool | None] = is_new.tolist()
+        if taken is not batch:
+            accepted = [None] * len(batch)
+            for place, new in zip(not_expired.tolist(), is_new.tolist(), strict=True):
+                accepted[place] = new
         return Committed(accepted, increments, applied.statuses[: len(labels)])
 
     def _forget_some(self) -> None:

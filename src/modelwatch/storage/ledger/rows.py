@@ -31,6 +31,8 @@ BLOCK_COLUMNS = ("block", "place")
 # Of a row that keeps none of its features, since it is not in the sample.
 NO_FEATURES = (None, None, None)
 
+# In JSON.
+NULL = "null"
 # What is written without a comma.
 NEVER_WITH_COMMAS = frozenset((bool, int, float, type(None)))
 
@@ -62,21 +64,19 @@ def head_columns(
     when they arrived, microseconds. A column in which all rows are null may be left out."""
     days, models, ids = key_columns(batch)
     streams = batch.stream_of.tolist()
+    _, versions, environments = zip(*batch.streams, strict=True)
     head: dict[str, list[Any]] = {
         "day": days,
         "model": models,
         "prediction_id": ids,
-        "version": [batch.streams[stream].version for stream in streams],
-        "environment": [batch.streams[stream].environment for stream in streams],
+        "version": list(map(versions.__getitem__, streams)),
+        "environment": list(map(environments.__getitem__, streams)),
         "ts": batch.times.tolist(),
         "arrived_at": [now] * len(ids),
-        "generation": [generations[model] for model in models],
+        "generation": list(map(generations.__getitem__, models)),
         "latency_ms": batch.latencies,
         "prediction": _encoded(batch.predictions),
-        "probability": [
-            None if each is None else text
-            for each, text in zip(batch.probabilities, _encoded(batch.probabilities), strict=True)
-        ],
+        "probability": [None if text == NULL else text for text in _encoded(batch.probabilities)],
     }
     if any(segments):
         head["segments"] = [_encode(texts).decode() if texts else None for texts in segments]
