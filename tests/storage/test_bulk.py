@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.bulk import NewRows, RowsById
@@ -75,6 +76,18 @@ def test_rows_are_inserted_as_they_are_whether_their_columns_have_one_value_or_s
         found = connection.execute(select(*(table.c[name] for name in names)).order_by(table.c.prediction_id)).all()
     expected = zip(ids, latencies, probabilities, strict=True)
     assert [tuple(row) for row in found] == [(*row, b"{}", "m", 5) for row in expected]
+
+
+@pytest.mark.both_engines
+def test_a_null_where_there_must_be_none_is_an_error_that_leaves_no_row(store: Store) -> None:
+    """Not a row that is taken for a known one."""
+    columns = {name: [value] * 3 for name, value in KEYS.items()}
+    columns |= {"prediction_id": ["a", "b", "c"], "prediction": ['"yes"', None, '"yes"']}
+    insert = NewRows(store, tables.prediction, ("prediction_id",))
+    with pytest.raises(IntegrityError, match="(?i)not.null"), store.open_write() as connection:
+        insert.insert(connection, columns)
+    with store.read() as connection:
+        assert connection.execute(select(tables.prediction)).all() == []
 
 
 @pytest.mark.both_engines

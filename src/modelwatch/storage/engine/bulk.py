@@ -200,9 +200,11 @@ class NewRows:
         number = len(columns[of_rows[0]])
         values = ", ".join([f"({', '.join('?' * len(of_rows))})"] * number)
         selected = ", ".join(["?"] * len(once) + [f"column{place}" for place in range(1, len(of_rows) + 1)])
-        # WHERE tells the parser that ON CONFLICT is no condition of a join.
+        # FAIL: on a null where there must be none, what this statement has inserted is left for the transaction to take
+        # back. To be ready for that itself, it would copy each page that it changes: with random ids, one for each row
+        # and index. WHERE tells the parser that ON CONFLICT is no condition of a join.
         text = (
-            f"INSERT INTO {self._table.name} ({', '.join([*once, *of_rows])})"  # noqa: S608
+            f"INSERT OR FAIL INTO {self._table.name} ({', '.join([*once, *of_rows])})"  # noqa: S608
             f" SELECT {selected} FROM (VALUES {values}) WHERE true ON CONFLICT DO NOTHING"
         )
         rows = zip(*(columns[name] for name in of_rows), strict=True)
