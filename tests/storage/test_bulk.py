@@ -84,7 +84,7 @@ def test_a_null_where_there_must_be_none_is_an_error_that_leaves_no_row(store: S
     columns = {name: [value] * 3 for name, value in KEYS.items()}
     columns |= {"prediction_id": ["a", "b", "c"], "prediction": ['"yes"', None, '"yes"']}
     insert = NewRows(store, tables.prediction, ("prediction_id",))
-    with pytest.raises(IntegrityError, match="(?i)not.null"), store.open_write() as connection:
+    with pytest.raises(IntegrityError, match=r"(?i)not.null"), store.open_write() as connection:
         insert.insert(connection, columns)
     with store.read() as connection:
         assert connection.execute(select(tables.prediction)).all() == []
