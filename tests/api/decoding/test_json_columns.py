@@ -112,7 +112,8 @@ def both_ways(monkeypatch: pytest.MonkeyPatch, body: bytes, kind: str, defaults:
     with monkeypatch.context() as patched:
         patched.setattr(json_columns, "FEW_ROWS", 0)
         patched.setattr(json_rows, "WORTH_A_LOOK", 1)
-        patched.setattr(row_types, "WORTH_A_TYPE", 1)
+        patched.setattr(row_types, "VALUES_WORTH_A_MAP", 1)
+        patched.setattr(row_types, "ROWS_WORTH_A_LIST", 1)
         together = decoded(body, kind, defaults)
         patched.setattr(json_columns, "FEW_ROWS", sys.maxsize)
         patched.setattr(json_columns, "FEW_BYTES", sys.maxsize)
@@ -272,18 +273,21 @@ def test_a_type_is_made_once_many_rows_have_had_the_same_names(listed: bool, mon
         assert found is not None
         return found._shape is not None
 
-    some = row_types.WORTH_A_TYPE // 2 + 10
-    assert [has_type(some, "again") for _ in range(3)] == [False, True, True]
+    monkeypatch.setattr(json_rows, "ROW_TYPES", row_types.RowTypes())
+    monkeypatch.setattr(row_types, "VALUES_WORTH_A_MAP", 200)
+    monkeypatch.setattr(row_types, "ROWS_WORTH_A_LIST", 200)
+    assert [has_type(120, "again") for _ in range(3)] == [False, True, True]
     assert has_type(20, "again"), "what is there is used for fewer rows"
     assert not has_type(json_rows.WORTH_A_LOOK - 4, "again")
-    assert has_type(2 * row_types.WORTH_A_TYPE, "many")
+    assert has_type(240, "many")
     monkeypatch.setattr(row_types, "MOST_COUNTED", 1)
-    assert [has_type(some, name) for name in ("one", "other", "one", "one")] == [False, False, False, True]
+    assert [has_type(120, name) for name in ("one", "other", "one", "one")] == [False, False, False, True]
 
 
-def test_a_row_with_several_problems_is_named_by_the_first_in_its_own_order() -> None:
+def test_a_row_with_several_problems_is_named_by_the_first_in_its_own_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_types, "VALUES_WORTH_A_MAP", 1_000)
     decoder = Decoder(LIMITS, lambda: NOON, numbered("made"))
-    for number in (100, 2 * row_types.WORTH_A_TYPE):
+    for number in (100, 300):
         rows = [row(f"id-{place}") for place in range(number)]
         rows[41]["features"] = {"color": "x" * 21, "count": 3, "amount": "y" * 21, "member": True}
         batch = decoder.batch(as_list(rows), JSON)
@@ -293,11 +297,11 @@ def test_a_row_with_several_problems_is_named_by_the_first_in_its_own_order() ->
         assert len(batch.events) == number - 1
 
 
-def test_types_that_are_made_for_names_of_clients_do_not_stay() -> None:
+def test_types_that_are_made_for_names_of_clients_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_types, "VALUES_WORTH_A_MAP", 50)
+
     def made(number: int) -> type:
-        rows = [
-            row(f"id-{place}", features={f"feature-{number}": place}) for place in range(row_types.WORTH_A_TYPE + 50)
-        ]
+        rows = [row(f"id-{place}", features={f"feature-{number}": place}) for place in range(100)]
         found = json_rows.read_rows(as_list(rows), in_lines=False, unnamed=False)
         assert found is not None
         [group] = found.groups

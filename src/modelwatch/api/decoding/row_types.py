@@ -18,9 +18,9 @@ from modelwatch.events import DataType, Scalar
 # Types are made for so many features at most, and so many of them are kept: clients choose the names. A list takes a
 # type for each of its features.
 MOST_NAMES, MOST_LISTED, MOST_TYPES = 500, 200, 32
-# Making a type takes as long as it spares in 50 to 600 rows, mostly in some 300: it is made once so many have come. That
-# is counted for so many shapes.
-WORTH_A_TYPE, MOST_COUNTED = 300, 256
+# Making a type of maps takes as long as it spares in so many values (50 rows of 500 features, 500 of 50), one of lists
+# as long as in so many rows, however wide. It is made once they have come, which is counted for so many shapes.
+VALUES_WORTH_A_MAP, ROWS_WORTH_A_LIST, MOST_COUNTED = 25_000, 300, 256
 
 # A tuple: what a client says may have no hash.
 _DATA_TYPES = (UNSET, None, "continuous", "categorical")
@@ -74,6 +74,11 @@ class Shape:
             return len(self.names)
         return 3 * len(self.names) - self.types.count(UNSET)
 
+    @property
+    def rows_worth_a_type(self) -> float:
+        """The number of such rows in which a type spares as much time as it takes to make it."""
+        return VALUES_WORTH_A_MAP / len(self.names) if self.types is None else ROWS_WORTH_A_LIST
+
 
 def shape_of(features: object) -> Shape | None:
     """The shape of these features as JSON has them; None when there may be no type for it."""
@@ -109,7 +114,7 @@ class RowTypes:
                 self._decoders.move_to_end(key)
                 return self._decoders[key]
             rows += self._rows.pop(mark, 0)
-            if rows < WORTH_A_TYPE:
+            if rows < shape.rows_worth_a_type:
                 self._rows[mark] = rows
                 if len(self._rows) > MOST_COUNTED:
                     self._rows.popitem(last=False)
