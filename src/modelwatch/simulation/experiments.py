@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from modelwatch.simulation.baselines import SPANS, baselines, judged_by
 from modelwatch.simulation.features import drawn
 from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.streams import FeatureStream
-from modelwatch.simulation.traffic import HOUR, Arrivals, Schedule, schedule, traffic
+from modelwatch.simulation.traffic import HOUR, Arrivals, Schedule, Traffic, schedule, traffic
 from modelwatch.simulation.watching import Watch
 
 # Each experiment draws from a stream of its own, so that changing one leaves the others as they were.
@@ -65,27 +65,48 @@ class Hours:
     found: float | None
 
 
-def quiet_month(scenario: Scenario, rules: DriftRules, month: int) -> Month:
-    """A month by the service's own rule."""
-    rng = _rng(scenario, RULE_MONTHS, month)
-    spans = [parse_lookback(name) for name in rules.lookbacks]
-    arriving = traffic(scenario.rate, max(spans), SECONDS_PER_30_DAYS, scenario.arrivals, rng)
-    when = schedule(arriving, spans, rules.check_interval, rules.enough_new)
-    watch = Watch.on(when, rules, scenario.features)
-    findings = detected = 0
-    in_force = np.zeros(len(when.ends) + 1, dtype=np.bool_)
-    for _ in range(scenario.features):
-        stream = FeatureStream.drawn(drawn(scenario.reference, None, rng), arriving, None, rng)
-        calm_from = -max(spans)
-        for seen in watch.seen(stream):
-            findings += seen.drifts
-            in_force[seen.at] |= seen.in_force
+def quiet_months(scenario: Scenario, rules: Sequence[DriftRules], month: int) -> list[Month]:
+    """A month by each of these rules of the service, in their order. Those that look as far back see the same values,
+    which are drawn once."""
+    found: dict[int, Month] = {}
+    for longest, places in _by_longest(rules).items():
+        rng = _rng(scenario, RULE_MONTHS, month)
+        arriving = traffic(scenario.rate, longest, SECONDS_PER_30_DAYS, scenario.arrivals, rng)
+        counting = [_QuietMonth(scenario, rules[place], arriving, longest) for place in places]
+        for _ in range(scenario.features):
+            stream = FeatureStream.drawn(drawn(scenario.reference, None, rng), arriving, None, rng)
+            for each in counting:
+                each.count(stream)
+        found |= {place: each.month() for place, each in zip(places, counting, strict=True)}
+    return [found[place] for place in range(len(rules))]
+
+
+class _QuietMonth:
+    """What is found of one feature after the other, by one of the service's rules."""
+
+    def __init__(self, scenario: Scenario, rules: DriftRules, arriving: Traffic, longest: int) -> None:
+        self._when = _scheduled(rules, arriving)
+        self._watch = Watch.on(self._when, rules, scenario.features)
+        self._longest = longest
+        self._findings = self._detected = 0
+        self._in_force = np.zeros(len(self._when.ends) + 1, dtype=np.bool_)
+
+    def count(self, stream: FeatureStream) -> None:
+        """Adds a feature."""
+        calm_from = -self._longest
+        for seen in self._watch.seen(stream):
+            self._findings += seen.drifts
+            self._in_force[seen.at] |= seen.in_force
             if seen.detected:
                 # Looks that overlap find the same.
-                end = int(when.ends[seen.at])
-                detected += end - calm_from >= max(spans)
+                end = int(self._when.ends[seen.at])
+                self._detected += end - calm_from >= self._longest
                 calm_from = end
-    return Month(findings, int((in_force[:-1] & ~np.roll(in_force, 1)[:-1]).sum()), detected, when)
+
+    def month(self) -> Month:
+        """All features together."""
+        alerts = int((self._in_force[:-1] & ~np.roll(self._in_force, 1)[:-1]).sum())
+        return Month(self._findings, alerts, self._detected, self._when)
 
 
 def quiet_baseline_month(scenario: Scenario, rules: DriftRules, month: int) -> Mapping[str, float]:
@@ -105,15 +126,19 @@ def quiet_baseline_month(scenario: Scenario, rules: DriftRules, month: int) -> M
     return {name: count * scenario.features / measured for name, count in alarms.items()}
 
 
-def delay(scenario: Scenario, rules: DriftRules, shift: Shift, repetition: int) -> Hours:
-    """Hours from the shift until the service detects it, and has a finding."""
-    rng = _rng(scenario, RULE_SHIFTS, repetition)
-    spans = [parse_lookback(name) for name in rules.lookbacks]
-    arriving = traffic(scenario.rate, max(spans), horizon(rules), scenario.arrivals, rng)
-    when = schedule(arriving, spans, rules.check_interval, rules.enough_new)
-    stream = FeatureStream.drawn(drawn(scenario.reference, shift, rng), arriving, shift, rng)
-    detected, found = Watch.on(when, rules, scenario.features).first(stream)
-    return Hours(*(None if at is None else float(when.ends[at]) / HOUR for at in (detected, found)))
+def delays(scenario: Scenario, rules: Sequence[DriftRules], shift: Shift, repetition: int) -> list[Hours]:
+    """Hours from the shift until the service detects it, and has a finding, by each of its rules. Those that look as
+    far back see the same values, which are drawn once."""
+    found: dict[int, Hours] = {}
+    for longest, places in _by_longest(rules).items():
+        rng = _rng(scenario, RULE_SHIFTS, repetition)
+        arriving = traffic(scenario.rate, longest, horizon(rules[places[0]]), scenario.arrivals, rng)
+        stream = FeatureStream.drawn(drawn(scenario.reference, shift, rng), arriving, shift, rng)
+        for place in places:
+            when = _scheduled(rules[place], arriving)
+            first = Watch.on(when, rules[place], scenario.features).first(stream)
+            found[place] = Hours(*(None if at is None else float(when.ends[at]) / HOUR for at in first))
+    return [found[place] for place in range(len(rules))]
 
 
 def baseline_delay(scenario: Scenario, rules: DriftRules, shift: Shift, repetition: int) -> Mapping[str, float | None]:
@@ -132,6 +157,19 @@ def baseline_delay(scenario: Scenario, rules: DriftRules, shift: Shift, repetiti
 def horizon(rules: DriftRules) -> int:
     """Seconds for which a shift is watched: three times the longest look-back, and at least three days."""
     return 3 * max(*SPANS, *(parse_lookback(name) for name in rules.lookbacks))
+
+
+def _by_longest(rules: Sequence[DriftRules]) -> Mapping[int, list[int]]:
+    """The places of the rules whose longest look-back is as long, in seconds."""
+    found: dict[int, list[int]] = {}
+    for place, each in enumerate(rules):
+        found.setdefault(max(map(parse_lookback, each.lookbacks)), []).append(place)
+    return found
+
+
+def _scheduled(rules: DriftRules, arriving: Traffic) -> Schedule:
+    """The evaluations of the service by these rules."""
+    return schedule(arriving, list(map(parse_lookback, rules.lookbacks)), rules.check_interval, rules.enough_new)
 
 
 def _rng(scenario: Scenario, stream: int, index: int) -> np.random.Generator:

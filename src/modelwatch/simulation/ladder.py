@@ -16,9 +16,8 @@ from modelwatch.stats.drift.combined import combined_tests
 from modelwatch.stats.drift.screen import Sums
 from modelwatch.stats.drift.tests import WEIGHTS, Homogeneity
 
-# Evaluations that are screened at once, more and more of them: a large shift is found in the first.
+# Evaluations that are screened at once: of a shift more and more of them, for a large one is found in the first.
 FIRST, LARGEST = 32, 8_640
-TESTED = 16
 # The tests of before give all cells together so many times the share of the level that they have now.
 LARGER_SHARE = 2.5
 
@@ -33,21 +32,24 @@ class Detection:
     found: Homogeneity
 
 
-def detections(stream: FeatureStream, when: Schedule, alphas: Floats, min_samples: int) -> Iterator[Detection]:
+def detections(
+    stream: FeatureStream, when: Schedule, alphas: Floats, min_samples: int, first: int
+) -> Iterator[Detection]:
     """Everything that the tests detect, those of now or those of before, evaluation by evaluation.
 
-    alphas: of each evaluation. min_samples: smallest number of values in a look.
+    alphas: of each evaluation. min_samples: smallest number of values in a look. first: evaluations that are screened
+    at once in the beginning; of what passes half as many looks are tested at once.
     """
     ends = when.ends // BASE_WINDOW_SECONDS + stream.history
     spans = np.array(when.spans, dtype=np.int64) // BASE_WINDOW_SECONDS
-    start, size = 0, FIRST
+    start, size = 0, first
     while start < len(ends):
         some = slice(start, start + size)
         passing = [_passing(stream, ends[some], span, alphas[some], min_samples) for span in spans.tolist()]
         candidates: Integers = np.argwhere(np.stack(passing, axis=1))
         candidates[:, 0] += start
-        for first in range(0, len(candidates), TESTED):
-            yield from _tested(stream, ends, spans, alphas, candidates[first : first + TESTED])
+        for place in range(0, len(candidates), first // 2):
+            yield from _tested(stream, ends, spans, alphas, candidates[place : place + first // 2])
         start, size = start + size, min(size * 2, LARGEST)
 
 

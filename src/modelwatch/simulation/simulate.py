@@ -15,17 +15,17 @@ from modelwatch.simulation.estimates import Delay, delay_of, rate_of
 from modelwatch.simulation.experiments import (
     Scenario,
     baseline_delay,
-    delay,
+    delays,
     horizon,
     quiet_baseline_month,
-    quiet_month,
+    quiet_months,
 )
 from modelwatch.simulation.results import BaselineResult, RuleResult, Simulation, baseline_result, rule_result
 from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.traffic import HOUR
 
 Item = TypeVar("Item")
-# Repetitions that a process makes before it tells of them.
+# Repetitions that a process makes before it tells of them; of months each.
 CHUNK = 10
 
 
@@ -43,8 +43,7 @@ def simulate(
     compared: other rules of the service, by their titles. jobs: number of processes.
     """
     with _workers(jobs, done) as workers:
-        rule = _rule(scenario, rules, "this configuration", workers)
-        others = {title: _rule(scenario, each, title, workers) for title, each in (compared or {}).items()}
+        rule, *others = _rules(scenario, {"this configuration": rules, **(compared or {})}, workers)
         fixed = _baselines(scenario, rules, workers)
     return Simulation(
         features=scenario.features,
@@ -66,7 +65,7 @@ def simulate(
         on_new_data=rules.on_new_data,
         rule=rule,
         baselines=fixed,
-        compared=others,
+        compared={each.title: each for each in others},
     )
 
 
@@ -87,10 +86,10 @@ class _Workers:
         self._pool = pool
         self._done = done
 
-    def each(self, work: Callable[[int], Item], count: int, steps: int) -> list[Item]:
-        """Results for 0, 1, ... count - 1. steps: number of steps that each takes."""
+    def each(self, work: Callable[[int], Item], count: int, steps: int, chunk: int = 1) -> list[Item]:
+        """Results for 0, 1, ... count - 1. steps: number of steps that each takes. chunk: how many a process makes
+        before it tells of them."""
         found = []
-        chunk = 1 if steps > 1 else CHUNK
         results = map(work, range(count)) if self._pool is None else self._pool.map(work, range(count), chunksize=chunk)
         for item in results:
             found.append(item)
@@ -107,16 +106,25 @@ def _workers(jobs: int, done: Callable[[int], None]) -> Iterator[_Workers]:
         yield _Workers(pool, done)
 
 
-def _rule(scenario: Scenario, rules: DriftRules, title: str, workers: _Workers) -> RuleResult:
-    months = workers.each(partial(quiet_month, scenario, rules), scenario.months, scenario.features)
-    found: list[Delay] = []
-    detected: list[Delay] = []
-    for shift in scenario.shifts:
-        hours = workers.each(partial(delay, scenario, rules, shift), scenario.repetitions, 1)
-        least = bound(scenario, rules, shift)
-        found.append(delay_of(shift, [each.found for each in hours], least))
-        detected.append(delay_of(shift, [each.detected for each in hours], least))
-    return rule_result(scenario, rules, months, found, detected, title)
+def _rules(scenario: Scenario, rules: Mapping[str, DriftRules], workers: _Workers) -> list[RuleResult]:
+    """The results of rules of the service, by their titles."""
+    of_all, number = list(rules.values()), len(rules)
+    months = workers.each(partial(quiet_months, scenario, of_all), scenario.months, number * scenario.features)
+    hours = [
+        workers.each(partial(delays, scenario, of_all, each), scenario.repetitions, number, CHUNK)
+        for each in scenario.shifts
+    ]
+    results = []
+    for place, (title, each) in enumerate(rules.items()):
+        found: list[Delay] = []
+        detected: list[Delay] = []
+        for shift, of_shift in zip(scenario.shifts, hours, strict=True):
+            least = bound(scenario, each, shift)
+            found.append(delay_of(shift, [of_rules[place].found for of_rules in of_shift], least))
+            detected.append(delay_of(shift, [of_rules[place].detected for of_rules in of_shift], least))
+        of_rule = [of_rules[place] for of_rules in months]
+        results.append(rule_result(scenario, each, of_rule, found, detected, title))
+    return results
 
 
 def _baselines(scenario: Scenario, rules: DriftRules, workers: _Workers) -> dict[str, BaselineResult]:
@@ -124,7 +132,7 @@ def _baselines(scenario: Scenario, rules: DriftRules, workers: _Workers) -> dict
     months = workers.each(partial(quiet_baseline_month, scenario, rules), scenario.months, scenario.features)
     delays: dict[str, list[Delay]] = {rule.name: [] for rule in others}
     for shift in scenario.shifts:
-        seen = workers.each(partial(baseline_delay, scenario, rules, shift), scenario.repetitions, 1)
+        seen = workers.each(partial(baseline_delay, scenario, rules, shift), scenario.repetitions, 1, CHUNK)
         for rule in others:
             # Some rules are for ordered features alone.
             hours = [each[rule.name] for each in seen if rule.name in each]

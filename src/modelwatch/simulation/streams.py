@@ -110,9 +110,9 @@ class _Values:
     def drawn(cls, parts: list[tuple[Integers, Floats]], rng: np.random.Generator) -> _Values:
         arrived = np.concatenate([sizes for sizes, _ in parts])
         cells = [
-            _places(np.cumsum(row)[:-1], rng.random(int(count)))
+            _places(np.cumsum(shares[0])[:-1], values) if len(shares) == 1 else _places_of_each(sizes, shares, values)
             for sizes, shares in parts
-            for count, row in zip([sizes.sum()] if len(shares) == 1 else sizes, shares, strict=True)
+            for values in (rng.random(int(sizes.sum())),)
         ]
         return cls(np.concatenate(cells), np.concatenate(([0], np.cumsum(arrived))), parts[0][1].shape[1])
 
@@ -169,6 +169,18 @@ def _places(edges: Floats, values: Floats) -> Integers:
     ends = np.append(edges, np.inf)
     for _ in range(most):
         found += values >= ends[found]
+    return found
+
+
+def _places_of_each(sizes: Integers, shares: Floats, values: Floats) -> Integers:
+    """The cells of values in [0, 1), so many of each window one after the other, by the shares of the window's cells;
+    shares: shape (windows, cells)."""
+    edges = np.cumsum(shares, axis=1)[:, :-1]
+    window = np.repeat(np.arange(len(sizes)), sizes)
+    found = np.empty(len(values), dtype=np.int64)
+    for start in range(0, len(values), PARTS):
+        some = slice(start, start + PARTS)
+        found[some] = (values[some, None] >= edges[window[some]]).sum(axis=1)
     return found
 
 

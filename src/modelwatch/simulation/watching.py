@@ -23,7 +23,7 @@ from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.drift.since import REACH, is_recent, shortest_of, since_of
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
-from modelwatch.simulation.ladder import detections
+from modelwatch.simulation.ladder import FIRST, LARGEST, detections
 from modelwatch.simulation.streams import FeatureStream
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
 from modelwatch.stats.counting.profile import Profile
@@ -74,7 +74,7 @@ class Watch:
         """The evaluations at which the feature is detected, or a finding about it is in force."""
         count, done = len(self.when.ends), 0
         conditions: list[Condition] = []
-        for candidate in chain(self._candidates(stream), [count]):
+        for candidate in chain(self._candidates(stream, LARGEST), [count]):
             # Nothing to remember and nothing detected: such an evaluation changes nothing.
             at = done if conditions else candidate
             while at <= min(candidate, count - 1):
@@ -93,7 +93,7 @@ class Watch:
         ends = self.when.ends
         conditions: list[Condition] = []
         detected = None
-        for candidate in self._candidates(stream):
+        for candidate in self._candidates(stream, FIRST):
             conditions, seen = self._after(stream, candidate, conditions)
             if seen.in_force:
                 return candidate, candidate
@@ -111,9 +111,10 @@ class Watch:
             at = max(at + 1, int(ends.searchsorted(ends[at] + pause)))
         return detected, None
 
-    def _candidates(self, stream: FeatureStream) -> Iterator[int]:
+    def _candidates(self, stream: FeatureStream, first: int) -> Iterator[int]:
         least = self.rules.least(self.rules.thresholds(SUBJECT.kind, SUBJECT.name).min_samples)
-        return (at for at, _ in groupby(detections(stream, self.when, self.alphas, least), key=attrgetter("at")))
+        found = detections(stream, self.when, self.alphas, least, first)
+        return (at for at, _ in groupby(found, key=attrgetter("at")))
 
     def _after(self, stream: FeatureStream, at: int, conditions: Sequence[Condition]) -> tuple[list[Condition], Seen]:
         """The conditions after an evaluation, and what it says."""

@@ -133,8 +133,9 @@ class _Cells:
         expected = np.maximum(together * share, TINY)
         parts = (cells - expected) ** 2 / (expected * (1.0 - share))
         statistic = np.add.reduceat(parts, self.first, axis=1)
-        # Merging cells never raises Pearson's statistic, and its tail is the smaller, the fewer groups there are.
-        found = statistic >= special().chdtri(1, levels[:, None] * self.weights[:, 0])
+        # Merging cells never raises Pearson's statistic, and its tail is the smaller, the fewer groups there are: with
+        # one degree of freedom it is that of the square of a normal deviate.
+        found = statistic >= special().ndtri(0.5 * levels[:, None] * self.weights[:, 0]) ** 2
         for subject in np.flatnonzero(found.any(axis=0)).tolist():
             rows = np.flatnonzero(found[:, subject])
             found[rows, subject] = self._together(subject, cells[rows], n[rows, subject], levels[rows])
