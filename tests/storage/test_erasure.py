@@ -224,7 +224,8 @@ def test_erasing_while_others_store_label_fold_and_set_references_is_exact(store
         own = opened_again(store, KEY)
         ledger = open_ledger(own, prefix=f"w{number}-{uuid.uuid4().hex[:6]}")
         turn = 0
-        while not stop.is_set():
+        # Without a pause they would leave whoever erases no turn: nobody waits for a disk here.
+        while not stop.wait(0.01):
             turn += 1
             batch = [
                 event(f"{number}-{turn}-{index}", {"x": float(index), "c": "ab"[index % 2]}, probability=0.6)
