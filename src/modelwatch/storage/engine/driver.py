@@ -8,37 +8,30 @@ which way a statement went.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from sqlalchemy import ARRAY, ColumnElement, Connection, Text, any_, bindparam, func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
 
+from modelwatch.storage.engine.cursors import Values, execute_at_once
 from modelwatch.storage.engine.store import Store
 
 _encode = msgspec.json.Encoder().encode
 
-Values = Sequence[Any] | dict[str, Any]
-
 
 def execute(connection: Connection, text: str, values: Values = ()) -> Any:
     """The driver's cursor after a statement, in the transaction of this connection, which begins with its first one."""
-    cursor = _cursor(connection)
-    try:
-        cursor.execute(text, values)
-    except Exception as error:  # noqa: BLE001 - of a type that only the driver knows
-        _reraise(connection, cursor, text, error)
-    return cursor
+    if not connection.in_transaction():
+        connection.begin()
+    return execute_at_once(connection, text, values)
 
 
 def execute_many(connection: Connection, text: str, rows: Sequence[Values]) -> None:
     """Executes a statement for each row."""
-    cursor = _cursor(connection)
-    try:
-        cursor.executemany(text, rows)
-    except Exception as error:  # noqa: BLE001 - of a type that only the driver knows
-        _reraise(connection, cursor, text, error)
+    if not connection.in_transaction():
+        connection.begin()
+    execute_at_once(connection, text, rows, many=True)
 
 
 def in_list(store: Store, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
@@ -71,30 +64,3 @@ class Prepared:
         if self._in_json:
             ordered = [_encode(value).decode() if type(value) is list else value for value in ordered]
         return execute(connection, self._text, ordered)
-
-
-def _cursor(connection: Connection) -> Any:
-    if not connection.in_transaction():
-        connection.begin()
-    return connection.connection.cursor()
-
-
-def _reraise(connection: Connection, cursor: Any, text: str, error: Exception) -> NoReturn:
-    """Raises what SQLAlchemy raises for the driver's error; a connection that was lost is not used again."""
-    dialect = connection.dialect
-    driver_error = dialect.loaded_dbapi.Error
-    if not isinstance(error, driver_error):
-        raise error
-    is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
-    translated = DBAPIError.instance(
-        text,
-        None,
-        error,
-        driver_error,
-        hide_parameters=True,
-        connection_invalidated=is_lost,
-        dialect=dialect,
-    )
-    if is_lost:
-        connection.invalidate(error)
-    raise translated from error
