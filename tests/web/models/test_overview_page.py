@@ -33,6 +33,19 @@ def test_it_says_what_drifts_since_when_how_much_why_and_what_to_do(app: App) ->
     assert page.links["Alert"] == f"../../ui/alerts/{app.desk.alert().id}"
 
 
+def test_its_tiles_have_the_psi_of_the_page_of_drift(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
+    evaluate_app(app)
+    overview, drift = visit(app, PATH).text, visit(app, f"{PATH}/drift").text
+    tiles = overview[overview.index("Everything compared") :]
+    table = drift[drift.index("Reference, now") :]
+    for subject in ("amount", "merchant", "latency"):
+        [of_tile] = re.findall(rf"\b{subject} (< 0\.001|[\d.]+) {subject}, reference and now", tiles)
+        [of_table] = re.findall(rf"\b{subject} (< 0\.001|[\d.]+) PSI of {subject}", table)
+        assert of_tile == of_table
+
+
 def test_its_lanes_are_drawn_over_the_stretch_of_the_address(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400))

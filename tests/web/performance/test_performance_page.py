@@ -45,12 +45,23 @@ def test_the_loss_is_said_first_with_its_interval_the_reference_and_the_threshol
     page = visit(app, PATH)
     assert "Accuracy is" in page.text
     assert "the reference had" in page.text
-    for question in ("Since Sun", "How bad", "alert from −4.0", "Why", "What to do"):
+    for question in ("Since Sun", "How bad", "alert from −4 points", "Why", "What to do"):
         assert question in page.text
     assert page.links["Runbook"].endswith("ui/runbooks#modelperformancedegraded")
     [alert] = [each for each in app.desk.alerts() if each.kind == "performance"]
     assert page.links["Alert"].endswith(f"ui/alerts/{alert.id}")
     assert page.links["Verdict"].startswith("../../../api/v1/verdicts/")
+
+
+def test_the_overview_and_this_page_measure_a_loss_since_the_same_time(app: App) -> None:
+    worse(app)
+    page, overview = visit(app, PATH).text, visit(app, "/ui/models/m").text
+    said = re.search(r"Accuracy is ([\d.]+ %) \(.+?\) since (.+?) ; the reference had ([\d.]+ %)", overview)
+    assert said is not None, overview
+    now, since, reference = said.groups()
+    assert f"Accuracy is {now}" in page
+    assert f"since {since}" in page
+    assert reference in page
 
 
 def test_what_is_told_of_a_loss_is_written_as_per_cent_and_points(app: App) -> None:

@@ -61,11 +61,13 @@ def drift_clause(members: Sequence[Member], features: int) -> str:
 
 
 def metric_clause(headline: Headline, *, with_interval: bool = True) -> str:
-    """The main metric with its interval, and the reference's."""
+    """The main metric with its interval and of how long it is, and the reference's."""
     name = headline.subject or ""
     text = f"{in_sentence(name)} {metric_value(name, headline.value)}"
     if with_interval and headline.low is not None and headline.high is not None:
         text += f" ({metric_interval(name, headline)})"
+    if headline.seconds:
+        text += f" over {span(headline.seconds)}"
     return text if headline.reference is None else f"{text}, reference {metric_value(name, headline.reference)}"
 
 

@@ -48,6 +48,11 @@ class Selection:
         """The segment as an address has it, `feature=text`; empty for all predictions."""
         return "" if self.segment is None else "=".join(self.segment)
 
+    @property
+    def is_newest(self) -> bool:
+        """True for all predictions up to the newest data."""
+        return self.start is None and self.end is None and self.segment is None
+
     def stretch(self, newest: int) -> tuple[int, int]:
         """Start and end in seconds. newest: the end of the data, where the stretch ends unless the address says."""
         seconds = RANGES[self.range or DEFAULT_RANGE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -72,13 +72,15 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """Overview of a model. segments: None where its monitor names none. next_evaluation: text on when that is."""
+    """Overview of a model. psi: of the newest verdict, by kind and name. segments: None where its monitor names none.
+    next_evaluation: text on when that is."""
 
     of_model: ModelFrame
     situation: ModelSituation
     verdict_words: OverviewVerdict
     lanes: OverviewLanes
     drift: DriftSeries | None
+    psi: Mapping[tuple[str, str], float]
     not_watched: Sequence[Unwatched]
     segments: SegmentsPage | None
     next_evaluation: str
@@ -156,12 +158,15 @@ class OverviewPage:
 
     def _rank(self, line: DriftLine) -> tuple[bool, bool, float]:
         name_of = line.feature_name
-        return name_of not in self.lanes.found, name_of not in self._shifted, -(_last(line) or 0.0)
+        return name_of not in self.lanes.found, name_of not in self._shifted, -(self._psi(line) or 0.0)
+
+    def _psi(self, line: DriftLine) -> float | None:
+        """The PSI that was judged, as on the page of drift; where nothing was, that of the last step."""
+        return self.psi.get((line.kind, line.feature_name), _last(line))
 
     def _tile(self, line: DriftLine) -> Tile:
         values = [math.nan if each is None else min(each, 1.0) for each in line.psi]
         styles = [STYLES.get(each, "f-reference") for each in line.severity]
-        last = _last(line)
         severity = line.severity[-1] if line.severity else "no_data"
         is_shifted = severity == "shifted" or line.feature_name in self._shifted
         judged: State = "shifted" if is_shifted else "stable" if severity in KNOWN_STATES else "unknown"
@@ -172,7 +177,7 @@ class OverviewPage:
             for each in self.verdict_words.members
             if each.finding.score_name == "PSI"
         }
-        last = scores.get(line.feature_name, last)
+        last = scores.get(line.feature_name, self._psi(line))
         state = self.lanes.found.get(line.feature_name, judged)
         return Tile(
             state,

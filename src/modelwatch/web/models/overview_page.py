@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -23,6 +23,7 @@ from modelwatch.storage.verdicts.headlines import Reading, readings_of
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 from modelwatch.views.drift.drift_series import DriftSeries, drift_series
+from modelwatch.views.drift.judged_psi import judged_psi
 from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.models.events import EventLine, model_events
 from modelwatch.views.models.model_sentence import DRIFT_KINDS
@@ -40,6 +41,7 @@ from modelwatch.web.models.overview_content import OverviewPage
 from modelwatch.web.models.overview_lanes import HappenedEvent, OverviewLanes
 from modelwatch.web.models.overview_verdict import OverviewVerdict, state_of
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, step_for
+from modelwatch.web.performance.performance_verdict import loss_began
 from modelwatch.web.performance.segments_page import read_page as read_segments
 
 # A window with so many predictions tells a shift from chance.
@@ -67,6 +69,7 @@ class _Read:
     has_segments: bool
     situation: ModelSituation
     not_watched: Sequence[Unwatched]
+    psi: Mapping[tuple[str, str], float]
     quality: Sequence[Reading]
     events: Sequence[EventLine]
 
@@ -87,7 +90,10 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Ov
     data = 0 if of_model.newest is None else of_model.newest.window_start + BASE_WINDOW_SECONDS
     began = OverviewVerdict(of_model, read.situation, None, 0, root).began
     since = began if began is not None and began < of_model.end else of_model.start
-    stretch, lanes_of_performance = _performance(state, of_model, stream, read.situation, since, segment)
+    lost = loss_began(of_model)
+    # As the page of performance: a loss is measured since its own onset.
+    measured = since if lost is None else lost if lost < of_model.end else of_model.start
+    stretch, lanes_of_performance = _performance(state, of_model, stream, read.situation, (measured, since), segment)
     verdict_words = OverviewVerdict(
         of_model, read.situation, stretch, 0 if evaluated is None else max(data - evaluated.window_end, 0), root
     )
@@ -110,7 +116,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Ov
     segments = read_segments(state, of_model, request) if read.has_segments else None
     upcoming = _next_evaluation(read, of_model)
     return OverviewPage(
-        of_model, read.situation, verdict_words, lanes, drift, read.not_watched, segments, upcoming, root
+        of_model, read.situation, verdict_words, lanes, drift, read.psi, read.not_watched, segments, upcoming, root
     )
 
 
@@ -134,6 +140,8 @@ def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: in
             config is not None and bool(config.segments),
             model_situation(connection, stream),
             unwatched(connection, stream, rules, state.quality.with_monitor(config), of_model.now),
+            # A verdict is of all predictions up to the newest.
+            judged_psi(connection, stream) if of_model.selection.is_newest else {},
             readings_of(connection, [stream], QUALITY, start, end, step).get(stream, []),
             events.lines,
         )
@@ -173,16 +181,23 @@ def _latency(
 
 
 def _performance(
-    state: ServiceState, of_model: ModelFrame, stream: StreamKey, situation: ModelSituation, since: int, segment: str
+    state: ServiceState,
+    of_model: ModelFrame,
+    stream: StreamKey,
+    situation: ModelSituation,
+    onsets: tuple[int, int],
+    segment: str,
 ) -> tuple[PerformanceStretch | None, Sequence[Lane]]:
-    """Performance since the onset, and its lanes; nothing of a model without labels."""
+    """Performance since the first of two onsets, and its lanes with a line at the second one; nothing of a model
+    without labels."""
+    measured, since = onsets
     headline = situation.headline(PERFORMANCE)
     if situation.state(PERFORMANCE) is None:
         return None, ()
     with state.store.read() as connection:
         monitor = monitor_of(connection, stream.model)
     rules = state.performance.with_monitor(None if monitor is None else monitor.config)
-    stretch = performance_stretch(state.store, rules, StretchQuery(stream, since, of_model.end, segment))
+    stretch = performance_stretch(state.store, rules, StretchQuery(stream, measured, of_model.end, segment))
     step = step_for(of_model.start, of_model.end)
     start = of_model.start - of_model.start % step
     history = performance_history(state.store, stream, start, of_model.end, step, rules=rules, segment=segment)

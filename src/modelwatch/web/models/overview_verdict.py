@@ -23,6 +23,7 @@ from modelwatch.web.frame.rendering import When, limit, moment, name, near, size
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.steps import first_step
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
+from modelwatch.web.performance.performance_verdict import loss_began
 
 LONGEST_STEP = 220
 REASONS = 2
@@ -130,6 +131,9 @@ class OverviewVerdict:
         parts = [f"{metric_name(metric)} is ", strong(metric_value(metric, value.value))]
         if interval:
             parts += [" ", quiet(f"({interval})")]
+        began = loss_began(self.of_model)
+        if began is not None and began < self.of_model.end:
+            parts += [" since ", near(self.when(began))]
         if reference is not None:
             parts += ["; the reference had ", strong(metric_value(metric, reference))]
         return joined([*parts, "."], "")

@@ -18,17 +18,16 @@ from modelwatch.charts.lines import Event
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.performance.performance_judged import JudgedPerformance, judged_performance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import microseconds, moments, near, when
+from modelwatch.web.frame.rendering import moments, near, when
 from modelwatch.web.frame.site import root_of, views_page
 from modelwatch.web.frame.verdict import joined
 from modelwatch.web.performance.performance_charts import PerformanceCharts
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
-from modelwatch.web.performance.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, onset_of
+from modelwatch.web.performance.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, loss_began
 
 SUBJECTS = {LABELS: "Drift of the labels", COVERAGE: "Label coverage"}
 
@@ -183,8 +182,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Pe
         judged = judged_performance(connection, stream, of_model.end)
     rules = state.performance.with_monitor(None if monitor is None else monitor.config)
     segment = of_model.selection.segment_text
-    found = [onset_of(each) for each in of_model.alerts if each.kind in ("performance", "label_drift")]
-    began = min((microseconds(each) // MICROS_PER_SECOND for each in found), default=None)
+    began = loss_began(of_model)
     since = of_model.start if began is None or began >= of_model.end else began
     stretch = performance_stretch(state.store, rules, StretchQuery(stream, since, of_model.end, segment))
     step = step_for(of_model.start, of_model.end)

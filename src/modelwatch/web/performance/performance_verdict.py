@@ -12,11 +12,11 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.reports import MetricReport
-from modelwatch.times import SECONDS_PER_HOUR
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.performance.performance_judged import JudgedPerformance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, moment, name, near, when
+from modelwatch.web.frame.rendering import When, microseconds, moment, name, near, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
 
@@ -185,7 +185,7 @@ class PerformanceVerdict:
             limit = None if judgement is None else judgement.alert_threshold
             if limit:
                 sign = 1.0 if change.value > 0 else -1.0
-                said = joined([said, f"alert from {metric_change(metric, sign * limit, unit=False)}"])
+                said = joined([said, f"alert from {metric_change(metric, sign * limit)}"])
             lines.append(said)
         others = [in_sentence(each) for each in self.worst[1:]]
         if others:
@@ -270,6 +270,12 @@ def behind_words(of_model: ModelFrame, evaluated: int | None) -> list[Markup]:
     if min(of_model.end, newest.window_start) - evaluated < BEHIND_SECONDS:
         return []
     return [quiet(joined(["Evaluated up to ", near(of_model.when(evaluated)), "."], ""))]
+
+
+def loss_began(of_model: ModelFrame) -> int | None:
+    """Onset of what labels show, in seconds, since which a loss is measured; None without open alerts about it."""
+    found = [onset_of(each) for each in of_model.alerts if each.kind in ("performance", "label_drift")]
+    return min((microseconds(each) // MICROS_PER_SECOND for each in found), default=None)
 
 
 def onset_of(alert: AlertLine) -> str:
