@@ -62,6 +62,11 @@ def test_the_overview_and_this_page_measure_a_loss_since_the_same_time(app: App)
     assert f"Accuracy is {now}" in page
     assert f"since {since}" in page
     assert reference in page
+    listed = re.search(
+        r"(?i)accuracy [\d.]+ % \(.+?\) over (\d+ h), reference ([\d.]+ %)", visit(app, "/ui/models").text
+    )
+    assert listed is not None
+    assert listed.groups() == ("24 h", reference)
 
 
 def test_what_is_told_of_a_loss_is_written_as_per_cent_and_points(app: App) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urljoin
 
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
@@ -17,7 +18,9 @@ def test_the_segment_that_got_worse_is_said_with_its_part_and_leads_to_its_perfo
     reference(app, rows(3_000, 1))
     send(app, rows(3_000, 2, wrong={"FR": 0.4}))
     page = visit(app, PATH)
-    assert "Accuracy is" in page.text
+    assert re.search(
+        r"Accuracy is [\d.]+ % \(.+?\) from Sat 3 Jan, .+? to Mon 5 Jan, .+?; the reference had", page.text
+    )
     assert "country = FR" in page.text
     assert "points of the change." in page.text
     assert "accuracy by country" in page.text.lower()

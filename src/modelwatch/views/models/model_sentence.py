@@ -9,7 +9,7 @@ from modelwatch.alerting.text import clipped, shortened, span
 from modelwatch.findings import Kind
 from modelwatch.measures import in_sentence, metric_interval, metric_value
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.views.models.model_state import ModelState
 from modelwatch.views.models.words import capitalized, listed
 
@@ -67,7 +67,8 @@ def metric_clause(headline: Headline, *, with_interval: bool = True) -> str:
     if with_interval and headline.low is not None and headline.high is not None:
         text += f" ({metric_interval(name, headline)})"
     if headline.seconds:
-        text += f" over {span(headline.seconds)}"
+        is_long = headline.seconds >= 3 * SECONDS_PER_DAY
+        text += f" over {span(headline.seconds) if is_long else f'{headline.seconds // SECONDS_PER_HOUR} h'}"
     return text if headline.reference is None else f"{text}, reference {metric_value(name, headline.reference)}"
 
 

@@ -105,7 +105,8 @@ class SegmentsPage:
             joined(
                 [f"{self.metric_name} is ", strong(now), " ", quiet(f"({metric_interval(self.metric, report.now)})")],
                 "",
-            )
+            ),
+            joined([" from ", self.span], "") if self.span else "",
         ]
         before = next((each.before for each in report.features if each.before is not None), None)
         if before is not None and before.value is not None:
