@@ -16,6 +16,7 @@ from modelwatch.access import Grant
 from modelwatch.api.around import SecurityHeaders
 from modelwatch.api.auth.gate import Gate
 from modelwatch.api.ingest.hot_posts import (
+    ACCEPTED,
     JSON,
     MOST_PLAIN_BYTES,
     PLAIN_DIGITS,
@@ -111,26 +112,26 @@ class FastLane:
             return False
         return True
 
-    def written(self, answer: Answer) -> Written:
-        """An answer with what every answer has."""
-        status, headers, content = answer
-        if status != 202:
-            return Written(status, self._head(headers), content, CLOSE in headers)
+    def accepted(self, content: bytes) -> Written:
+        """The answer to what was taken, with what every answer has."""
         head = self._heads.get(len(content))
         if head is None:
             if len(self._heads) >= MOST_HEADS:
                 self._heads.clear()
-            head = self._heads[len(content)] = self._head(headers)
-        return Written(status, head, content, closes=False)
+            head = self._heads[len(content)] = self.written(accepted(content)).head
+        return Written(ACCEPTED, head, content, closes=False)
+
+    def written(self, answer: Answer) -> Written:
+        """An answer with what every answer has."""
+        status, headers, content = answer
+        head = b"".join(b"%b: %b\r\n" % header for header in self._around.complete(headers))
+        return Written(status, head, content, CLOSE in headers)
 
     def look(self, answering: Coroutine[Any, Any, None]) -> None:
         """Lets an answer that takes a look at the store be found beside the others."""
         task = asyncio.get_running_loop().create_task(answering)
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
-
-    def _head(self, headers: RawHeaders) -> bytes:
-        return b"".join(b"%b: %b\r\n" % header for header in self._around.complete(headers))
 
 
 class _InLane:
@@ -182,7 +183,7 @@ class _InLane:
 
     def _accept(self, content: bytes) -> None:
         self._lane.state.counters.accepted(self._kind.name, time.perf_counter() - self._arrived)
-        self._send(self._lane.written(accepted(content)))
+        self._send(self._lane.accepted(content))
 
     def _refuse(self, error: Exception) -> None:
         self._send(self._lane.written(refused(self._lane.state, error, self._url.decode("latin-1"))))

@@ -42,6 +42,7 @@ MOST_PLAIN_BYTES = 10**PLAIN_DIGITS - 1
 MAY_WAIT = ("waiting", "corrected", "duplicate")
 
 JSON = b"application/json"
+ACCEPTED = 202
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +196,7 @@ def outcome_of(stored: Stored) -> Outcome:
 
 def accepted(content: bytes) -> Answer:
     """The answer to what was taken."""
-    return 202, [(b"content-type", JSON), (b"content-length", str(len(content)).encode())], content
+    return ACCEPTED, [(b"content-type", JSON), (b"content-length", str(len(content)).encode())], content
 
 
 def refused(state: ServiceState, error: Exception, path: str) -> Answer:
