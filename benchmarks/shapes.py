@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.stores import new_id
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
@@ -47,12 +48,13 @@ class Shape:
             f"category_{place}" for place in range(self.categories)
         ]
 
-    def events(self, rng: np.random.Generator, batch: int, seconds: int) -> list[Prediction]:
-        """A commit of it, spread over so many seconds. batch: makes its ids."""
+    def events(self, rng: np.random.Generator, batch: int, windows: int = 1) -> list[Prediction]:
+        """A commit of it in one window, as live traffic has it. batch: makes its ids, and chooses among the windows."""
         values = rng.normal(100, 25, (self.rows, self.numbers))
         numbers = (values if self.decimals is None else values.round(self.decimals)).tolist()
         words = rng.choice(SHOPS, (self.rows, self.categories)).tolist()
-        times = (START + np.sort(rng.integers(0, seconds * MICROSECONDS, self.rows))).tolist()
+        start = START + batch % windows * BASE_WINDOW_SECONDS * MICROSECONDS
+        times = (start + np.sort(rng.integers(0, BASE_WINDOW_SECONDS * MICROSECONDS, self.rows))).tolist()
         names = [self.names()] * self.rows
         if self.known is not None:
             names = [rng.choice(each, self.numbers, replace=False).tolist() for each in names]
@@ -74,7 +76,7 @@ class Shape:
     def later(self, rng: np.random.Generator) -> Prediction:
         """One that comes so much later that the others are not counted again at once when a reference is set."""
         return msgspec.structs.replace(
-            self.events(rng, 0, 1)[0], prediction_id="later", timestamp=START + LATER_SECONDS * MICROSECONDS
+            self.events(rng, 0)[0], prediction_id="later", timestamp=START + LATER_SECONDS * MICROSECONDS
         )
 
     def set_reference(self, store: Store, rng: np.random.Generator) -> None:

@@ -29,6 +29,7 @@ from benchmarks.servers import processor_seconds_of_all
 from benchmarks.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
 from benchmarks.stores import ledger_of, migrated
 from modelwatch.batches import PredictionBatch
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
@@ -46,7 +47,7 @@ BATCHES, QUICK_BATCHES = 40, 8
 SCANNED, QUICK_SCANNED = 20, 4
 # Of models with very many features.
 NAMED, KNOWN, QUICK_KNOWN, COMMITS = 20, 2_000, 200, 8
-SPAN_SECONDS, SCANNED_SECONDS = 300, 3_600
+SCANNED_WINDOWS = 12
 ROUNDS, QUICK_ROUNDS = 5, 2
 # As measurements divide a batch's time: rounds of commits that alternate.
 GROUPS = 8
@@ -90,7 +91,7 @@ def _of_many(folder: Path, known: int, rounds: int) -> Row:
             turns.append((shape, rng, stack.enter_context(closing(_ledger(store)))))
         for number in range(-1, rounds):
             for (shape, rng, ledger), times in zip(turns, found, strict=True):
-                some = [Given.of(shape.events(rng, place, SPAN_SECONDS)).batch for place in range(COMMITS)]
+                some = [Given.of(shape.events(rng, place)).batch for place in range(COMMITS)]
                 seconds = taken(lambda some=some, ledger=ledger: [ledger.commit(each) for each in some])  # type: ignore[misc]
                 if number >= 0:
                     times.append(seconds / COMMITS / shape.rows * 1e6)
@@ -143,14 +144,14 @@ def _stored(shape: Shape, batches: int, engine: _Sqlite | _Postgres) -> list[Row
     with closing(store), closing(plain):
         shape.set_reference(store, rng)
         with closing(_ledger(store)) as ledger:
-            first = Given.of(shape.events(rng, batches, SPAN_SECONDS))
+            first = Given.of(shape.events(rng, batches))
             ledger.commit(first.batch)
             plain.insert(first)
             empty = engine.sizes()
             rates: tuple[list[float], list[float]] = ([], [])
             times: tuple[list[float], list[float]] = ([], [])
             for group in range(GROUPS):
-                some = [Given.of(shape.events(rng, place, SPAN_SECONDS)) for place in range(group, batches, GROUPS)]
+                some = [Given.of(shape.events(rng, place)) for place in range(group, batches, GROUPS)]
                 works: tuple[Callable[[Given], object], ...] = (lambda given: ledger.commit(given.batch), plain.insert)
                 for work, of_rates, of_times in zip(works, rates, times, strict=True):
                     worked, began = engine.processor(), time.perf_counter()
@@ -178,11 +179,12 @@ def _scanned(folder: Path, batches: int, rounds: int) -> list[Row]:
         with closing(_ledger(store)) as ledger:
             ledger.commit([shape.later(rng)])
             for batch in range(batches):
-                given = Given.of(shape.events(rng, batch, SCANNED_SECONDS))
+                given = Given.of(shape.events(rng, batch, SCANNED_WINDOWS))
                 ledger.commit(given.batch)
                 plain.insert(given)
         number = batches * shape.rows
         start = START // MICROSECONDS
+        end = start + SCANNED_WINDOWS * BASE_WINDOW_SECONDS
         scans: tuple[list[float], list[float]] = ([], [])
         counts: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
@@ -197,12 +199,12 @@ def _scanned(folder: Path, batches: int, rounds: int) -> list[Row]:
                 if found != number:
                     raise RuntimeError(f"{found} of {number} predictions were read")
             worked = time.process_time()
-            if not backfill_profiles(store, MODEL, start, start + SCANNED_SECONDS):
+            if not backfill_profiles(store, MODEL, start, end):
                 raise RuntimeError("nothing was counted again")
             counts[0].append((time.process_time() - worked) / number * 1e6)
             with store.read() as connection:
                 layouts = read_layouts(connection, MODEL, generation_of(connection, MODEL) or 0)
-                [sums] = sum_windows(connection, MODEL, layouts, "production", [(start, start + SCANNED_SECONDS)])
+                [sums] = sum_windows(connection, MODEL, layouts, "production", [(start, end)])
             worked = time.process_time()
             counted = _counted_again(layouts.of("1"), plain.batches())
             counts[1].append((time.process_time() - worked) / number * 1e6)

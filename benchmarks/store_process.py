@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
 from benchmarks.stores import ledger_of, migrated
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
@@ -31,20 +32,20 @@ class StoreProcess:
         shape.set_reference(store, self._rng)
         self._ledger.commit([shape.later(self._rng)])
 
-    def commit(self, batches: int, seconds: int) -> dict[str, float]:
-        """Commits so many batches, spread over so many seconds: the seconds that it took, also of processor time."""
-        some = [self._shape.events(self._rng, self._batches + place, seconds) for place in range(batches)]
+    def commit(self, batches: int, windows: int) -> dict[str, float]:
+        """Commits so many batches in so many windows: the seconds that it took, also of processor time."""
+        some = [self._shape.events(self._rng, self._batches + place, windows) for place in range(batches)]
         self._batches += batches
         worked, began = time.process_time(), time.perf_counter()
         for events in some:
             self._ledger.commit(events)
         return {"seconds": time.perf_counter() - began, "processor": time.process_time() - worked}
 
-    def count_again(self, seconds: int) -> dict[str, float]:
+    def count_again(self, windows: int) -> dict[str, float]:
         """Sets another reference, and counts what is stored in its cells: the seconds of processor time."""
         self._shape.set_reference(self._store, self._rng)
         start, worked = START // MICROSECONDS, time.process_time()
-        if not backfill_profiles(self._store, MODEL, start, start + seconds):
+        if not backfill_profiles(self._store, MODEL, start, start + windows * BASE_WINDOW_SECONDS):
             raise RuntimeError("nothing was counted again")
         return {"processor": time.process_time() - worked}
 
