@@ -254,6 +254,23 @@ def test_the_first_predictions_are_the_same_in_a_database_of_another_language(po
         postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def test_a_look_that_ends_early_leaves_no_cursor_on_the_server(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("FIRST_ROWS_PER_READ", 2), ("BLOCKS_PER_READ", 2), ("ROWS_PER_READ", 10)):
+        monkeypatch.setattr(pages, name, size)
+    with postgres.database() as url:
+        store = Store(url)
+        ledger = open_ledger(store)
+        for number in range(10):
+            ledger.commit(several(10, f"p{number}-"))
+            ledger.commit([prediction(f"alone{number}")])
+        with store.read() as connection:
+            assert len(list(recent_features(connection, STREAM, END, 5))) == 5
+            assert connection.exec_driver_sql("SELECT count(*) FROM pg_cursors").scalar_one() == 0
+        store.close()
+
+
 def test_ids_of_blocks_are_found_by_the_indexes(store: Store) -> None:
     """On SQLite, in each commit: the newest of blocks and of rows that name one."""
     with store.read() as connection:

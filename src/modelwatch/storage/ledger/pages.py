@@ -94,13 +94,15 @@ def newest_in_rows(
     newest first, and by their ids where they came together. They have an index: however many rows of the day are in
     blocks, or keep nothing, none of them is looked at."""
     table = tables.prediction
-    rows = connection.execute(
+    newest = (
         query.where(table.c.model == model, table.c.day == day, table.c.features.is_not(None))
         .order_by(table.c.arrived_at.desc(), table.c.prediction_id)
         .limit(limit)
         .execution_options(yield_per=FIRST_ROWS_PER_READ)
     )
-    yield from rows.partitions()
+    # Closed also where the reader stops before their end: the server would keep the rest until the transaction ends.
+    with connection.execute(newest) as rows:
+        yield from rows.partitions()
 
 
 def _blocks(
@@ -122,7 +124,7 @@ def _blocks(
     if fewer_than is not None:
         conditions.append(table.c.predictions < fewer_than)
     order = table.c.id.desc() if newest_first else table.c.id
-    found = connection.execute(
+    in_order = (
         select(table.c.id, table.c.predictions, table.c.names)
         .where(*conditions)
         .order_by(order)
@@ -130,12 +132,13 @@ def _blocks(
     )
     some: list[int] = []
     rows = places = 0
-    for identity, of_block, names in found:
-        rows += of_block
-        places += of_block * names
-        if some and (rows > ROWS_PER_READ or places > PLACES_PER_READ):
-            yield some
-            some, rows, places = [], of_block, of_block * names
-        some.append(identity)
+    with connection.execute(in_order) as found:
+        for identity, of_block, names in found:
+            rows += of_block
+            places += of_block * names
+            if some and (rows > ROWS_PER_READ or places > PLACES_PER_READ):
+                yield some
+                some, rows, places = [], of_block, of_block * names
+            some.append(identity)
     if some:
         yield some
