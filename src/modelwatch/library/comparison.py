@@ -14,7 +14,7 @@ from modelwatch.library.labels import NO_TASK, LabelColumns, label_columns
 from modelwatch.library.performance import LabelledRowsNow, labels_now, performance_comparison, performance_rules
 from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
-from modelwatch.library.reading import column_counts, in_threads, progress_bar
+from modelwatch.library.reading import column_counts, decoded, in_threads, progress_bar
 from modelwatch.library.reference import Reference, SubjectReference, seconds_of
 from modelwatch.library.report import Report, Side
 from modelwatch.library.segments import Divided, SegmentRules, SegmentsComparison, divided, segments_comparison
@@ -47,6 +47,7 @@ def compare(
     task: Task | None = None,
     positive_class: Scalar = None,
     by: str | Sequence[str] = (),
+    cluster_by: str | None = None,
     progress: bool | None = None,
     **columns: Any,
 ) -> Report:
@@ -61,8 +62,9 @@ def compare(
     natural_variation: allow for what the reference itself does over time, where both have timestamps. tolerance: loss
     of a metric from which it matters; of errors and losses a tenth of the reference's does. task ("binary",
     "multiclass" or "regression"), positive_class: of the labels, where they are not to be inferred. by: features whose
-    values divide the rows into segments, each of which is compared; then half of alpha is for these. progress: show a
-    progress bar; None: on a terminal or in a notebook, for long inputs.
+    values divide the rows into segments, each of which is compared; then half of alpha is for these. cluster_by:
+    feature whose values (customer, session, request) group rows that are alike: p-values of drift allow for it, and it
+    is not compared itself. progress: show a progress bar; None: on a terminal or in a notebook, for long inputs.
     columns: `prediction`, `score`, `ground_truth`, `latency` and `timestamp` name the columns that are no features
     (default: prediction, prediction_probability, ground_truth, latency_ms, timestamp), `ignore` those that are not
     compared (prediction_id).
@@ -89,11 +91,23 @@ def compare(
         missing -= {each.feature.feature for each in reference.segments}
         if missing:
             raise ValueError(f"the reference has no segments by {', '.join(sorted(missing))}: fit it with by=")
+        if cluster_by not in (None, reference.cluster_by):
+            raise ValueError(
+                f"the reference does not know how alike rows of one {cluster_by!r} are: fit it with cluster_by="
+            )
         if given:
             raise TypeError(f"the reference has names of columns already: {', '.join(given)} can't be given")
         fitted = reference
     else:
-        fitted = Reference.fit(reference, task=task, positive_class=positive_class, by=by, progress=progress, **columns)
+        fitted = Reference.fit(
+            reference,
+            task=task,
+            positive_class=positive_class,
+            by=by,
+            cluster_by=cluster_by,
+            progress=progress,
+            **columns,
+        )
     if isinstance(current, DataProfile):
         side = _of_profile(fitted, current)
         if by:
@@ -115,6 +129,7 @@ def compare(
         names_shifted=True,
         directed=True,
         dispersed=True,
+        cluster_by=fitted.cluster_by,
     )
     counts, labels, window = side.counts, side.labels, side.window
     rest = whole * (1 - DRIFT_SHARE)
@@ -129,15 +144,20 @@ def compare(
             natural_variation=natural_variation,
         )
         performance = performance_comparison(labels, fitted.labels, window, judging, rest)
-    chosen = {subject: _stored(subject, fitted.subjects[subject]) for subject in counts}
+    key = None if fitted.cluster_by is None else Subject("feature", fitted.cluster_by)
+    chosen = {subject: _stored(subject, fitted.subjects[subject]) for subject in counts if subject != key}
     results = results_of(
         [window],
         chosen,
-        {subject: SubjectCounts((profile,), (profile.total,)) for subject, profile in counts.items()},
+        {subject: SubjectCounts((counts[subject],), (counts[subject].total,)) for subject in chosen},
         rules,
-        whole * DRIFT_SHARE / max(len(counts), 1),
+        whole * DRIFT_SHARE / max(len(chosen), 1),
+        keys=() if side.group_size is None else [side.group_size],
     )
-    profiles = {subject: (fitted.subjects[subject].profile, counts[subject]) for subject in counts}
+    profiles = {subject: (fitted.subjects[subject].profile, counts[subject]) for subject in chosen}
+    left_out = {**fitted.left_out, **side.left_out}
+    if key is not None and key in counts:
+        left_out[key.name] = "rows are grouped by it"
     return Report(
         subject_reports(results),
         unsound_values(profiles, rest),
@@ -145,7 +165,7 @@ def compare(
         Side(fitted.rows),
         Side(side.rows),
         alpha,
-        {**fitted.left_out, **side.left_out},
+        left_out,
         performance,
         segments=_segments(fitted, side, rules, judging, alpha - whole),
     )
@@ -160,8 +180,13 @@ def _segments(
     names = [each.feature.feature for each in side.segments]
     known = {each.feature.feature: each for each in fitted.segments}
     binnings = {subject: each.profile.binning for subject, each in fitted.subjects.items()}
+    clusters = {subject: each.clusters for subject, each in fitted.subjects.items() if each.clusters is not None}
     return segments_comparison(
-        [known[name] for name in names], side.segments, binnings, fitted.labels, SegmentRules(rules, judging, alpha)
+        [known[name] for name in names],
+        side.segments,
+        binnings,
+        fitted.labels,
+        SegmentRules(rules, judging, alpha, clusters, side.group_size),
     )
 
 
@@ -169,7 +194,8 @@ def _segments(
 class _Current:
     """The data set to compare, counted in the cells of the reference.
 
-    window: its stretch of time, empty where that is unknown. left_out: what is not compared, and why.
+    window: its stretch of time, empty where that is unknown. left_out: what is not compared, and why. group_size: how
+    many rows are in the group of one by the reference's key, on average, or the counts of the key; None without it.
     """
 
     rows: int
@@ -178,6 +204,7 @@ class _Current:
     labels: LabelledRowsNow | None
     left_out: dict[str, str]
     segments: tuple[Divided, ...] = ()
+    group_size: float | Profile | None = None
 
 
 def _of_data(
@@ -200,7 +227,17 @@ def _of_data(
         labels,
         left_out,
         _divided(fitted, source, counts, by, columns),
+        _group_size(source, fitted.cluster_by, counts),
     )
+
+
+def _group_size(source: Source, key: str | None, counts: Mapping[Subject, Profile]) -> float | None:
+    """How many rows are in the group of one, on average; a row without a key is alone. None without a key."""
+    if key is None or Subject("feature", key) not in counts:
+        return None
+    codes, values = decoded(source.column(key)).distinct()
+    sizes = np.bincount(codes[codes >= 0], minlength=len(values)).astype(np.float64)
+    return float((sizes**2).sum() + (codes < 0).sum()) / max(len(codes), 1)
 
 
 def _divided(
@@ -241,7 +278,9 @@ def _of_profile(fitted: Reference, profile: DataProfile) -> _Current:
     }
     if fitted.labels is not None:
         left_out[fitted.columns.ground_truth] = "a profile has no labels"
-    return _Current(profile.rows, Window(*(profile.span or (0, 0))), counts, None, left_out)
+    keys = None if fitted.cluster_by is None else counts.get(Subject("feature", fitted.cluster_by))
+    window = Window(*(profile.span or (0, 0)))
+    return _Current(profile.rows, window, counts, None, left_out, group_size=keys)
 
 
 def _window(source: Source, timestamp: str) -> Window:
@@ -305,4 +344,5 @@ def _stored(subject: Subject, reference: SubjectReference) -> StoredReference:
         source="",
         state="active",
         split=reference.split,
+        clusters=reference.clusters,
     )

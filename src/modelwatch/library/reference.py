@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from modelwatch.library.labels import (
     packed_labels,
     unpacked_labels,
 )
-from modelwatch.library.reading import decoded, in_threads, progress_bar
+from modelwatch.library.reading import decoded, in_threads, progress_bar, quiet
 from modelwatch.library.segments import (
     Divided,
     PackedSegments,
@@ -40,6 +40,13 @@ from modelwatch.stats.counting.encoded_counts import decode_counts, encode_count
 from modelwatch.stats.counting.numeric import binning_and_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names
+from modelwatch.stats.drift.variation.clusters import (
+    Clusters,
+    KeyedRows,
+    clusters_of,
+    decode_clusters,
+    encode_clusters,
+)
 from modelwatch.stats.drift.variation.natural_variation import (
     Variation,
     decode_variation,
@@ -84,12 +91,13 @@ class SubjectReference:
     """The reference of one subject.
 
     profile: its counts over its cells. split: how a categorical one was split for its tests. variation: how it varies
-    over time, where it has times.
+    over time, where it has times. clusters: how alike the values of one key are, where one was named.
     """
 
     profile: Profile
     split: Split | None = None
     variation: Variation | None = None
+    clusters: Clusters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class Reference:
 
     rows: of the data set. subjects: by subject. left_out: columns that are not compared, and why. columns: names of
     those that are no features. labels: its labelled rows, where it has some. segments: its counts by segment, for each
-    column that divides it.
+    column that divides it. cluster_by: the feature whose values group rows that are alike.
     """
 
     rows: int
@@ -107,6 +115,7 @@ class Reference:
     columns: ColumnNames = field(default_factory=ColumnNames)
     labels: LabelledReference | None = None
     segments: tuple[Divided, ...] = ()
+    cluster_by: str | None = None
 
     @classmethod
     def fit(
@@ -116,13 +125,14 @@ class Reference:
         task: Task | None = None,
         positive_class: Scalar = None,
         by: str | Sequence[str] = (),
+        cluster_by: str | None = None,
         progress: bool | None = None,
         **columns: Any,
     ) -> Reference:
         """The reference of a data set: a frame, a mapping, a file or a folder. The parameters are those of `compare`.
 
         Raises TypeError for what is no data set, ValueError for one that can't be read or has no row, for a task or a
-        positive class that its labels can't have, and for segments by what is no feature.
+        positive class that its labels can't have, and for segments or groups by what is no feature.
         """
         names, source = ColumnNames(**columns), source_of(data)
         if not source.rows:
@@ -152,9 +162,10 @@ class Reference:
                 left_out[wanted[subject]] = found
             else:
                 subjects[subject] = found
-        return cls(
-            source.rows, subjects, left_out, names, labels, _divided(source, names, by, subjects, found_labels, labels)
-        )
+        segments = _divided(source, names, by, subjects, found_labels, labels)
+        if cluster_by is not None:
+            subjects = _clustered(source, wanted, cluster_by, subjects)
+        return cls(source.rows, subjects, left_out, names, labels, segments, cluster_by)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it to a file. Raises OSError."""
@@ -166,6 +177,7 @@ class Reference:
             self.columns,
             packed_labels(self.labels),
             packed_segments(self.segments, list(self.subjects)),
+            self.cluster_by,
         )
         Path(path).write_bytes(msgspec.msgpack.encode(document))
 
@@ -181,7 +193,7 @@ class Reference:
             segments = tuple(unpacked_segments(found.segments, list(subjects)))
         except (msgspec.DecodeError, StatsError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} is no saved reference: {error}") from error
-        return cls(found.rows, subjects, found.left_out, found.columns, labels, segments)
+        return cls(found.rows, subjects, found.left_out, found.columns, labels, segments, found.cluster_by)
 
 
 def _divided(
@@ -199,6 +211,26 @@ def _divided(
     binnings = {subject: each.profile.binning for subject, each in subjects.items()}
     known = None if columns is None or labels is None else (columns, labels)
     return tuple(divided(source, features, binnings, names.subjects(source.names), known))
+
+
+def _clustered(
+    source: Source, wanted: Mapping[Subject, str], key: str, subjects: Mapping[Subject, SubjectReference]
+) -> dict[Subject, SubjectReference]:
+    """The references of all subjects but the key with how alike rows of one key are. Raises ValueError for a key that
+    is no feature."""
+    of_key = subjects.get(Subject("feature", key))
+    if of_key is None:
+        raise ValueError(f"cluster_by is {key!r}: the reference has no such feature")
+    rows = KeyedRows(key, decoded(source.column(key)).scalars(), of_key.profile.binning)
+
+    def work(subject: Subject) -> SubjectReference:
+        known = subjects[subject]
+        if known is of_key:
+            return known
+        values = decoded(source.column(wanted[subject])).scalars()
+        return replace(known, clusters=clusters_of(known.profile, values, rows))
+
+    return dict(zip(subjects, in_threads(work, list(subjects), quiet), strict=True))
 
 
 def _fitted(
@@ -290,6 +322,7 @@ class _Packed(msgspec.Struct):
     counts: bytes
     split: bytes | None
     variation: bytes | None
+    clusters: bytes | None = None
 
 
 class _Document(msgspec.Struct):
@@ -300,6 +333,7 @@ class _Document(msgspec.Struct):
     columns: ColumnNames
     labels: PackedLabels | None = None
     segments: list[PackedSegments] = []
+    cluster_by: str | None = None
 
 
 def _packed(subject: Subject, reference: SubjectReference) -> _Packed:
@@ -311,6 +345,7 @@ def _packed(subject: Subject, reference: SubjectReference) -> _Packed:
         encode_counts(profile.counts),
         None if split is None else encode_split(split),
         None if variation is None else encode_variation(variation),
+        None if reference.clusters is None else encode_clusters(reference.clusters),
     )
 
 
@@ -320,5 +355,6 @@ def _unpacked(packed: _Packed) -> tuple[Subject, SubjectReference]:
         profile,
         None if packed.split is None else decode_split(packed.split),
         None if packed.variation is None else decode_variation(packed.variation),
+        None if packed.clusters is None else decode_clusters(packed.clusters),
     )
     return Subject(packed.kind, packed.name), reference  # type: ignore[arg-type]

@@ -55,7 +55,8 @@ class SubjectComparison(msgspec.Struct, frozen=True):
     without any change; it must be below alpha for drift. pattern: what single change would explain the shift,
     factor: of `one_factor`, cell: the category that moved. cells: names of the cells, with their counts in both;
     edges: of numbers, those between the cells. missing, invalid, unseen, below_range, above_range: numbers of
-    values, of the reference and now.
+    values, of the reference and now. effective_n: for how many independent values those of now count, where they are
+    not independent.
     """
 
     name: str
@@ -88,6 +89,7 @@ class SubjectComparison(msgspec.Struct, frozen=True):
     below_range: tuple[int, int]
     above_range: tuple[int, int]
     edges: list[float] = []
+    effective_n: float | None = None
 
     @classmethod
     def of(cls, result: SubjectReport, *, sizes: tuple[int, int], **counted: Any) -> SubjectComparison:
@@ -112,6 +114,7 @@ class SubjectComparison(msgspec.Struct, frozen=True):
             alpha=None if evidence is None else evidence.alpha,
             min_detectable_psi=None if evidence is None else evidence.min_detectable_psi,
             natural_variation=None if result.tolerance is None else result.tolerance.natural_variation,
+            effective_n=None if evidence is None else evidence.effective_n,
             **counted,
         )
 

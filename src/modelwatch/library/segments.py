@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,6 +31,7 @@ from modelwatch.stats.counting.columns import Column
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.kernel import CountsByGroup, Places
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.variation.clusters import Clusters
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.segments.segmentation import SegmentFeature, segment_feature
 from modelwatch.storage.references.stored_reference import StoredReference
@@ -180,11 +181,15 @@ def _outcomes(columns: LabelColumns, labels: LabelledReference, groups: Places, 
 
 @dataclass(frozen=True, slots=True)
 class SegmentRules:
-    """Rules of a comparison. alpha: chance of a false alarm about any segment; performance: None without labels."""
+    """Rules of a comparison. alpha: chance of a false alarm about any segment; performance: None without labels.
+    clusters: of each subject, how alike rows of one key are; group_size: how many rows are in the group of one now, on
+    average, or counts of the key; None where that is unknown."""
 
     drift: DriftRules
     performance: PerformanceRules | None
     alpha: float
+    clusters: Mapping[Subject, Clusters] = field(default_factory=dict)
+    group_size: float | Profile | None = None
 
 
 def segments_comparison(
@@ -212,7 +217,7 @@ def segments_comparison(
     found = []
     for (before, now), comparison, places in zip(pairs, compared, present, strict=True):
         for place in places:
-            drift = _drift(before, now, place, binnings, rules.drift, looks)
+            drift = _drift(before, now, place, binnings, rules, looks)
             line = _line(before, now, place, drift)
             if comparison is not None and metric is not None and labels is not None and rules.performance is not None:
                 line = _with_metric(line, before, now, place, comparison, metric, labels, rules.performance, looks)
@@ -266,22 +271,28 @@ def _drift(
     now: Divided,
     place: int,
     binnings: Mapping[Subject, Binning],
-    rules: DriftRules,
+    rules: SegmentRules,
     looks: _Looks,
 ) -> list[SegmentColumn]:
     """The columns of a segment, those that moved most first."""
     chosen, counts = {}, {}
     for subject in _subjects(before, now):
+        if (subject.kind, subject.name) == ("feature", rules.drift.cluster_by):
+            continue
         sides = (before.counts[subject], now.counts[subject])
         known, current = _comparable(binnings[subject], sides, place)
         if known.n and current.n:
-            chosen[subject] = StoredReference("", "", None, subject, known, None, 0, "", "active")
+            stored = StoredReference("", "", None, subject, known, None, 0, "", "active")
+            clusters = _in_cells(rules.clusters.get(subject), binnings[subject], known.binning)
+            chosen[subject] = replace(stored, clusters=clusters)
             counts[subject] = SubjectCounts((current,), (current.total,))
     columns = []
-    for result in results_of([Window(0, 0)], chosen, counts, rules, looks.alpha / looks.columns):
+    keys = () if rules.group_size is None else [rules.group_size]
+    alpha = looks.alpha / looks.columns
+    for result in results_of([Window(0, 0)], chosen, counts, rules.drift, alpha, keys=keys):
         judgement = result.windows[0].judgement
         deciding = judgement.deciding
-        enough = min(result.reference.profile.n, result.windows[0].current.n) >= rules.min_samples
+        enough = min(result.reference.profile.n, result.windows[0].current.n) >= rules.drift.min_samples
         severity: Severity = judgement.severity if enough else "insufficient_data"
         score, p_value = judgement.psi, None if deciding is None else deciding.p_value
         if score is not None:
@@ -315,6 +326,17 @@ def _comparable(binning: Binning, sides: tuple[Vectors, Vectors], place: int) ->
         return Profile(cells, np.array([*counts[kept], others, 0, *counts[binning.n_fine :]], dtype=np.int64))
 
     return joined(first), joined(last)
+
+
+def _in_cells(clusters: Clusters | None, binning: Binning, cells: Binning) -> Clusters | None:
+    """How alike rows of one key are in a segment: as in all of the reference, those of names that are put together as
+    much as those that are the most so. clusters: over the cells of the binning."""
+    if clusters is None or not clusters.cells or not isinstance(binning, CategoricalBinning):
+        return clusters
+    of_names = dict(zip(binning.categories, clusters.cells, strict=False))
+    kept = [of_names.pop(name) for name in cells.coarse_labels()[:-2]]
+    others, new = clusters.cells[-2:]
+    return msgspec.structs.replace(clusters, cells=(*kept, max((others, *of_names.values())), new))
 
 
 def _line(before: Divided, now: Divided, place: int, drift: list[SegmentColumn]) -> SegmentComparison:

@@ -43,6 +43,10 @@ def compare(
     by: Annotated[
         list[str] | None, typer.Option(help="Compare each segment by the values of this column, too. Repeatable.")
     ] = None,
+    cluster_by: Annotated[
+        str | None,
+        typer.Option(help="Column whose values (customer, session) group rows that are alike: p-values allow for it."),
+    ] = None,
     alpha: Annotated[float, typer.Option(help="Chance of a false alarm in the whole report.")] = 0.01,
     html: Annotated[Path | None, typer.Option(help="Write the report as an HTML file.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML, a test case a column.")] = None,
@@ -67,7 +71,7 @@ def compare(
         raise CliError(f"--task {task!r}: expected one of {', '.join(get_args(Task))}")
     try:
         if reference.suffix == SUFFIX:
-            report = compared(Reference.load(reference), current, alpha=alpha, by=by or ())
+            report = compared(Reference.load(reference), current, alpha=alpha, by=by or (), cluster_by=cluster_by)
         else:
             names = {"prediction": prediction, "score": score, "ground_truth": ground_truth, "timestamp": timestamp}
             ignored = ("prediction_id", *(ignore or ()))
@@ -76,6 +80,7 @@ def compare(
                 task=cast(Task | None, task),
                 positive_class=positive_class,
                 by=by or (),
+                cluster_by=cluster_by,
                 ignore=ignored,
                 **names,  # type: ignore[arg-type]
             )

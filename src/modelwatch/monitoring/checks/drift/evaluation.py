@@ -186,13 +186,14 @@ def results_of(
     alpha: float,
     min_samples: int | None = None,
     *,
-    keys: Sequence[Profile] = (),
+    keys: Sequence[Profile | float] = (),
 ) -> tuple[SubjectResult, ...]:
     """Results of the subjects of these references in each window, in their order.
 
     counts: of at least these subjects, in each window. alpha: chance of a false alarm that each window of a subject may
     take. min_samples: number of values that a window must hold for anything to be said; None: as the rules say.
-    keys: counts of the feature that groups predictions, in each window; none at all where they are unknown.
+    keys: counts of the feature that groups predictions, in each window, or how many are in the group of one on average;
+    none at all where they are unknown.
     """
     configured = [rules.thresholds(subject.kind, subject.name) for subject in chosen]
     cases = []
@@ -205,7 +206,7 @@ def results_of(
         needed, least = thresholds.min_samples, rules.least(thresholds.min_samples)
         if min_samples is not None:
             needed = least = min_samples
-        of_keys: Sequence[Profile | None] = keys or [None] * len(windows)
+        of_keys: Sequence[Profile | float | None] = keys or [None] * len(windows)
         dispersions = tuple(
             dispersion_of(reference, window, current.n, rules, of_window)
             for window, current, of_window in zip(windows, counts[subject].profiles, of_keys, strict=True)
@@ -288,7 +289,7 @@ def _with_what_is_left_out(judgement: Judgement, current: Profile, received: int
 
 
 def dispersion_of(
-    reference: StoredReference, window: Window, n: int, rules: DriftRules, keys: Profile | None
+    reference: StoredReference, window: Window, n: int, rules: DriftRules, keys: Profile | float | None
 ) -> Dispersion | None:
     """How much more than by chance a window of n values varies; None where no more is known of its reference. keys:
     counts of the feature that groups predictions, in this window."""
@@ -299,7 +300,7 @@ def dispersion_of(
         found = variation.dispersion(reference.profile, window.end - window.start, n)
     if clusters is None or clusters.key != rules.cluster_by:
         return found
-    size = None if keys is None else clusters.size_in(keys)
+    size = clusters.size_in(keys) if isinstance(keys, Profile) else keys
     of_clusters = clusters.dispersion(n, reference.profile.n, size)
     if found is None or of_clusters is None:
         return found or of_clusters
