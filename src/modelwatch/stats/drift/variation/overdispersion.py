@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 LOCATION, SCALE, ON_AVERAGE, AT_MOST = range(4)
 # Fewer groups say nothing.
 MIN_GROUPS = 10
-# Variation that chance gives so often, of any statistic or cell, is none.
+# Variation that chance gives so often, of one statistic between groups of one size, is none.
 LEVEL = 1e-3
 # Cells with fewer values of the reference are too rare for a variance.
 LEAST_IN_CELL = 5
