@@ -90,6 +90,15 @@ def test_what_is_not_evaluated_yet_is_not_called_stable(app: App) -> None:
     assert "Evaluated not yet" in page.text
 
 
+def test_what_no_verdict_knows_yet_is_marked_as_its_last_step_is(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
+    text = app.request("GET", PATH).text
+    tiles = text[text.index("Everything compared") :]
+    found = dict(re.findall(r'<bdi>([^<]+)</bdi></a><b class="t-(\w+)">', tiles))
+    assert (found["amount"], found["latency"]) == ("alert", "stable")
+
+
 def test_events_are_marked_with_a_list_of_what_they_are(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))

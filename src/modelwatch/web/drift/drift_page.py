@@ -284,13 +284,17 @@ class DriftPage:
 
     @property
     def provisional(self) -> str:
-        """Sentences on references that are not set, and on what the references don't tell; empty without either."""
+        """Sentence on references that are not set; empty without."""
         named, compared = self.report.summary.provisional_subjects, len(self.rows)
-        notes = " ".join(self.report.summary.notes)
         if not named:
-            return notes
+            return ""
         some = "The reference is" if len(named) == compared else f"{len(named):,} references are"
-        return f"{some} provisional: the model's own first predictions. {notes}".strip()
+        return f"{some} provisional: the model's own first predictions."
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences on what the references don't tell."""
+        return self.report.summary.notes
 
     @property
     def key(self) -> Markup:

@@ -170,6 +170,9 @@ class OverviewPage:
         severity = line.severity[-1] if line.severity else "no_data"
         is_shifted = severity == "shifted" or line.feature_name in self._shifted
         judged: State = "shifted" if is_shifted else "stable" if severity in KNOWN_STATES else "unknown"
+        if severity in ("alert", "warning") and (line.kind, line.feature_name) not in self.psi:
+            # No verdict is about this: the last step says how it is.
+            judged = severity
         title = name(line.feature_name)
         # Of what is wrong, the number that the finding has.
         scores = {

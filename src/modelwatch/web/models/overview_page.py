@@ -19,6 +19,7 @@ from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import LATENCY
+from modelwatch.storage.verdicts.evaluations import evaluation_progress
 from modelwatch.storage.verdicts.headlines import Reading, readings_of
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
@@ -28,6 +29,7 @@ from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.models.events import EventLine, model_events
 from modelwatch.views.models.model_sentence import DRIFT_KINDS
 from modelwatch.views.models.model_situation import ModelSituation, model_situation
+from modelwatch.views.models.model_state import is_behind
 from modelwatch.views.models.unwatched import Unwatched, unwatched
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
@@ -135,13 +137,15 @@ def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: in
             limit=EVENTS_SHOWN,
         )
         rules = rules_for(state.rules, config)
+        situation = model_situation(connection, stream)
+        behind = is_behind(evaluation_progress(connection), of_model.newest, situation.state(DRIFT))
         return _Read(
             rules,
             config is not None and bool(config.segments),
-            model_situation(connection, stream),
+            situation,
             unwatched(connection, stream, rules, state.quality.with_monitor(config), of_model.now),
-            # A verdict is of all predictions up to the newest.
-            judged_psi(connection, stream) if of_model.selection.is_newest else {},
+            # A verdict is of all predictions, up to the newest that it knew.
+            judged_psi(connection, stream) if of_model.selection.is_newest and not behind else {},
             readings_of(connection, [stream], QUALITY, start, end, step).get(stream, []),
             events.lines,
         )
