@@ -25,6 +25,7 @@ from tests.support.disk import UNSYNCED
 from tests.support.events import open_store
 from tests.support.examples import AT_NIGHT, IN_A_RUN
 from tests.support.postgres import Cluster, cluster
+from tests.support.statements import compile_statements_once
 from tests.support.stores import ENGINES, FreshStores
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be every process that a test starts and interrupts.
@@ -63,6 +64,7 @@ httpx_transports.create_ssl_context = _shared_tls
 def pytest_configure() -> None:
     """A store of a test waits for no disk, and neither does one of a process that is forked for a test."""
     sqlite.PRAGMAS = UNSYNCED
+    compile_statements_once()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -24,7 +24,7 @@ from modelwatch.simulation import Scenario, Shift, Simulation, simulate
 from tests.cli.conftest import REPOSITORY, RunCli
 from tests.proofs.lock import Proofs
 
-FEW = ("--features", 3, "--months", 2, "--repetitions", 10, "--jobs", 1)
+FEW = ("--features", 2, "--months", 2, "--repetitions", 4, "--jobs", 1)
 
 
 def simulated(budget: float, months: int, *shifts: float) -> Simulation:
@@ -60,7 +60,7 @@ def test_the_promise_at_a_tenth_of_it(proofs: Proofs) -> None:
 
 
 def test_the_traffic_of_the_promise_is_what_the_command_simulates_by_default(run_cli: RunCli) -> None:
-    done = run_cli("simulate", "--months", 1, "--budget", 0.1, "--shift", 0, "--json")
+    done = run_cli("simulate", "--months", 1, "--budget", 0.1, "--shift", 0, "--json", "--jobs", 1)
     assert msgspec.json.decode(done.stdout, type=Simulation) == simulated(0.1, 1)
 
 
@@ -166,7 +166,7 @@ def test_without_a_verdict_the_sentence_says_what_to_change() -> None:
 
 def test_hours_beyond_the_horizon_and_parts_of_an_hour_are_readable(run_cli: RunCli) -> None:
     words = ("--rate", "20000/h", "--interval", "15m", "--shift", "0.2", "--shift", "2")
-    done = run_cli("simulate", "--features", 1, "--months", 1, "--repetitions", 10, *words)
+    done = run_cli("simulate", "--features", 1, "--months", 1, "--repetitions", 3, "--jobs", 1, *words)
     assert "every 15 min or on new data" in done.stdout
     line = next(line for line in done.stdout.splitlines() if line.startswith("this"))
     assert "> 72 h, > 72 h" in line
@@ -174,7 +174,7 @@ def test_hours_beyond_the_horizon_and_parts_of_an_hour_are_readable(run_cli: Run
 
 
 def test_a_shift_below_the_threshold_is_told_as_unseen() -> None:
-    scenario = Scenario(features=50, months=1, shifts=(Shift("location", 0.05),), repetitions=20)
+    scenario = Scenario(features=5, months=1, shifts=(Shift("location", 0.05),), repetitions=5)
     text = in_words(simulate(scenario, DriftRules.of(Settings())))
     assert text.endswith("0.05 σ within 72 h in 0% of all cases.")
 

@@ -1,0 +1,34 @@
+"""Statements are compiled once in a run of tests, as in the life of a service.
+
+By itself each store compiles its own, and tests open thousands: a sixth of the processor time of those that use one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine
+
+from modelwatch.storage.engine import store
+from modelwatch.storage.engine.postgresql import postgresql_engines
+from modelwatch.storage.engine.sqlite import sqlite_engine
+
+_COMPILED: dict[Any, Any] = {}
+_FIRST: dict[str, Engine] = {}
+
+
+def compile_statements_once() -> None:
+    """From now on stores on the same kind of database share what they compile."""
+    store.sqlite_engine = lambda *given: _sharing(sqlite_engine(*given))
+    store.postgresql_engines = lambda *given: tuple(map(_sharing, postgresql_engines(*given)))
+
+
+def _sharing(engine: Engine) -> Engine:
+    """Compiled statements belong to a dialect: that of the first engine that has asked its database what it can."""
+    first = _FIRST.get(engine.dialect.name, engine)
+    if first.dialect.server_version_info is None:
+        _FIRST[engine.dialect.name] = engine
+        return engine
+    engine.dialect = first.dialect
+    engine.update_execution_options(compiled_cache=_COMPILED)
+    return engine
