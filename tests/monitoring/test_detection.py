@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from modelwatch.views.models.model_rows import Wanted
 from modelwatch.views.models.models_list import models_overview
 from tests.support.background import background, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.stores import FreshStores
 from tests.support.streams import HOUR, SECOND, finish, normal, set_reference
 
 RULES = DriftRules.of(Settings())
@@ -52,6 +54,13 @@ def watched(store: Store, shift: float, *, hours: int = 30, scale: float = 1.0) 
         return verdicts_of(connection, "m", limit=10_000)[::-1]
 
 
+@pytest.fixture(scope="module")
+def shifted(fresh_stores: FreshStores) -> Iterator[tuple[Store, list[StoredVerdict]]]:
+    """A store with a shift of 0.7, which tests only read, and its verdicts."""
+    with fresh_stores.open("sqlite") as store:
+        yield store, watched(store, 0.7)
+
+
 def findings_of(verdict: StoredVerdict) -> list[Finding]:
     conditions = msgspec.json.decode(verdict.conditions, type=list[Condition])
     return [each.finding for each in conditions if each.finding is not None]
@@ -64,8 +73,8 @@ def report_of_x(verdict: StoredVerdict) -> SubjectReport:
     return result
 
 
-def test_a_shift_is_found_soon_with_its_onset_and_its_size(store: Store) -> None:
-    verdicts = watched(store, 0.7)
+def test_a_shift_is_found_soon_with_its_onset_and_its_size(shifted: tuple[Store, list[StoredVerdict]]) -> None:
+    _, verdicts = shifted
     first = next(each for each in verdicts if findings_of(each))
     assert 0 < first.window_end - (NOON_S + BEGINS * 3_600) <= 2 * 3_600
     [finding] = findings_of(first)
@@ -92,8 +101,8 @@ def test_a_large_shift_is_found_before_a_look_back_holds_enough_to_be_stable(sto
     assert (lines["15m"], lines["30m"]) == (("insufficient_data", 25), ("shifted", 50))
 
 
-def test_before_the_shift_nothing_is_found(store: Store) -> None:
-    verdicts = watched(store, 0.7)
+def test_before_the_shift_nothing_is_found(shifted: tuple[Store, list[StoredVerdict]]) -> None:
+    _, verdicts = shifted
     before = [each for each in verdicts if each.window_end <= NOON_S + BEGINS * 3_600]
     assert len(before) > 100
     assert {each.severity for each in before} <= {"stable", "insufficient_data"}
@@ -117,8 +126,8 @@ def test_values_that_vary_more_are_found_by_their_scale(store: Store) -> None:
     assert findings_of(first)[0].found_by == "scale"
 
 
-def test_each_verdict_verifies_and_its_onset_is_in_its_evidence(store: Store) -> None:
-    verdicts = watched(store, 0.7)
+def test_each_verdict_verifies_and_its_onset_is_in_its_evidence(shifted: tuple[Store, list[StoredVerdict]]) -> None:
+    store, verdicts = shifted
     whole = [each for each in verdicts if each.full]
     with_onset = 0
     for verdict in whole[-12:]:
@@ -133,8 +142,8 @@ def test_each_verdict_verifies_and_its_onset_is_in_its_evidence(store: Store) ->
     assert with_onset > 0
 
 
-def test_a_check_on_request_says_the_same(store: Store) -> None:
-    verdicts = watched(store, 0.7)
+def test_a_check_on_request_says_the_same(shifted: tuple[Store, list[StoredVerdict]]) -> None:
+    store, verdicts = shifted
     now = NOON + 200 * HOUR
     report = check_drift(store, RULES, DriftQuery("m", "production", "1"), now, end=verdicts[-1].window_end)
     [result] = [each for each in report.drift_results if each.kind == "feature"]

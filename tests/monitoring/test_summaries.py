@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY, StoredVerdict, VerdictTrace, verdicts_of
 from tests.support.background import assert_brief, background, run_out
 from tests.support.events import NOON, Clock
+from tests.support.stores import ENGINES, FreshStores
 from tests.support.streams import MINUTE, finish, normal, send, set_reference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
@@ -30,13 +32,18 @@ KILOBYTE = 1_000
 WINDOWS, SHIFTED = 36, 30
 
 
-@pytest.fixture
-def verdicts(store: Store) -> dict[str, list[StoredVerdict]]:
+Verdicts = dict[str, list[StoredVerdict]]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def busy(request: pytest.FixtureRequest, fresh_stores: FreshStores) -> Iterator[tuple[Store, Verdicts]]:
+    """A store with busy traffic, which tests only read, and its verdicts."""
+    with fresh_stores.open(request.param) as store:
+        yield store, evaluated(store)
+
+
+def evaluated(store: Store) -> Verdicts:
     """By check, the verdicts of three hours of busy traffic that shifts at the end, oldest first."""
-    return evaluated(store)
-
-
-def evaluated(store: Store) -> dict[str, list[StoredVerdict]]:
     clock = Clock(NOON + 1_000 * MINUTE)
     set_reference(store, normal(5_000, seed=99))
     for window in range(WINDOWS):
@@ -48,10 +55,8 @@ def evaluated(store: Store) -> dict[str, list[StoredVerdict]]:
         return {check: verdicts_of(connection, "m", check=check, limit=1_000)[::-1] for check in (DRIFT, QUALITY)}
 
 
-@pytest.mark.both_engines
-def test_quiet_evaluations_are_summaries_and_one_an_hour_is_whole(
-    store: Store, verdicts: dict[str, list[StoredVerdict]]
-) -> None:
+def test_quiet_evaluations_are_summaries_and_one_an_hour_is_whole(busy: tuple[Store, Verdicts]) -> None:
+    _, verdicts = busy
     for check, found in verdicts.items():
         assert len(found) == WINDOWS, check
         full = [verdict.window_end for verdict in found if verdict.full]
@@ -64,10 +69,8 @@ def test_quiet_evaluations_are_summaries_and_one_an_hour_is_whole(
     assert any(verdict.severity == "alert" for verdict in verdicts[DRIFT])
 
 
-@pytest.mark.both_engines
-def test_a_summary_takes_at_most_a_kilobyte_and_reads_as_a_report(
-    store: Store, verdicts: dict[str, list[StoredVerdict]]
-) -> None:
+def test_a_summary_takes_at_most_a_kilobyte_and_reads_as_a_report(busy: tuple[Store, Verdicts]) -> None:
+    store, verdicts = busy
     table = tables.verdict
     size = sum(func.length(column) for column in (table.c.evidence, table.c.result, table.c.conditions))
     with store.read() as connection:
@@ -83,10 +86,8 @@ def test_a_summary_takes_at_most_a_kilobyte_and_reads_as_a_report(
     assert [line.severity for line in lines] == [each.severity for each in verdicts[DRIFT]]
 
 
-@pytest.mark.both_engines
-def test_each_verdict_is_verified_or_leads_to_the_nearest_with_evidence(
-    store: Store, verdicts: dict[str, list[StoredVerdict]]
-) -> None:
+def test_each_verdict_is_verified_or_leads_to_the_nearest_with_evidence(busy: tuple[Store, Verdicts]) -> None:
+    store, verdicts = busy
     for found in verdicts.values():
         full = {verdict.id: verdict.window_end for verdict in found if verdict.full}
         for verdict in found:
@@ -120,9 +121,8 @@ def kept(verdict: StoredVerdict) -> tuple[object, ...]:
     return (verdict.window_end, verdict.severity, verdict.full, len(verdict.conditions), summary)
 
 
-def test_a_brief_report_is_a_report_without_its_long_lists(
-    store: Store, verdicts: dict[str, list[StoredVerdict]]
-) -> None:
+def test_a_brief_report_is_a_report_without_its_long_lists(busy: tuple[Store, Verdicts]) -> None:
+    store, verdicts = busy
     for check, found in verdicts.items():
         for verdict in found:
             if verdict.full:

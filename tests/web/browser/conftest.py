@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from modelwatch.cli.client import ServiceClient
 from modelwatch.demo.others import OTHERS, send_others
@@ -19,6 +19,8 @@ from tests.support.programs import installed
 
 ODD_NAME = 'اختبار 予測 <b onclick="x">&amp;</b> ' + "long" * 40
 LABELS_EVERY = 2
+# Five seconds are its own, which may pass on a busy machine before a page is drawn.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
