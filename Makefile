@@ -43,7 +43,7 @@ serve: $(VENV)/.runtime ## the service, with the settings of the environment, .e
 	$(BIN)/python -m modelwatch serve $(ARGS)
 
 test: $(VENV)/.dev ## all tests (ARGS="-k drift": some of them)
-	$(BIN)/python -m pytest tests clients/python/tests -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest clients/python/tests tests -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 e2e: $(VENV)/.dev ## two services, Prometheus and Alertmanager: alerts and dashboards end to end
 	$(BIN)/python -m pytest tests/e2e -q $(ARGS)

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx import _config as httpx_config
 from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
 
@@ -59,6 +60,8 @@ def _shared_tls(verify: Any = True, cert: Any = None, trust_env: bool = True) ->
 
 # To read the certificates of all authorities takes longer than a request, and `httpx.get` does it each time.
 httpx_transports.create_ssl_context = _shared_tls
+# By itself it gives up after five seconds, which a busy machine may take.
+httpx_config.DEFAULT_TIMEOUT_CONFIG.read = 60.0
 
 
 def pytest_configure() -> None:

@@ -176,7 +176,7 @@ def test_a_store_that_takes_its_time_to_be_away_holds_up_one_and_not_all(
         nonlocal tries
         tries += 1
         asked.set()
-        answer.wait(10)
+        answer.wait(60)
         raise StoreUnavailable("away")
         yield
 
@@ -184,13 +184,13 @@ def test_a_store_that_takes_its_time_to_be_away_holds_up_one_and_not_all(
     clock.now += FRESH_SECONDS * SECOND
     first = threading.Thread(target=known.refresh)
     first.start()
-    assert asked.wait(5)
+    assert asked.wait(60)
     # The lock is held by the first one; these come back at once.
     for _ in range(20):
         known.refresh()
     assert known.grant_of(text) is not None
     answer.set()
-    first.join(5)
+    first.join(60)
     # It has just been tried: nobody tries again for a while, and what is not known is not looked for.
     assert known.is_fresh
     known.refresh()

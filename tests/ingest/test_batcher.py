@@ -59,10 +59,10 @@ class Gate:
 
     def commit(self, events: Sequence[Prediction], labels: Sequence[GroundTruth] = ()) -> Committed:
         self.reached.set()
-        self.open.wait(10)
+        self.open.wait(60)
         self.calls += 1
         if self.errors and self.calls >= self.hold_errors_for:
-            self.before_error.wait(10)
+            self.before_error.wait(60)
             raise self.errors.pop(0)
         if any(each.prediction_id == self.poison for each in events):
             raise DataError("INSERT", {}, Exception("value out of range"))
@@ -236,7 +236,7 @@ def test_what_is_left_of_a_large_request_is_not_stored_once_it_was_answered(
         with pytest.raises(StoreUnavailable, match="may be stored or not"):
             await hasty.submit(events, 1)
         gate.open.set()
-        deadline = asyncio.get_running_loop().time() + 10
+        deadline = asyncio.get_running_loop().time() + 60
         while stored_and_counted(store) == (0, 0):
             assert asyncio.get_running_loop().time() < deadline
             await asyncio.sleep(0.02)

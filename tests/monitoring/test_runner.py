@@ -147,5 +147,5 @@ def test_the_loop_survives_a_failure_and_says_so(store: Store, clock: Clock) -> 
         store, (failing,), seen, holder="a", clock=clock, timer=lambda: 0.0, lease_seconds=15, tick_seconds=0.01
     )
     loop.start()
-    loop._thread.join(10)
+    loop._thread.join(60)
     assert (len(calls), seen.failures) == (3, 2)

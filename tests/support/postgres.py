@@ -90,7 +90,7 @@ class Cluster:
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Runs one statement as the superuser, outside of a transaction. Returns its rows."""
-        with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(self.url(database), autocommit=True, connect_timeout=30) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -189,7 +189,7 @@ class Cluster:
         Whoever is connected still might write into it when the next test has it.
         """
         try:
-            with psycopg.connect(self.url(name), connect_timeout=5) as connection:
+            with psycopg.connect(self.url(name), connect_timeout=30) as connection:
                 deadline = time.monotonic() + LEAVE_SECONDS
                 while connection.execute(OTHERS).fetchall():
                     if time.monotonic() > deadline:

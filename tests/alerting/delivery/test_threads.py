@@ -423,7 +423,7 @@ class TestThreads:
         put(store, row("x", at=clock()))
         eventually(lambda: channel.keys)
         # The poll takes half a second; a busy machine is not a failure.
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
         sender.close()
 
     def test_the_end_does_not_wait_for_a_send_that_hangs(
@@ -519,7 +519,7 @@ class TestThreads:
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             sender.once()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
 
     def test_a_bug_ends_no_thread_and_shows_no_value(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -33,7 +33,7 @@ def test_a_key_is_made_used_and_revoked(tmp_path: Path) -> None:
     assert ends - began == timedelta(days=90)
 
     answer = app.request("GET", "/api/v1/models", headers=bearer(key["key"]))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while answer.status_code == 401 and time.monotonic() < deadline:
         time.sleep(0.2)
         answer = app.request("GET", "/api/v1/models", headers=bearer(key["key"]))
