@@ -59,7 +59,8 @@ def test_a_monitor_that_an_earlier_release_kept_alone_makes_its_model_known(stor
         connection.execute(delete(tables.model))
         for newer in (tables.process, tables.store_size, tables.received_profile, tables.feature_block):
             newer.drop(connection)
-        connection.execute(text("DROP INDEX prediction_by_block"))
+        for index in ("prediction_by_block", "prediction_by_arrival"):
+            connection.execute(text(f"DROP INDEX {index}"))
         for table, newest in (("prediction", "block"), ("prediction", "place"), ("reference", "clusters")):
             connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {newest}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0018'"))
