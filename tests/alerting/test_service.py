@@ -325,7 +325,7 @@ class TestEscalation:
             self.found(desk, hour, size)
         told = ["firing", "escalated", "escalated"]
         assert (desk.events("chat"), desk.events("mail"), desk.steps()) == (told, told, told)
-        assert "Much larger: amount (version 1), PSI 0.5 → 4." in desk.sent("chat")[1].notice.summary
+        assert "Much larger: amount (version 1), PSI 0.500 → 4.00." in desk.sent("chat")[1].notice.summary
 
     def test_a_new_member_beside_a_large_one_is_sent_too(self, desk: Desk) -> None:
         self.found(desk, 0, 4.0)

@@ -28,7 +28,7 @@ from modelwatch.storage.references.labelled_rows import LabelledRows
 from modelwatch.storage.references.layouts import Counts, ModelLayouts, binning_of, model_layouts
 from modelwatch.storage.references.monitors import hold_monitor, monitor_of
 from modelwatch.storage.references.segments import settle_segments
-from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.stored_reference import FIRST_PREDICTIONS, StoredReference
 from modelwatch.storage.references.subjects import OUTCOME, OUTCOMES, SEGMENTS, State, Subject
 
 # What a reference says never changes, so it is decoded once; only its state does.
@@ -40,9 +40,6 @@ _known: Decoded[_Content] = Decoded()
 BySegment = Mapping[str, Mapping[Subject, Counts]]
 
 OF_SUBJECTS = tables.reference.c.kind.not_in((OUTCOME, SEGMENTS))
-
-# The source of a provisional reference.
-FIRST_PREDICTIONS = "first predictions"
 
 
 def set_references(

@@ -10,6 +10,9 @@ from modelwatch.stats.drift.variation.clusters import Clusters
 from modelwatch.stats.drift.variation.natural_variation import Variation
 from modelwatch.storage.references.subjects import State, Subject
 
+# The source of a provisional reference.
+FIRST_PREDICTIONS = "first predictions"
+
 
 @dataclass(frozen=True, slots=True)
 class StoredReference:

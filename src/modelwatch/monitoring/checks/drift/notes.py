@@ -8,8 +8,7 @@ from modelwatch.errors import excerpt
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation
 from modelwatch.monitoring.checks.not_judged import listed
 from modelwatch.stats.drift.variation.overdispersion import MIN_GROUPS
-from modelwatch.storage.references.references import FIRST_PREDICTIONS
-from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.stored_reference import FIRST_PREDICTIONS, StoredReference
 
 
 def notes_of(evaluation: DriftEvaluation) -> list[str]:
