@@ -91,24 +91,28 @@ def test_a_null_where_there_must_be_none_is_an_error_that_leaves_no_row(store: S
 
 
 @pytest.mark.both_engines
+@pytest.mark.parametrize("known_ids", ["bd", "a", "e", "abcd"])
 @pytest.mark.parametrize("versions", [["1"] * 5, ["1", "1", "2", "1", "1"]])
 def test_exactly_the_rows_that_are_new_are_returned_and_the_others_stay_as_they_were(
-    store: Store, versions: list[str]
+    store: Store, versions: list[str], known_ids: str
 ) -> None:
     table = tables.prediction
     columns = {name: [value] * 5 for name, value in KEYS.items()} | {"version": versions}
     columns |= {"prediction_id": list("abcde"), "prediction": ["1"] * 5}
     insert = NewRows(store, table, ("prediction_id", "version"), alike=("day", "model", "version"))
-    known = {name: values[1:4:2] for name, values in columns.items()} | {"prediction": ["0"] * 2}
+    version_of = dict(zip("abcde", versions, strict=True))
+    known = {name: values[: len(known_ids)] for name, values in columns.items()}
+    known |= {"prediction_id": list(known_ids), "version": [version_of[identity] for identity in known_ids]}
+    known |= {"prediction": ["0"] * len(known_ids)}
     with store.write() as connection:
-        assert sorted(map(tuple, insert.insert(connection, known))) == [("b", "1"), ("d", "1")]
+        first = sorted(map(tuple, insert.insert(connection, known)))
+        assert first == [(identity, version_of[identity]) for identity in known_ids]
         new = sorted(map(tuple, insert.insert(connection, columns)))
-        assert new == [("a", "1"), ("c", versions[2]), ("e", "1")]
+        assert new == [(identity, version_of[identity]) for identity in "abcde" if identity not in known_ids]
         assert list(insert.insert(connection, columns)) == []
         found = connection.execute(select(table.c.prediction_id, table.c.version, table.c.prediction)).all()
     assert sorted(map(tuple, found)) == [
-        (identity, version, "0" if identity in "bd" else "1")
-        for identity, version in zip("abcde", versions, strict=True)
+        (identity, version, "0" if identity in known_ids else "1") for identity, version in version_of.items()
     ]
 
 
