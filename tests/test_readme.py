@@ -100,7 +100,8 @@ def results(service: LiveService, tmp_path_factory: pytest.TempPathFactory) -> R
 
 def run(block: Block, port: int, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     # As it is shown it takes many seconds, for figures that tests/cli/test_simulate.py is about.
-    text = re.sub(r"^(modelwatch simulate .*)$", r"\1 --months 1 --repetitions 5", block.text, flags=re.MULTILINE)
+    short = "--features 3 --months 1 --repetitions 5 --jobs 1"
+    text = re.sub(r"^(modelwatch simulate .*)$", rf"\1 {short}", block.text, flags=re.MULTILINE)
     if port != USUAL_PORT:
         text = text.replace(f"localhost:{USUAL_PORT}", f"localhost:{port}")
         text = re.sub(r"^(python examples/\S+)$", rf"\1 --url http://localhost:{port}", text, flags=re.MULTILINE)
