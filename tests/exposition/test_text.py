@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary
 from prometheus_client.core import GaugeMetricFamily, Metric, UnknownMetricFamily
 from prometheus_client.exposition import generate_latest as prometheus_text
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
@@ -31,7 +31,6 @@ class Families(Collector):
 
 @pytest.fixture
 def registry() -> CollectorRegistry:
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     counter = Counter("seen_total", "Counted.", ("model_name", "feature_name"), registry=registry)
     counter.labels("m", ODD).inc(3)
