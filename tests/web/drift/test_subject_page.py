@@ -80,7 +80,7 @@ def test_categories_are_said_by_the_shares_that_moved_most(app: App) -> None:
     filled(app, mixed=True)
     page = seen(app, "features/country")
     assert "Other shares than in the reference" in page.text
-    assert re.search(r"DE (59|60|61)[\d.]* % → [12]\d[\d.]* %", page.text.replace("\xa0", " "))
+    assert re.search(r"DE (59|60|61)[\d.]* → [12]\d[\d.]* %", page.text.replace("\xa0", " "))
     assert "Shares of country over time" in page.text
 
 
@@ -153,6 +153,13 @@ def test_the_segments_of_a_drift_are_ranked_by_their_part_and_lead_to_themselves
     assert page.links["DE"].endswith("segment=country%3DDE")
     filled_calm = seen(app, "score").text
     assert "Where it moved" not in filled_calm
+
+
+def test_a_feature_is_not_divided_by_its_own_values(app: App) -> None:
+    app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
+    filled(app, factor=2.5, mixed=True)
+    assert "Where it moved: by country" in seen(app).text
+    assert "Where it moved" not in seen(app, "features/country").text
 
 
 def test_where_a_step_holds_too_little_each_looks_back_further(app: App) -> None:

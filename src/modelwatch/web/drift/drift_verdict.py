@@ -10,7 +10,7 @@ from markupsafe import Markup
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import from_to
-from modelwatch.monitoring.checks.drift.report import CellReport, SubjectReport
+from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, moment, name, near
@@ -134,10 +134,6 @@ def _why(moved: Sequence[Moved], findings: Sequence[OpenFinding]) -> Answer:
             for each, cell in cells
         ]
     return Answer("Why", lines[:MOST_REASONS])
-
-
-def _change(cell: CellReport) -> str:
-    return f"{percent(cell.reference)} → {percent(cell.current)}"
 
 
 def _what_to_do(of_model: ModelFrame, state: State, findings: Sequence[OpenFinding], root: str) -> Answer:

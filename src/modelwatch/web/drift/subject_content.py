@@ -262,8 +262,11 @@ class SubjectPage:
     def where(self) -> list[tuple[str, str, list[SegmentPart]]]:
         """Shift by segment feature: its name, its baseline, and the parts, the largest first."""
         found = []
+        known = self.subject.name or self.subject.kind
         for feature in () if self.segments is None else self.segments.features:
-            known = self.subject.name or self.subject.kind
+            if feature.feature_name == known:
+                # Its own values say nothing beside the cells above.
+                continue
             drift = next((each for each in feature.drift if each.feature_name == known), None)
             if drift is None or drift.psi <= 0.0:
                 continue

@@ -11,7 +11,7 @@ from modelwatch.alerting.text import lookback
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.histogram import edge_texts
-from modelwatch.measures import chance, p_text, psi_text
+from modelwatch.measures import chance, from_to, p_text, psi_text
 from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
 from modelwatch.views.drift.open_findings import OpenFinding
@@ -120,10 +120,7 @@ class SubjectVerdict:
                 said.append(joined(["; the median went from ", strong(texts[0]), " to ", strong(texts[1])], ""))
             return joined([*said, since, "."], "")
         moved = [each for each in compared.moved if abs(each.after - each.before) >= LEAST_MOVED][:MOST_MOVED]
-        changes = [
-            joined([name(each.cell), " ", strong(f"{percent(each.before)} → {percent(each.after)}")], "")
-            for each in moved
-        ]
+        changes = [joined([name(each.cell), " ", strong(from_to(each.before, each.after))], "") for each in moved]
         return joined(["Other shares than in the reference", since, ": ", joined(changes), "."], "")
 
     def _since(self) -> Answer:
