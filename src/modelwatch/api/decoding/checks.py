@@ -35,6 +35,8 @@ STREAM_BYTES = 1_560
 ID_BYTES = 2_560
 # UTF-8 takes at most so many bytes for a character.
 BYTES_A_CHARACTER = 4
+STREAM_NAMES = ("model_name", "model_version", "environment")
+ID_NAMES = ("model_name", "prediction_id")
 FLOATS_AND_TEXTS = frozenset((float, str, type(None)))
 TEXTS_AND_INTEGERS = frozenset((str, int))
 
@@ -43,10 +45,6 @@ def may_hold_nul(body: bytes) -> bool:
     """True when a text in the JSON body may hold U+0000, which JSON only has as an escape."""
     # A backslash alone is found many times as fast, and most bodies have none.
     return b"\\" in body and b"\\u0000" in body
-
-
-STREAM_NAMES = ("model_name", "model_version", "environment")
-ID_NAMES = ("model_name", "prediction_id")
 
 
 def _check_bytes(
@@ -250,19 +248,17 @@ class Checker:
 
     def check_feature_count(self, count: int, problems: list[FieldError]) -> bool:
         """True when these are no more features than allowed; otherwise that is noted in `problems`."""
-        if count <= self._max_features:
-            return True
-        message = f"Expected at most {self._max_features} features, which is MAX_FEATURES, got {count}"
-        problems.append(FieldError("/features", message))
-        return False
+        return self._check_count(count, "features", "/features", problems)
 
     def check_class_count(self, count: int, problems: list[FieldError]) -> bool:
         """True when these are no more classes than allowed; otherwise that is noted in `problems`."""
-        if count <= self._max_features:
-            return True
-        message = f"Expected at most {self._max_features} classes, which is MAX_FEATURES, got {count}"
-        problems.append(FieldError("/prediction_probability", message))
-        return False
+        return self._check_count(count, "classes", "/prediction_probability", problems)
+
+    def _check_count(self, count: int, what: str, pointer: str, problems: list[FieldError]) -> bool:
+        if count > self._max_features:
+            message = f"Expected at most {self._max_features} {what}, which is MAX_FEATURES, got {count}"
+            problems.append(FieldError(pointer, message))
+        return count <= self._max_features
 
     def _are_plain(self, names: Collection[str], values: Collection[Scalar]) -> bool:
         """True when features need no look at each of them: short names, floats and short texts, as most rows have."""

@@ -9,8 +9,9 @@ import msgspec
 
 from modelwatch.api.decoding.checks import Checker, may_hold_nul
 from modelwatch.api.decoding.columns.label_batch import decode_labels
-from modelwatch.api.decoding.columns.prediction_batch import check_defaults, decode_table
+from modelwatch.api.decoding.columns.prediction_batch import decode_table
 from modelwatch.api.decoding.explain import DECODING_ERRORS, check_readable, explained
+from modelwatch.api.decoding.fields import check_defaults
 from modelwatch.api.decoding.json_batch import (
     GROUND_TRUTHS,
     PREDICTIONS,
@@ -91,13 +92,10 @@ class Decoder:
         defaults: `model_name`, `model_version` and `environment` of the rows that name none.
         Good rows are kept and bad rows named, unless no row is good: then InvalidInput is raised.
         """
-        self._check_size(body)
-        kind = media_type(content_type, body)
+        kind, named = self._of_rows(body, content_type, defaults)
         now, max_rows = self._clock(), self._limits.max_batch_rows
         if kind in ("json", "lines"):
             decode = decode_json if kind == "json" else decode_lines
-            named = defaults or {}
-            check_defaults(named, self._limits)
             rows = UNNAMED_PREDICTIONS if "model_name" in named else PREDICTIONS
             together = self._columns.decode(body, rows, kind == "lines", named, now)
             if together is not None:
@@ -110,7 +108,7 @@ class Decoder:
 
             found = decode(body, rows, event, max_rows)
             return DecodedBatch(PredictionBatch.of(found.events), found.rejected)
-        return decode_table(body, kind, self._checker, self._limits, now, defaults or {})
+        return decode_table(body, kind, self._checker, self._limits, now, named)
 
     def ground_truth(self, body: bytes) -> GroundTruth:
         """One label in JSON. Raises BodyTooLarge, MalformedBody, or InvalidInput that names every wrong field."""
@@ -129,13 +127,10 @@ class Decoder:
         defaults: `model_name` of the rows that name none. Else as `batch`.
         Raises UnsupportedContent, BodyTooLarge, MalformedBody, or InvalidInput when no row is valid.
         """
-        self._check_size(body)
-        kind = media_type(content_type, body)
+        kind, named = self._of_rows(body, content_type, defaults)
         now, max_rows = self._clock(), self._limits.max_batch_rows
         if kind in ("json", "lines"):
             decode = decode_json if kind == "json" else decode_lines
-            named = defaults or {}
-            check_defaults(named, self._limits)
             rows = UNNAMED_GROUND_TRUTHS if "model_name" in named else GROUND_TRUTHS
             found = decode(
                 body,
@@ -144,7 +139,7 @@ class Decoder:
                 max_rows,
             )
             return DecodedLabels(found.events, found.rejected)
-        return decode_labels(body, kind, self._checker, self._limits, now, defaults or {})
+        return decode_labels(body, kind, self._checker, self._limits, now, named)
 
     def reference(
         self,
@@ -196,6 +191,15 @@ class Decoder:
         if problems:
             raise InvalidInput("The drift check has fields that are not valid.", tuple(problems))
         return typed
+
+    def _of_rows(
+        self, body: bytes, content_type: str, defaults: Mapping[str, str] | None
+    ) -> tuple[str, Mapping[str, str]]:
+        """The format of a body of rows, and the names that these leave to the request, all of which are valid."""
+        self._check_size(body)
+        kind, named = media_type(content_type, body), defaults or {}
+        check_defaults(named, self._limits)
+        return kind, named
 
     def _check_size(self, body: bytes) -> None:
         if len(body) > self._limits.max_body_bytes:

@@ -5,7 +5,7 @@ Features are columns of their own: `api/decoding/json_columns.py`, `api/decoding
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -13,10 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from modelwatch.api.decoding.checks import Checker
+from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import pointer_to, text_problem
 from modelwatch.batches import FeatureBlock, PredictionBatch, Probability, StreamName
-from modelwatch.errors import FieldError
-from modelwatch.events import EARLIEST_TIME, Scalar
+from modelwatch.errors import FieldError, InvalidInput, excerpt
+from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, EARLIEST_TIME, Scalar
 from modelwatch.stats.counting.kernel import Places
+
+# What rows have that do not say it. Without a model they are not valid.
+STREAM_DEFAULTS = {"model_name": None, "model_version": DEFAULT_VERSION, "environment": DEFAULT_ENVIRONMENT}
 
 
 class Stream(NamedTuple):
@@ -63,6 +68,18 @@ class Fields:
             row_of,
         )
         return every_row.take(rows)
+
+
+def check_defaults(defaults: Mapping[str, str], limits: Limits) -> None:
+    """Raises InvalidInput that names the parameters of a request that are no names."""
+    problems = []
+    for name, value in defaults.items():
+        if name not in STREAM_DEFAULTS:
+            raise ValueError(f"no {name} can have a default")
+        if wrong := text_problem(value, limits.max_name_length):
+            problems.append(FieldError(pointer_to(name), wrong, excerpt(value)))
+    if problems:
+        raise InvalidInput("The parameters of the request are not valid.", tuple(problems))
 
 
 def given_ids(ids: Sequence[str | None], checker: Checker) -> list[str]:

@@ -8,14 +8,14 @@ import numpy as np
 
 from modelwatch.api.decoding.checks import Checker, may_hold_nul
 from modelwatch.api.decoding.explain import DECODING_ERRORS
-from modelwatch.api.decoding.fields import Fields, Stream, given_ids, given_times, unusual_rows
+from modelwatch.api.decoding.fields import STREAM_DEFAULTS, Fields, Stream, given_ids, given_times, unusual_rows
 from modelwatch.api.decoding.json_batch import Collector, RowFormat, filled, has_large_rows, too_many_rows
 from modelwatch.api.decoding.json_rows import JsonRows, read_rows
 from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.decoding.values import text_problem
 from modelwatch.batches import DecodedBatch, FeatureBlock, joined
 from modelwatch.errors import InvalidInput
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, DataType, Prediction, PredictionBody, Scalar
+from modelwatch.events import DataType, Prediction, PredictionBody, Scalar
 from modelwatch.stats.counting.binning import category_name
 from modelwatch.stats.counting.columns import Column, MixedColumn, TextColumn, column_of
 from modelwatch.times import micros_of
@@ -96,7 +96,7 @@ class JsonColumns:
         return DecodedBatch(batch, found.rejected)
 
     def _fields_of(self, rows: JsonRows, defaults: Mapping[str, str], now: int) -> Fields:
-        known = {"model_name": None, "model_version": DEFAULT_VERSION, "environment": DEFAULT_ENVIRONMENT, **defaults}
+        known = {**STREAM_DEFAULTS, **defaults}
         streams: dict[Stream, int] = {}
         places: dict[tuple[str | None, ...], int] = {}
         named = list(zip(rows.models, rows.versions, rows.environments, strict=True))

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from modelwatch.api.decoding.values import pointer_to
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import FeatureBody, PredictionBody
 
@@ -95,8 +96,7 @@ def _keys_in_list(features: list[FeatureBody]) -> int:
 def _named(written: bytes) -> InvalidInput:
     tree = json.loads(written, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
     steps, key = next(_found(tree, ()), ((), ""))
-    pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in (*steps, key))
-    problem = FieldError(pointer, "Duplicate key", excerpt(key))
+    problem = FieldError(pointer_to(*steps, key), "Duplicate key", excerpt(key))
     return InvalidInput("An object has a duplicate key.", (problem,))
 
 

@@ -8,7 +8,6 @@ from modelwatch.api.decoding.checks import Checker
 from modelwatch.api.decoding.columns.prediction_batch import (
     BYTES_PER_CELL,
     Problems,
-    check_defaults,
     checked_values,
     ids,
     times,
@@ -27,12 +26,11 @@ LABEL_COLUMNS = ("model_name", "prediction_id", "ground_truth", "timestamp")
 def decode_labels(
     body: bytes, kind: str, checker: Checker, limits: Limits, now: int, defaults: Mapping[str, str]
 ) -> DecodedLabels:
-    """The labels of an Arrow stream or a Parquet file. Pointers are names of columns.
+    """The labels of an Arrow stream, a Parquet or a CSV file. Pointers are names of columns.
 
     Raises MalformedBody for bytes that can't be read, InvalidInput for missing columns or without a valid row.
     """
     default = defaults.get("model_name")
-    check_defaults(defaults, limits)
     required = ("prediction_id", "ground_truth") + (() if default is not None else ("model_name",))
     bounds = Bounds(limits, limits.max_batch_rows, limits.max_body_bytes // BYTES_PER_CELL, required)
     table = read_table(body, kind, bounds)

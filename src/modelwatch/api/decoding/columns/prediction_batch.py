@@ -13,13 +13,13 @@ import numpy as np
 from modelwatch.api.decoding.checks import Checker
 from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, feature_column, read_table, scalars
 from modelwatch.api.decoding.columns.schema import KNOWN_COLUMNS, is_number
-from modelwatch.api.decoding.fields import Fields, Stream, given_ids, given_times, unusual_rows
+from modelwatch.api.decoding.fields import STREAM_DEFAULTS, Fields, Stream, given_ids, given_times, unusual_rows
 from modelwatch.api.decoding.json_batch import Collector
 from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import NOT_FINITE, pointer_to, text_problem
+from modelwatch.api.decoding.values import NOT_FINITE, pointer_to
 from modelwatch.batches import DecodedBatch
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, Scalar
+from modelwatch.events import Scalar
 from modelwatch.stats.counting.columns import Column, FloatColumn, TextColumn
 from modelwatch.times import micros_of
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 BYTES_PER_CELL = 8
 PROBLEMS_PER_ROW = 10
 MICROSECONDS_PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
-DEFAULT_COLUMNS = {"model_name": None, "model_version": DEFAULT_VERSION, "environment": DEFAULT_ENVIRONMENT}
 
 Problems = dict[int, list[FieldError]]
 
@@ -38,28 +37,15 @@ Problems = dict[int, list[FieldError]]
 def decode_table(
     body: bytes, kind: str, checker: Checker, limits: Limits, now: int, defaults: Mapping[str, str]
 ) -> DecodedBatch:
-    """The batch of an Arrow stream or a Parquet file. Pointers are names of columns.
+    """The batch of an Arrow stream, a Parquet or a CSV file. Pointers are names of columns.
 
     Raises MalformedBody for bytes that can't be read, InvalidInput for missing columns or without a valid row.
     """
-    check_defaults(defaults, limits)
     required = ("prediction",) if "model_name" in defaults else ("model_name", "prediction")
     bounds = Bounds(limits, limits.max_batch_rows, limits.max_body_bytes // BYTES_PER_CELL, required)
     table = read_table(body, kind, bounds)
     with arrow_errors(kind):
-        return _decoded(table, checker, now, {**DEFAULT_COLUMNS, **defaults})
-
-
-def check_defaults(defaults: Mapping[str, str], limits: Limits) -> None:
-    """Raises InvalidInput that names the parameters of a request that are no names."""
-    problems = []
-    for name, value in defaults.items():
-        if name not in DEFAULT_COLUMNS:
-            raise ValueError(f"no column {name} can have a default")
-        if wrong := text_problem(value, limits.max_name_length):
-            problems.append(FieldError(pointer_to(name), wrong, excerpt(value)))
-    if problems:
-        raise InvalidInput("The parameters of the request are not valid.", tuple(problems))
+        return _decoded(table, checker, now, {**STREAM_DEFAULTS, **defaults})
 
 
 def _decoded(table: pa.Table, checker: Checker, now: int, defaults: Mapping[str, str | None]) -> DecodedBatch:
@@ -103,7 +89,7 @@ def _streams(table: pa.Table, defaults: Mapping[str, str | None]) -> tuple[list[
     """The distinct streams, and of each row the place in them. defaults: of the columns that name them."""
     codes = np.zeros(table.num_rows, dtype=np.intp)
     known: list[tuple[str | None, ...]] = [()]
-    for name in DEFAULT_COLUMNS:
+    for name in STREAM_DEFAULTS:
         values: list[Any] = []
         own = np.zeros_like(codes)
         if name in table.schema.names:
