@@ -129,7 +129,8 @@ class Profile:
     @property
     def total(self) -> int:
         """Number of values: valid, missing and invalid."""
-        return self.n + self.missing + self.invalid
+        cells = self.binning.n_fine
+        return self.n + int(self.counts[cells]) + int(self.counts[cells + 1])
 
     @property
     def below(self) -> int:

@@ -24,7 +24,7 @@ from modelwatch.stats.counting.categorical import (
     name_frequencies,
 )
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
-from modelwatch.stats.counting.numeric import Scalar
+from modelwatch.stats.counting.numeric import NumericBinning, Scalar
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift import tests as drift_tests
 from modelwatch.stats.drift.evidence import effective_rate_increase_p_value, rate_increase_p_value
@@ -224,8 +224,10 @@ def comparison(
     """
     r = reference.tested if split is None else split.tested(reference)
     groups = Groups.of(r) if split is None else _groups(r, split)
-    tested = np.array([current.tested for current in windows], dtype=np.int64).reshape(len(windows), len(r))
     binning = reference.binning
+    # The tested cells of numbers are the coarse ones, which are known.
+    of_windows = [each.coarse if isinstance(binning, NumericBinning) else each.tested for each in windows]
+    tested = np.array(of_windows, dtype=np.int64).reshape(len(windows), len(r))
     if isinstance(binning, CategoricalBinning) and any(dispersions):
         coarse = binning.coarse_starts.searchsorted(np.arange(binning.n_fine), side="right") - 1
         parts = np.stack((coarse, binning.test_cell_of), axis=1)

@@ -197,10 +197,17 @@ def results_of(
     """
     configured = [rules.thresholds(subject.kind, subject.name) for subject in chosen]
     cases = []
-    by_chance = iter(_by_chance([(each, counts[subject].profiles) for subject, each in chosen.items()], rules))
+    varying = [
+        (each, counts[subject].profiles)
+        for subject, each in chosen.items()
+        if each.variation is not None and rules.natural_variation
+    ]
+    by_chance = iter(_by_chance(varying, rules))
     for (subject, reference), thresholds in zip(chosen.items(), configured, strict=True):
+        # The same in all windows, where no natural variation is known.
+        fixed = None if reference.variation and rules.natural_variation else tolerance(thresholds, None)
         pairs = tuple(
-            (current, _allowed(thresholds, reference, window, current, rules, next(by_chance)))
+            (current, fixed or _allowed(thresholds, reference, window, current, rules, next(by_chance)))
             for window, current in zip(windows, counts[subject].profiles, strict=True)
         )
         needed, least = thresholds.min_samples, rules.least(thresholds.min_samples)
@@ -210,6 +217,7 @@ def results_of(
         dispersions = tuple(
             dispersion_of(reference, window, current.n, rules, of_window)
             for window, current, of_window in zip(windows, counts[subject].profiles, of_keys, strict=True)
+            if reference.variation or reference.clusters
         )
         cases.append(
             Case(
