@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -14,11 +18,13 @@ import numpy as np
 import pytest
 
 import modelwatch as mw
+from modelwatch.charts.drawing.numbers import SPACE
 from modelwatch.cli import main
 from modelwatch.library.report import Document, Report
 from tests.support.examples import is_night
 
-SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCHEMA_FILE = REPOSITORY / "docs" / "comparison.schema.json"
 # Looked at by axe in each run, as every page of the service; the other widths and schemes every night.
 BY_AXE = ((390, "light"), (1280, "dark"))
 NAMES = ["<script>alert(1)</script>", "名前", "اسم", "a" * 200]
@@ -216,11 +222,28 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return paths[0], paths[1]
 
 
+def test_the_command_prints_what_it_can_where_the_encoding_has_not_all_characters(
+    files: tuple[str, str],
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelwatch", "compare", *files, "--ignore", "id"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 2 columns drifted" in done.stdout
+    assert re.search(r"^x +alert +\S+ +< 10\?{3} +1,000$", done.stdout, re.MULTILINE), done.stdout
+
+
 def test_the_command(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *files, "--ignore", "id"]) == 0
     shown = capsys.readouterr().out
     assert "1 of 2 columns drifted" in shown
     assert all(len(line) <= 80 for line in shown.splitlines()[2:])
+    assert SPACE not in shown
     assert main(["compare", *files, "--ignore", "id", "--fail-on", "warning", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["drifted"] == ["x"]
     html, junit = tmp_path / "report.html", tmp_path / "junit.xml"

@@ -51,9 +51,22 @@ def test_a_selection_is_its_address() -> None:
         ("segment", "country"),
         ("version", "a\0"),
         ("environment", "x" * 513),
+        ("from", "0001-01-01T00:00:00Z"),
+        ("from", "0001-01-01T00:00:00+14:00"),
+        ("to", "1899-12-31T23:59:59Z"),
+        ("to", "9999-12-31T23:59:59Z"),
     ],
 )
 def test_what_selects_nothing_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         selection_of({"from": "2026-11-28T10:00:00Z", name: value})
     assert refused.value.errors[0].pointer == f"/{name}"
+
+
+def test_a_time_that_no_prediction_can_have_is_refused_with_those_that_it_can() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        selection_of({"to": "0001-01-01T00:00:00Z"})
+    assert refused.value.errors[0].message == "Expected a time from 1900-01-01 00:00 UTC to 9999-12-31 00:00 UTC"
+    assert selection_of({"from": "1900-01-01", "to": "9999-12-31"}).query() == (
+        "?from=1900-01-01T00%3A00%3A00Z&to=9999-12-31T00%3A00%3A00Z"
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urljoin
 
+import pytest
+
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App
 from tests.support.events import event, open_ledger
@@ -62,3 +64,27 @@ def test_the_stretch_of_the_address_is_looked_at(app: App) -> None:
     found = app.get("models/m/segments", end="2026-01-05T01:00:00Z", lookback="1h")["streams"][0]
     assert found["window"] == {"start": "2026-01-05T00:00:00Z", "end": "2026-01-05T01:00:00Z"}
     assert sum(each["predictions"] for each in found["features"][0]["segments"]) == 360
+
+
+@pytest.mark.parametrize(
+    "stretch", ["from=2023-01-01", "from=1900-01-01", "to=9999-12-31", "from=1900-01-01&to=9999-12-31"]
+)
+def test_a_stretch_may_be_as_long_as_any(app: App, stretch: str) -> None:
+    monitor(app, segments=["country"])
+    reference(app, rows(600, 1))
+    send(app, rows(600, 2))
+    assert "country" in visit(app, f"{PATH}?{stretch}").text
+    # Which shows them, too, or refuses to draw so many points.
+    overview = app.request("GET", f"/ui/models/m?{stretch}")
+    assert overview.status_code == (422 if "1900" in stretch else 200), overview.text
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/drift", "/segments", "/quality", "/performance", "/compare", "/features/amount"]
+)
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_first_and_the_last_time_there_is_are_refused(app: App, path: str, time: str) -> None:
+    reference(app, rows(60, 1))
+    send(app, rows(60, 2))
+    for name in ("from", "to"):
+        assert "Expected a time from" in visit(app, f"/ui/models/m{path}?{name}={time}", 422).text

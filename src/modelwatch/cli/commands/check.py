@@ -95,8 +95,8 @@ def _show(report: Mapping[str, Any]) -> None:
             (
                 result["feature_name"],
                 coloured(result["severity"]),
-                psi_text(result["psi"]["score"]) if result["psi"] else "",
-                chance(result["evidence"]["p_value"]) if result["evidence"] else "",
+                plain(psi_text(result["psi"]["score"])) if result["psi"] else "",
+                plain(chance(result["evidence"]["p_value"])) if result["evidence"] else "",
                 f"{result['sample_size']:,}",
                 _reference(result),
                 result["lookback"] or "",

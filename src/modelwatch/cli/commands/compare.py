@@ -20,7 +20,7 @@ from modelwatch.cli.base import (
 from modelwatch.cli.junit import Case, junit_xml
 from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
 from modelwatch.events import Task
-from modelwatch.measures import chance, from_to, psi_text
+from modelwatch.measures import chance, from_to, plain, psi_text
 
 if TYPE_CHECKING:
     from modelwatch.library.performance import PerformanceComparison
@@ -114,8 +114,8 @@ def _show(report: Report) -> None:
             (
                 each.name,
                 coloured(each.severity),
-                "" if each.psi is None else psi_text(each.psi),
-                "" if each.p_value is None else chance(each.p_value),
+                "" if each.psi is None else plain(psi_text(each.psi)),
+                "" if each.p_value is None else plain(chance(each.p_value)),
                 f"{each.sample_size:,}",
             )
             for each in report.subjects
@@ -144,7 +144,7 @@ def _segments(found: SegmentsComparison) -> None:
         before, now = (
             metric_value(each.metric.name, side.value) for side in (each.metric.reference, each.metric.current)
         )
-        return f"{before} → {now}"
+        return plain(f"{before} → {now}")
 
     shown = found.segments[:SHOWN]
     print_out()
@@ -154,7 +154,7 @@ def _segments(found: SegmentsComparison) -> None:
             (
                 each.segment,
                 coloured(each.severity),
-                from_to(each.share_before, each.share),
+                plain(from_to(each.share_before, each.share)),
                 *((metric(each),) if title else ()),
             )
             for each in shown
@@ -174,10 +174,10 @@ def _metrics(found: PerformanceComparison) -> None:
             (
                 metric_name(each.name),
                 coloured(each.severity),
-                metric_value(each.name, None if each.reference is None else each.reference.value),
-                metric_value(each.name, each.current.value),
-                metric_interval(each.name, each.current),
-                "" if each.p_value is None else chance(each.p_value),
+                plain(metric_value(each.name, None if each.reference is None else each.reference.value)),
+                plain(metric_value(each.name, each.current.value)),
+                plain(metric_interval(each.name, each.current)),
+                "" if each.p_value is None else plain(chance(each.p_value)),
             )
             for each in found.metrics
             if each.severity is not None

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownModel
+from modelwatch.events import EARLIEST_TIME
 from modelwatch.monitoring.checks.drift.subject_counts import references_for
 from modelwatch.monitoring.checks.performance.evidence import arrivals_as_of, delays_since, maturity_of
 from modelwatch.monitoring.checks.stored_windows import stored_whole
@@ -27,6 +28,7 @@ from modelwatch.storage.references.outcome_references import StoredOutcomes, out
 from modelwatch.storage.references.references import in_force
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
+from modelwatch.times import MICROS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,21 @@ class SegmentQuery:
     """Query of a segment report. metric: None for the first that is watched. baseline: start and end in seconds of
     the stretch to compare with; None for the reference, and for the stretch before where the reference knows no
     segments.
-    end: seconds, to look back from; None for the newest data.
+    end: seconds, to look back from; None for the newest data. length: of the look-back in seconds, whole windows, in
+    place of `lookback`.
     """
 
     metric: str | None = None
     lookback: str = "24h"
     baseline: tuple[int, int] | None = None
     end: int | None = None
+    length: int | None = None
+
+    def looked_back(self, mark: int) -> Window:
+        """The window that ends at this time, in seconds. It begins no earlier than predictions can be."""
+        if self.length is None:
+            return look_back(mark, self.lookback)
+        return Window(max(mark - self.length, EARLIEST_TIME // MICROS_PER_SECOND), mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +141,7 @@ def _windows(
     connection: Connection, query: SegmentQuery, stream: StreamKey, mark: int, matured: int
 ) -> list[tuple[Window, Window]]:
     """Now and earlier: the windows of the predictions, and of the labels; whole ones where some were rolled up."""
-    looked_at = [look_back(mark, query.lookback), look_back(matured, query.lookback)]
+    looked_at = [query.looked_back(mark), query.looked_back(matured)]
     now, labelled = stored_whole(connection, stream, looked_at)
     if query.baseline is not None:
         [given] = stored_whole(connection, stream, [Window(*query.baseline)])

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR, iso_of_seconds, micros_of
+from modelwatch.events import EARLIEST_TIME
+from modelwatch.times import (
+    MICROS_PER_SECOND,
+    SECONDS_PER_DAY,
+    SECONDS_PER_HOUR,
+    iso_of_seconds,
+    micros_of,
+    minute_of_micros,
+)
 
 RANGES = {
     "6h": 6 * SECONDS_PER_HOUR,
@@ -22,6 +30,8 @@ DEFAULT_RANGE = "48h"
 ALL_ROWS = "all"
 LONGEST_NAME = 512
 SHORTEST_STRETCH = 300
+# In microseconds: what is drawn reaches further, and has to be a time, too.
+LATEST_TIME = micros_of(datetime(9999, 12, 31, tzinfo=UTC))
 NOTHING_SELECTED = "The address selects nothing."
 Choice = TypeVar("Choice")
 
@@ -124,12 +134,17 @@ def moment_of(query: Mapping[str, str], name: str) -> int | None:
 
 
 def moment_of_text(text: str, field: str, detail: str) -> int:
-    """Time of a text in seconds, in UTC without a zone. Raises InvalidInput with this detail, naming the field."""
+    """Time of a text in seconds, in UTC without a zone. Raises InvalidInput with this detail, naming the field, for
+    what is none and for what no prediction can have."""
+    message = "Expected a time such as 2026-11-28T20:45:00Z"
     try:
-        return micros_of(datetime.fromisoformat(text)) // MICROS_PER_SECOND
+        found = micros_of(datetime.fromisoformat(text))
+        if EARLIEST_TIME <= found <= LATEST_TIME:
+            return found // MICROS_PER_SECOND
+        message = f"Expected a time from {minute_of_micros(EARLIEST_TIME)} to {minute_of_micros(LATEST_TIME)}"
     except (ValueError, OverflowError):
-        problem = FieldError(f"/{field}", "Expected a time such as 2026-11-28T20:45:00Z", excerpt(text))
-        raise InvalidInput(detail, (problem,)) from None
+        pass
+    raise InvalidInput(detail, (FieldError(f"/{field}", message, excerpt(text)),))
 
 
 def choice_of(text: str, known: Sequence[Choice], field: str, detail: str) -> Choice:

@@ -300,8 +300,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Se
         monitor = monitor_of(connection, stream.model)
     config = None if monitor is None else monitor.config
     drift, rules = rules_for(state.rules, config), state.performance.with_monitor(config)
-    lookback = f"{(of_model.end - of_model.start) // 60}m"
-    query = SegmentQuery(of_model.selection.sort, lookback, end=of_model.end)
+    query = SegmentQuery(of_model.selection.sort, end=of_model.end, length=of_model.end - of_model.start)
     return SegmentsPage(of_model, segment_report(state.store, drift, rules, query, stream), root)
 
 
