@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import hypergeom
 
 from modelwatch.stats.drift.directed import SMALL_SCALE, DirectedTests, directed_tests, pooled_scores
 from modelwatch.stats.drift.single_cell import cell_p_value
@@ -161,3 +162,20 @@ def test_counts_over_the_same_cells_and_a_reference_are_needed() -> None:
         directed_tests(np.array([1, 2]), np.array([1, 2]))
     with pytest.raises(EmptySample):
         directed_tests(np.array([0, 0]), np.array([[1, 2]]))
+
+
+@pytest.mark.parametrize("current", [10, 30, 60, 90])
+def test_of_two_values_far_tails_are_those_of_the_hypergeometric_distribution(current: int) -> None:
+    tests = directed_tests(np.array([0, 9_800, 0, 200, 0]), np.array([[0, 100 - current, 0, current, 0]]))
+    exact = 2 * hypergeom.sf(current - 1, 10_100, 200 + current, 100)
+    assert tests.location_p_value[0] == pytest.approx(exact, rel=1e-6)
+
+
+@pytest.mark.parametrize("counted_as", [1.0, 0.15])
+def test_a_total_shift_of_what_is_nearly_always_zero_is_no_chance(counted_as: float) -> None:
+    reference = np.concatenate([[0, 9_800, 0], np.full(20, 10)])
+    window = np.concatenate([[0, 28, 0], np.zeros(19), [28]]) * counted_as
+    tests = directed_tests(reference, window[None, :])
+    assert tests.location_z[0] > 8
+    assert tests.location_p_value[0] < 1e-4
+    assert tests.scale_p_value[0] < 1e-3

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
-from sqlalchemy import delete, event, select, update
+from sqlalchemy import delete, event, func, select, update
 
 from modelwatch.errors import Conflict
+from modelwatch.monitoring.references.references import take_provisional_reference
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.volumes import recent_features
 from modelwatch.storage.engine import tables
@@ -254,21 +256,46 @@ def test_the_first_predictions_are_the_same_in_a_database_of_another_language(po
         postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_look_that_ends_early_leaves_no_cursor_on_the_server(
-    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+@both_engines
+def test_what_is_not_read_to_its_end_keeps_no_connection_at_an_old_state(
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, size in (("FIRST_ROWS_PER_READ", 2), ("BLOCKS_PER_READ", 2), ("ROWS_PER_READ", 10)):
         monkeypatch.setattr(pages, name, size)
-    with postgres.database() as url:
-        store = Store(url)
-        ledger = open_ledger(store)
-        for number in range(10):
-            ledger.commit(several(10, f"p{number}-"))
-            ledger.commit([prediction(f"alone{number}")])
+    ledger = open_ledger(store)
+    for number in range(10):
+        ledger.commit(several(10, f"p{number}-"))
+        ledger.commit([prediction(f"alone{number}")])
+    with store.read() as connection:
+        # Held, as the trace of an error holds them.
+        begun: list[Iterator[Any]] = [
+            recent_features(connection, STREAM, END, 50),
+            pages_of_day(KeptFeatures(connection), select(tables.prediction), "m", TODAY),
+        ]
+        assert all(next(each) for each in begun)
+    for number in range(3):
+        ledger.commit([prediction(f"later{number}")])
         with store.read() as connection:
-            assert len(list(recent_features(connection, STREAM, END, 5))) == 5
-            assert connection.exec_driver_sql("SELECT count(*) FROM pg_cursors").scalar_one() == 0
-        store.close()
+            count = connection.execute(select(func.count()).select_from(tables.prediction)).scalar_one()
+            if not store.is_sqlite:
+                assert connection.exec_driver_sql("SELECT count(*) FROM pg_cursors").scalar_one() == 0
+        assert count == 111 + number
+    with store.write() as connection:
+        connection.execute(delete(tables.prediction).where(tables.prediction.c.prediction_id == "later0"))
+
+
+def test_first_predictions_that_cannot_be_read_keep_no_connection_at_an_old_state(store: Store) -> None:
+    table = tables.prediction
+    ledger = open_ledger(store)
+    ledger.commit([prediction(f"p{number:03}") for number in range(200)])
+    with store.write() as connection:
+        connection.execute(update(table).where(table.c.prediction_id == "p010").values(prediction="?"))
+    with pytest.raises(msgspec.DecodeError) as held:  # with its trace
+        take_provisional_reference(store, "m", 100, now=NOON, new_id=lambda: "r")
+    ledger.commit([prediction("later")])
+    with store.read() as connection:
+        assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 201
+    assert held.value
 
 
 def test_ids_of_blocks_are_found_by_the_indexes(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 
 import msgspec
 import numpy as np
@@ -203,7 +204,8 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
             return False
         covered = {reference.subject for reference in in_force(connection, model)}
         days = days_with_data(connection, model)
-        rows = SampledRows(first_events(connection, model, days, size, store.protection))
+        with closing(first_events(connection, model, days, size, store.protection)) as first:
+            rows = SampledRows(first)
         task = task_of_monitor(connection, model).task
     found, stored_hashed = provisional_samples(model, rows, store.protection)
     samples = [of_task(sample, task) for sample in found if Subject(sample.kind, sample.name) not in covered]

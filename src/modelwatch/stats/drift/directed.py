@@ -225,9 +225,11 @@ def _tails(scores: Floats, together: Counts, windows: Counts) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         density = np.exp(-0.5 * w * w) / np.sqrt(2.0 * np.pi)
         tails = ndtr(-w) + density * (1.0 / y - 1.0 / w)
-        other = ndtr(-(w + np.log(y / w) / w))
-    tails = np.where((tails > 0.0) & (tails < 1.0), tails, other)
-    return np.asarray(np.where(np.isfinite(tails), tails, ndtr(-w)))
+        correction = np.log(y / w) / w
+    tails = np.where((tails > 0.0) & (tails < 1.0), tails, ndtr(-(w + correction)))
+    # Where nearly all chances are 0 or 1, next to no variance is left: y is nearly 0, and corrects nothing.
+    sound = np.isfinite(tails) & ((w < 1.0) | (correction > -0.5 * w))
+    return np.asarray(np.where(sound, tails, ndtr(-w)))
 
 
 def _solved(
@@ -239,6 +241,9 @@ def _solved(
     u, v = wanted / (n * (1.0 - share)), np.zeros_like(wanted)
     value, chance = _cumulant(scores, together, u, v, share)
     value = value - u * wanted - v * n
+    # Far statistics: a start that lowers nothing is beyond what is looked for, where all chances are 0 or 1.
+    beyond = ~(value < 0.0)
+    u[beyond], value[beyond], chance[beyond] = 0.0, 0.0, share[beyond, None]
     active = np.arange(len(u))
     for _ in range(STEPS):
         x, t, p = scores[active], together[active], chance[active]

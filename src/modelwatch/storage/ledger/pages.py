@@ -1,4 +1,8 @@
-"""Predictions of a day, page by page: those in blocks block by block, so that each is read once, then the others."""
+"""Predictions of a day, page by page: those in blocks block by block, so that each is read once, then the others.
+
+Each page is read whole: a cursor that is left open by an error, or by a reader who has seen enough, would keep its
+connection at an old state, or be closed in the midst of another thread's transaction.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import Connection, Row, Select, and_, exists, or_, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
@@ -71,8 +75,8 @@ def pages_in_rows(connection: Connection, query: Select[Any], model: str, day: i
     """Of `pages_of_day`, the rows in no block, in the order of their ids; also those whose block is gone, which count
     without features."""
     table, block = tables.prediction, tables.feature_block
-    there = select(block.c.id).where(block.c.day == day, block.c.model == model)
-    in_none = or_(table.c.block.is_(None), table.c.block.not_in(there))
+    there = exists().where(block.c.id == table.c.block, block.c.day == day, block.c.model == model)
+    in_none = or_(table.c.block.is_(None), ~there)
     of_rows = query.where(table.c.day == day, table.c.model == model, in_none)
     last, size = "", FIRST_ROWS_PER_READ
     while True:
@@ -95,14 +99,22 @@ def newest_in_rows(
     blocks, or keep nothing, none of them is looked at."""
     table = tables.prediction
     newest = (
-        query.where(table.c.model == model, table.c.day == day, table.c.features.is_not(None))
+        query.add_columns(table.c.arrived_at)
+        .where(table.c.model == model, table.c.day == day, table.c.features.is_not(None))
         .order_by(table.c.arrived_at.desc(), table.c.prediction_id)
-        .limit(limit)
-        .execution_options(yield_per=FIRST_ROWS_PER_READ)
     )
-    # Closed also where the reader stops before their end: the server would keep the rest until the transaction ends.
-    with connection.execute(newest) as rows:
-        yield from rows.partitions()
+    rest = newest
+    while limit > 0:
+        size = min(limit, FIRST_ROWS_PER_READ)
+        rows = connection.execute(rest.limit(size)).all()
+        if rows:
+            yield rows
+        if len(rows) < size:
+            return
+        limit -= size
+        last = rows[-1]
+        later = and_(table.c.arrived_at == last.arrived_at, table.c.prediction_id > last.prediction_id)
+        rest = newest.where(table.c.arrived_at <= last.arrived_at, or_(table.c.arrived_at < last.arrived_at, later))
 
 
 def _blocks(
@@ -124,15 +136,11 @@ def _blocks(
     if fewer_than is not None:
         conditions.append(table.c.predictions < fewer_than)
     order = table.c.id.desc() if newest_first else table.c.id
-    in_order = (
-        select(table.c.id, table.c.predictions, table.c.names)
-        .where(*conditions)
-        .order_by(order)
-        .execution_options(yield_per=BLOCKS_PER_READ)
-    )
+    in_order = select(table.c.id, table.c.predictions, table.c.names).where(*conditions).order_by(order)
+    rest = in_order.limit(BLOCKS_PER_READ)
     some: list[int] = []
     rows = places = 0
-    with connection.execute(in_order) as found:
+    while found := connection.execute(rest).all():
         for identity, of_block, names in found:
             rows += of_block
             places += of_block * names
@@ -140,5 +148,7 @@ def _blocks(
                 yield some
                 some, rows, places = [], of_block, of_block * names
             some.append(identity)
+        last = found[-1].id
+        rest = in_order.where(table.c.id < last if newest_first else table.c.id > last).limit(BLOCKS_PER_READ)
     if some:
         yield some

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -191,9 +191,9 @@ def segments_of(row: Any, kept: KeptFeatures, segmentation: Segmentation) -> Seg
 
 def first_events(
     connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
-) -> Iterator[StoredPrediction]:
-    """The model's first predictions in the order of their arrival, read as they are asked for. days: all on which it
-    has any.
+) -> Generator[StoredPrediction, None, None]:
+    """The model's first predictions in the order of their arrival, read as they are asked for: to be closed before the
+    connection is given back. days: all on which it has any.
 
     Of those that came together, the first by their ids: which rows share a block does not decide what is read. They
     are read block by block.
@@ -208,10 +208,10 @@ def first_events(
         .subquery()
     )
     together = (nulls_first(first.c.block), first.c.place, by_bytes(first.c.prediction_id), first.c.day)
-    rows = connection.execute(
-        select(first).order_by(first.c.arrived_at, *together).execution_options(yield_per=FIRST_ROWS_PER_READ)
-    )
-    yield from (from_row(row, kept, protection) for row in rows)
+    in_order = select(first).order_by(first.c.arrived_at, *together).execution_options(yield_per=FIRST_ROWS_PER_READ)
+    with connection.execute(in_order) as rows:
+        for row in rows:
+            yield from_row(row, kept, protection)
 
 
 def _by_bytes(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
