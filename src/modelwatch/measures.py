@@ -8,7 +8,20 @@ from __future__ import annotations
 import math
 from typing import Literal, Protocol
 
-from modelwatch.charts.drawing.numbers import MINUS, SPACE, Format, number, percent, written_value
+from modelwatch.charts.drawing.numbers import (
+    MINUS,
+    SPACE,
+    Format,
+    bare_percent,
+    interval_text,
+    number,
+    percent,
+    written_value,
+)
+
+# Of here for all above the charts.
+from modelwatch.charts.drawing.numbers import from_to as from_to
+from modelwatch.charts.drawing.numbers import psi_text as psi_text
 
 NAMES = {
     "accuracy": "Accuracy",
@@ -35,7 +48,7 @@ NAMES = {
 # Below it a p-value is not told as a number: it rests on the tail of an approximation.
 LEAST_P = 1e-12
 P_DIGITS = 2
-LEAST_PSI = 0.001
+MOST_DIGITS = 16
 NUMBERS = frozenset(
     {"mcc", "roc_auc", "roc_auc_macro", "pr_auc", "log_loss", "brier", "ece", "mae", "rmse", "r2", "mean_error"}
 )
@@ -110,9 +123,7 @@ def metric_interval(name: str, metric: Valued) -> str:
     """
     if metric.low is None or metric.high is None:
         return ""
-    ends = (metric_value(name, metric.low), metric_value(name, metric.high))
-    low, high = (end.removesuffix(f"{SPACE}%") for end in ends)
-    return f"{low} to {high}" if MINUS in low + high else f"{low}–{high}"
+    return interval_text(metric.low, metric.high, metric_form(name))
 
 
 def metric_change(name: str, change: float | None, *, unit: bool = True) -> str:
@@ -120,13 +131,18 @@ def metric_change(name: str, change: float | None, *, unit: bool = True) -> str:
 
     >>> metric_change("accuracy", -0.056), metric_change("log_loss", 0.0593), metric_change("f1", None)
     ('−5.6\\xa0points', '+0.0593', '–')
+    >>> metric_change("accuracy", -1e-9), metric_change("accuracy", 1e-9, unit=False)
+    ('>\\xa0−0.01\\xa0points', '<\\xa0+0.01')
     """
     if change is None or math.isnan(change):
         return "–"
-    sign = "+" if change > 0 else MINUS if change < 0 else ""
     if metric_form(name) == "number":
-        return f"{sign}{number(abs(change))}"
-    return f"{sign}{points(abs(change))}" if unit else f"{sign}{_bare(abs(change))}"
+        text = number(change)
+    else:
+        text = points(change) if unit else _difference(change)
+    if change <= 0:
+        return text
+    return text.replace(f"<{SPACE}", f"<{SPACE}+") if text.startswith("<") else f"+{text}"
 
 
 def points(share: float) -> str:
@@ -135,13 +151,15 @@ def points(share: float) -> str:
     >>> points(0.1207), points(0.01), points(0.05), points(0.00001)
     ('12.1\\xa0points', '1\\xa0point', '5\\xa0points', '<\\xa00.01\\xa0points')
     """
-    text = _bare(share)
+    text = _difference(share)
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return f"{text}{SPACE}{'point' if text in ('1', f'{MINUS}1') else 'points'}"
 
 
-def _bare(share: float) -> str:
-    return percent(share).removesuffix(f"{SPACE}%")
+def _difference(share: float) -> str:
+    # Of a difference, nearly all is no limit.
+    is_nearly_all = 0.9995 <= abs(share) < 1
+    return f"{share * 100:.2f}".replace("-", MINUS) if is_nearly_all else bare_percent(share)
 
 
 def score_title(score: str) -> str:
@@ -192,34 +210,8 @@ def score_limit(score: str, value: float) -> str:
             return number(value)
 
 
-def from_to(before: float, now: float) -> str:
-    """A share before and now.
-
-    >>> from_to(0.0241, 0.0952)
-    '2.4 → 9.5\\xa0%'
-    """
-    return f"{_bare(before)} → {percent(now)}"
-
-
-def psi_text(value: float | None) -> str:
-    """A measured PSI with three digits, of small ones with three decimals; a dash where it is not known.
-
-    >>> psi_text(0.67812), psi_text(0.26), psi_text(1.2345), psi_text(23.456)
-    ('0.678', '0.260', '1.23', '23.5')
-    >>> psi_text(0.0003), psi_text(0.0), psi_text(None)
-    ('<\\xa00.001', '0', '–')
-    """
-    if value is None or math.isnan(value):
-        return "–"
-    if value == 0.0:
-        return "0"
-    if value < LEAST_PSI:
-        return f"<{SPACE}{LEAST_PSI}"
-    return f"{value:.{3 if value < 0.9995 else 2 if value < 9.995 else 1}f}" if value < 1_000 else number(value)
-
-
 def chance(value: float | None) -> str:
-    """A probability, such as a p-value or its limit; a dash where it is not known.
+    """A probability, such as a p-value; a dash where it is not known.
 
     >>> chance(0.0213), chance(1.84e-5), chance(0.0), chance(None)
     ('0.021', '1.8\\xa0×\\xa010⁻⁵', '<\\xa010⁻¹²', '–')
@@ -227,6 +219,15 @@ def chance(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "–"
     return f"<{SPACE}10⁻¹²" if value < LEAST_P else number(value, P_DIGITS)
+
+
+def chance_limit(alpha: float) -> str:
+    """The limit of a p-value, which is exact however small it is.
+
+    >>> chance_limit(4.2e-6), chance_limit(3e-14)
+    ('4.2\\xa0×\\xa010⁻⁶', '3\\xa0×\\xa010⁻¹⁴')
+    """
+    return number(alpha, P_DIGITS)
 
 
 def p_text(value: float) -> str:
@@ -240,12 +241,16 @@ def p_text(value: float) -> str:
 
 
 def p_needed(p_value: float, alpha: float) -> str:
-    """A p-value beside the limit that it is above, with common spaces.
+    """A p-value beside the limit that it is above, with common spaces, and with so many digits that it is seen to be.
 
-    >>> p_needed(0.0213, 4.2e-6)
-    'p = 0.021 (needs 4.2 × 10⁻⁶)'
+    >>> p_needed(0.0213, 4.2e-6), p_needed(0.0213, 0.0209)
+    ('p = 0.021 (needs 4.2 × 10⁻⁶)', 'p = 0.0213 (needs 0.0209)')
     """
-    return plain(f"{p_text(p_value)} (needs {chance(alpha)})")
+    if p_value < LEAST_P <= alpha:
+        return plain(f"{p_text(p_value)} (needs {chance_limit(alpha)})")
+    tries = ((number(p_value, digits), number(alpha, digits)) for digits in range(P_DIGITS, MOST_DIGITS))
+    p, needed = next((pair for pair in tries if pair[0] != pair[1]), (chance(p_value), chance_limit(alpha)))
+    return plain(f"p = {p} (needs {needed})")
 
 
 def plain(text: str) -> str:

@@ -119,6 +119,11 @@ def test_a_scale_of_shares_never_passes_its_bounds() -> None:
         (math.inf, "∞"),
         (math.nan, "–"),
         (12.0, "12"),
+        (999.4, "999"),
+        (999.6, "1,000"),
+        (999_999.6, "1\u00a0M"),
+        (999_999_999, "1\u00a0G"),
+        (9.996e14, "1\u00a0×\u00a010¹⁵"),
     ],
 )
 def test_numbers_have_sensible_digits(value: float, text: str) -> None:
@@ -129,7 +134,11 @@ def test_numbers_have_sensible_digits(value: float, text: str) -> None:
     ("share", "text"),
     [
         (0.842193, "84.2\u00a0%"),
-        (0.9999, "100\u00a0%"),
+        (0.9994, "99.9\u00a0%"),
+        (0.9995, ">\u00a099.9\u00a0%"),
+        (0.9999999, ">\u00a099.9\u00a0%"),
+        (-0.9999, "<\u00a0−99.9\u00a0%"),
+        (1.0, "100\u00a0%"),
         (-0.056, "−5.6\u00a0%"),
         (1e-7, "<\u00a00.01\u00a0%"),
         (2.5, "250\u00a0%"),

@@ -12,7 +12,16 @@ from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.text import clipped, lookback, shortened, span
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import Doubt, Finding, Kind
-from modelwatch.measures import LEAST_P, chance, in_sentence, p_text, plain, score_limit, score_title, score_value
+from modelwatch.measures import (
+    LEAST_P,
+    chance_limit,
+    in_sentence,
+    p_text,
+    plain,
+    score_limit,
+    score_title,
+    score_value,
+)
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
@@ -308,7 +317,7 @@ def _chance(p_value: float, alpha: float | None) -> str:
         often = "would rarely"
     else:
         often = "could"
-    limit = "" if alpha is None else f"; alert limit {plain(chance(alpha))}"
+    limit = "" if alpha is None else f"; alert limit {plain(chance_limit(alpha))}"
     return f"Chance alone {often} produce this ({plain(p_text(p_value))}{limit})."
 
 

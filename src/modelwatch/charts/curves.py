@@ -11,7 +11,7 @@ import numpy as np
 from modelwatch.charts.drawing.labels import Spot
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.markup import path
-from modelwatch.charts.drawing.numbers import Format, number, percent, tick_texts
+from modelwatch.charts.drawing.numbers import Format, number, percent, psi_text, tick_texts
 from modelwatch.charts.drawing.plot import UNITS, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Log, Scale, Values, floats
 from modelwatch.charts.drawing.text import clipped, isolated, shortened_apart
@@ -239,7 +239,7 @@ def quadrant(
     short = dict(zip(titles, shortened_apart(titles, 140, bold=True), strict=True))
     for each in names[::-1]:
         style = {"alert": "d-alert", "warning": "d-warning"}.get(each.state, "d-quiet")
-        tooltip = f"{isolated(each.name)}: PSI {number(each.drift)}, importance {percent(each.importance)}"
+        tooltip = f"{isolated(each.name)}: PSI {psi_text(each.drift)}, importance {percent(each.importance)}"
         place, level = x.at(max(each.drift, x.low)), area.y(y.at(max(each.importance, y.low)))
         plot.dot(place, level, style, radius=3 if style == "d-quiet" else 4, title=tooltip)
         if style != "d-quiet":
@@ -262,7 +262,7 @@ def quadrant(
     if not known:
         plot.label("no importances are known", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
     description = " ".join(
-        f"{isolated(each.name[:120])}: PSI {number(each.drift)}, {percent(each.importance)} of importance."
+        f"{isolated(each.name[:120])}: PSI {psi_text(each.drift)}, {percent(each.importance)} of importance."
         for each in names[:8]
     )
     return _finished(plot, area, x, "PSI", title, description, "quadrant")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelwatch.charts.drawing.labels import Spot
-from modelwatch.charts.drawing.numbers import number, percent, tick_texts
+from modelwatch.charts.drawing.numbers import bare_percent, number, percent, psi_text, tick_texts
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Values, floats
 from modelwatch.charts.drawing.tables import table
@@ -187,7 +187,7 @@ def _readings(plot: Plot, area: Area, y: Linear, slots: Floats, heights: tuple[F
             [spots[0], Spot(1, spots[0].y, "end"), Spot(0, spots[0].y)] if shown[0] in (0, len(now) - 1) else [spots[0]]
         )
         plot.label(percent(float(now[shown[0]])), *edges, style="halo", bold=True)
-    texts = [percent(float(now[index])).removesuffix("\u00a0%") for index in shown[1:]]
+    texts = [bare_percent(float(now[index])) for index in shown[1:]]
     plot.labels.group(texts, spots[1:], style="halo", bold=True)
 
 
@@ -212,7 +212,7 @@ def _parts(plot: Plot, area: Area, slots: Floats, parts: Floats, change: Floats)
     """Parts in the PSI: brown where there are more than in the reference, green-blue where there are fewer."""
     y = Linear.over(parts, zero=True, most=2, least=0.0)
     whole = float(np.nansum(parts))
-    plot.label(f"part in the PSI, in all {number(whole)}", Spot(0, area.top - 3))
+    plot.label(f"part in the PSI, in all {psi_text(whole)}", Spot(0, area.top - 3))
     decimals = 2 if whole >= LEAST_WHOLE else 4
     order = [
         index for index in np.argsort(-np.nan_to_num(parts), kind="stable").tolist() if math.isfinite(parts[index])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelwatch.charts.drawing.labels import Spot
-from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.charts.drawing.numbers import bare_percent, number, percent
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import floats
 from modelwatch.charts.drawing.tables import table
@@ -111,7 +111,7 @@ def confusion_table(title: str, classes: Sequence[str], counts: Sequence[Sequenc
 def _share(count: float, total: float, *, bare: bool) -> str:
     if total <= 0:
         return "–"
-    return f"{100 * count / total:.1f}" if bare else percent(count / total)
+    return bare_percent(count / total) if bare else percent(count / total)
 
 
 def _square(counts: Sequence[Sequence[float]], k: int, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelwatch.charts.drawing.labels import Spot
-from modelwatch.charts.drawing.numbers import Format, number, percent
+from modelwatch.charts.drawing.numbers import Format, bare_percent, from_to, number, percent
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Linear, floats
 from modelwatch.charts.drawing.tables import table
@@ -47,7 +47,7 @@ def categories(title: str, rows: Sequence[Category]) -> str:
     """
     shown = rows[:MOST_ROWS]
     x = Linear.over([each.reference for each in shown], [each.current for each in shown], zero=True, most=2, least=0.0)
-    readings = [f"{_bare(each.reference)} → {percent(each.current)}" for each in shown]
+    readings = [from_to(each.reference, each.current) for each in shown]
     plot = Plot(
         max(ROW * len(shown), ROW),
         gutter([each.name for each in shown], most=MOST_NAMES),
@@ -136,14 +136,10 @@ def _moved(row: Category) -> bool:
     return abs(row.current - row.reference) >= 0.04
 
 
-def _bare(share: float) -> str:
-    return percent(share).removesuffix("\u00a0%")
-
-
 def _points(value: float, form: Format, *, fine: bool) -> str:
     """Signed text; points of per cent with one decimal, or with two where all are small."""
     if form == "number" or not abs(value) < 1e4:
-        text = number(value) if form == "number" else percent(value).removesuffix("\u00a0%")
+        text = number(value) if form == "number" else bare_percent(value)
     else:
         text = f"{value * 100:.{2 if fine else 1}f}".replace("-", "−")
     if not text.strip("−0."):

@@ -11,7 +11,7 @@ import numpy as np
 
 from modelwatch.charts.drawing.marks import State, mark
 from modelwatch.charts.drawing.markup import box, element, percent_of_plot, pixels, written
-from modelwatch.charts.drawing.numbers import Format, written_value
+from modelwatch.charts.drawing.numbers import SPACE, Format, interval_text, written_value
 from modelwatch.charts.drawing.plot import UNITS, Area, stretched
 from modelwatch.charts.drawing.scales import Linear, Time, Values, floats
 from modelwatch.charts.drawing.text import isolated
@@ -253,8 +253,7 @@ def tile(metric: Metric) -> str:
 
 
 def _interval(metric: Metric) -> str:
-    low, high = (written_value(each, metric.form) for each in (metric.low, metric.high))
-    return f"{low.removesuffix(chr(160) + '%')}–{high}"
+    return interval_text(metric.low, metric.high, metric.form) + (f"{SPACE}%" if metric.form == "percent" else "")
 
 
 def _reading(metric: Metric) -> str:

@@ -11,7 +11,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.config import Settings
 from modelwatch.demo.generator import MODEL
 from modelwatch.demo.story import DRIFTED, EXPECTED, Findings, Plan, Sent, WindowCheck
-from modelwatch.measures import chance, p_text, plain, psi_text
+from modelwatch.measures import chance, chance_limit, p_text, plain, psi_text
 from modelwatch.times import iso_of_seconds
 
 _RANGE = re.compile(r"\((.+), (.+)\]")
@@ -61,7 +61,7 @@ def stable_lines(findings: Findings) -> Iterator[str]:
     subjects, lookbacks = summary["checked"], len(summary["lookbacks"])
     budget = f"{summary['false_alarm_budget']:g} false alarm a model in 30 days"
     yield f"  Drift needs a PSI of at least {threshold:g}, or more where the reference itself varies more, and a p"
-    yield f"  below {plain(chance(alpha))}: that is what a budget of {budget} leaves for each of"
+    yield f"  below {plain(chance_limit(alpha))}: that is what a budget of {budget} leaves for each of"
     yield f"  {subjects} subjects, {lookbacks} look-backs and an evaluation every hour."
 
 

@@ -19,6 +19,7 @@ MINUS = "−"
 MOST_DECIMALS = 9
 # Whole numbers up to here are written out.
 MOST_WRITTEN = 1e6
+LEAST_PSI = 0.001
 LARGEST_WITH_UNIT, LEAST_PLAIN = 1e15, 1e-4
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -32,6 +33,8 @@ def number(value: float, digits: int = 3) -> str:
     ('0.684', '14,974', '1.93\\xa0M', '−5.6', '0', '0.68')
     >>> number(1.9e-05), number(3e20), number(float("nan"))
     ('1.9\\xa0×\\xa010⁻⁵', '3\\xa0×\\xa010²⁰', '–')
+    >>> number(999.6), number(999_999_999)
+    ('1,000', '1\\xa0G')
     """
     if math.isnan(value):
         return UNKNOWN
@@ -40,20 +43,24 @@ def number(value: float, digits: int = 3) -> str:
         return _signed(value, "∞")
     if size == 0:
         return "0"
-    if size >= LARGEST_WITH_UNIT or size < LEAST_PLAIN:
+    # What is rounded up to the next unit has that unit.
+    rounded = float(f"{size:.{digits - 1}e}")
+    if rounded >= LARGEST_WITH_UNIT or size < LEAST_PLAIN:
         mantissa, _, exponent = f"{size:.{digits - 1}e}".partition("e")
         return _signed(value, f"{_trimmed(mantissa)}{SPACE}×{SPACE}10{str(int(exponent)).translate(_RAISED)}")
-    if size >= MOST_WRITTEN:
-        unit, letter = next(each for each in _UNITS if size >= each[0])
-        return _signed(value, f"{_trimmed(_digits(size / unit, digits))}{SPACE}{letter}")
-    return _signed(value, f"{size:,.0f}" if size >= 1_000 else _trimmed(_digits(size, digits)))
+    if round(size) >= MOST_WRITTEN:
+        unit, letter = next(each for each in _UNITS if rounded >= each[0])
+        return _signed(value, f"{_trimmed(_digits(rounded / unit, digits))}{SPACE}{letter}")
+    return _signed(value, f"{size:,.0f}" if max(size, rounded) >= 1_000 else _trimmed(_digits(size, digits)))
 
 
 def percent(share: float) -> str:
-    """Share as per cent, with three digits that count and at most two decimals; what rounds to nothing says so.
+    """Share as per cent, with three digits that count and at most two decimals; what rounds to nothing or all says so.
 
     >>> percent(0.842193), percent(1), percent(0.0062), percent(0.00001), percent(0), percent(float("nan"))
     ('84.2\\xa0%', '100\\xa0%', '0.62\\xa0%', '<\\xa00.01\\xa0%', '0\\xa0%', '–')
+    >>> percent(0.9996), percent(0.99949)
+    ('>\\xa099.9\\xa0%', '99.9\\xa0%')
     """
     if math.isnan(share):
         return UNKNOWN
@@ -62,8 +69,61 @@ def percent(share: float) -> str:
         return f"{number(share * 100)}{SPACE}%"
     if 0 < size < 0.005:
         return f"<{SPACE}0.01{SPACE}%" if share > 0 else f">{SPACE}{MINUS}0.01{SPACE}%"
+    if 99.95 <= size < 100:
+        return f">{SPACE}99.9{SPACE}%" if share > 0 else f"<{SPACE}{MINUS}99.9{SPACE}%"
     decimals = 0 if size == 0 or size >= 99.95 else 1 if size >= 0.995 else 2
     return _signed(share, f"{size:,.{decimals}f}{SPACE}%")
+
+
+def bare_percent(share: float) -> str:
+    """The same without its unit, where the unit is said once for several.
+
+    >>> bare_percent(0.842193), bare_percent(float("nan"))
+    ('84.2', '–')
+    """
+    return percent(share).removesuffix(f"{SPACE}%")
+
+
+def from_to(before: float, now: float) -> str:
+    """A share before and now; with more decimals where both are said to be less, or more, than the same.
+
+    >>> from_to(0.0241, 0.0952), from_to(0.00001, 0.00004), from_to(0.9996, 1)
+    ('2.4 → 9.5\\xa0%', '0.001 → 0.004\\xa0%', '>\\xa099.9 → 100\\xa0%')
+    """
+    texts = bare_percent(before), bare_percent(now)
+    if texts[0] == texts[1] and before != now and texts[0][0] in "<>":
+        finer = ((f"{100 * before:.{decimals}f}", f"{100 * now:.{decimals}f}") for decimals in range(3, MOST_DECIMALS))
+        texts = next((pair for pair in finer if pair[0] != pair[1]), texts)
+    return f"{texts[0]} → {texts[1]}{SPACE}%" if texts[1] != UNKNOWN else f"{texts[0]} → {UNKNOWN}"
+
+
+def interval_text(low: float, high: float, form: Format) -> str:
+    """An interval with its unit said once; joined by a word where a sign stands at one of its ends.
+
+    >>> interval_text(0.833, 0.85, "percent"), interval_text(-0.1, 0.2, "number")
+    ('83.3–85.0', '−0.1 to 0.2')
+    >>> interval_text(0.991, 0.9999, "percent")
+    '99.1 to >\\xa099.9'
+    """
+    lower, upper = (written_value(end, form).removesuffix(f"{SPACE}%") for end in (low, high))
+    return f"{lower} to {upper}" if any(sign in lower + upper for sign in f"{MINUS}<>") else f"{lower}–{upper}"
+
+
+def psi_text(value: float | None) -> str:
+    """A measured PSI with three digits, of small ones with three decimals; a dash where it is not known.
+
+    >>> psi_text(0.67812), psi_text(0.26), psi_text(1.2345), psi_text(23.456), psi_text(999.96)
+    ('0.678', '0.260', '1.23', '23.5', '1,000')
+    >>> psi_text(0.0003), psi_text(0.0), psi_text(None)
+    ('<\\xa00.001', '0', '–')
+    """
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if value == 0.0:
+        return "0"
+    if value < LEAST_PSI:
+        return f"<{SPACE}{LEAST_PSI}"
+    return f"{value:.{3 if value < 0.9995 else 2 if value < 9.995 else 1}f}" if value < 999.95 else number(value)
 
 
 def written_value(value: float, form: Format) -> str:

@@ -23,7 +23,7 @@ from modelwatch.cli.base import (
 )
 from modelwatch.cli.junit import Case, junit_xml
 from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
-from modelwatch.measures import chance, from_to, plain, psi_text
+from modelwatch.measures import chance, chance_limit, from_to, plain, psi_text
 
 DRIFT_PATH = "/api/v1/drift/check"
 NAMED = 10
@@ -116,7 +116,8 @@ def _show(report: Mapping[str, Any]) -> None:
     some = "" if judged == summary["checked"] else f" {summary['checked'] - judged} could not be judged."
     print_text(
         f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below"
-        f" {plain(chance(summary['alpha']))}: {summary['false_alarm_budget']:g} false alarms per model in 30 days."
+        f" {plain(chance_limit(summary['alpha']))}: {summary['false_alarm_budget']:g} false alarms per model in 30"
+        f" days."
         f"{_provisional(report)}"
     )
     # A service of an earlier release sends none.

@@ -9,7 +9,7 @@ from modelwatch.alerting.text import clipped, shortened, span
 from modelwatch.findings import Kind
 from modelwatch.measures import in_sentence, metric_interval, metric_value
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.models.model_state import ModelState
 from modelwatch.views.models.words import capitalized, listed
 
@@ -60,15 +60,15 @@ def drift_clause(members: Sequence[Member], features: int) -> str:
     return f"{clause}; {with_them} with {'it' if one else 'them'}" if others else clause
 
 
-def metric_clause(headline: Headline, *, with_interval: bool = True) -> str:
+def metric_clause(headline: Headline) -> str:
     """The main metric with its interval and of how long it is, and the reference's."""
     name = headline.subject or ""
     text = f"{in_sentence(name)} {metric_value(name, headline.value)}"
-    if with_interval and headline.low is not None and headline.high is not None:
+    if headline.low is not None and headline.high is not None:
         text += f" ({metric_interval(name, headline)})"
     if headline.seconds:
-        is_long = headline.seconds >= 3 * SECONDS_PER_DAY
-        text += f" over {span(headline.seconds) if is_long else f'{headline.seconds // SECONDS_PER_HOUR} h'}"
+        hours, rest = divmod(headline.seconds, SECONDS_PER_HOUR)
+        text += f" over {f'{hours} h' if 0 < hours < 72 and not rest else span(headline.seconds)}"
     return text if headline.reference is None else f"{text}, reference {metric_value(name, headline.reference)}"
 
 

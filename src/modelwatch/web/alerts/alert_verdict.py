@@ -9,10 +9,20 @@ from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
-from modelwatch.measures import chance, p_text
+from modelwatch.measures import chance_limit, p_text
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.models.words import capitalized
-from modelwatch.web.frame.rendering import count, limit, microseconds, moment, name, near, size, size_name, when
+from modelwatch.web.frame.rendering import (
+    count,
+    from_limit,
+    microseconds,
+    moment,
+    name,
+    near,
+    size,
+    size_name,
+    when,
+)
 from modelwatch.web.frame.steps import first_step
 from modelwatch.web.frame.verdict import Answer, Verdict, between, joined, strong
 
@@ -93,17 +103,14 @@ def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
     worst = members[0]
     # Of one measure: a loss in points beside one in another unit says nothing.
     sizes = [strong(_score(each)) for each in members[:2] if each.score_name == worst.score_name]
-    least = worst.alert_threshold if worst.alert_threshold is not None else worst.threshold
-    state = "alert" if worst.alert_threshold is not None else worst.severity
-    from_limit = f", {state} from {limit(worst.score_name, least)}" if least else ""
     lines: list[str] = [
-        joined([f"{capitalized(size_name(worst.score_name))} ", joined(sizes, " and "), from_limit], "")
+        joined([f"{capitalized(size_name(worst.score_name))} ", joined(sizes, " and "), from_limit(worst)], "")
     ]
     if worst.sample_size:
         against = f" against {count(worst.reference_size)}" if worst.reference_size else ""
         within = f" in {lookback(worst.lookback)}" if worst.lookback else ""
         sure = "" if worst.p_value is None else f" By chance: {p_text(worst.p_value)}"
-        limited = "" if worst.p_value is None or worst.alpha is None else f", the limit is {chance(worst.alpha)}"
+        limited = "" if worst.p_value is None or worst.alpha is None else f", the limit is {chance_limit(worst.alpha)}"
         lines.append(f"{count(worst.sample_size)} values{within}{against}.{sure}{limited}" + ("." if sure else ""))
     return lines
 

@@ -45,7 +45,7 @@ from modelwatch.web.frame.selection import ALL_ROWS, choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined
 
-# Of many subjects, so many are shown at first: what drifts is among them, and the others are as in the reference.
+# Of many subjects, so many are shown at first, in the order of the table: of the largest PSI unless another is chosen.
 FIRST_ROWS, NOT_MANY = 60, 80
 MOST_ROWS = 500
 MANY = 60

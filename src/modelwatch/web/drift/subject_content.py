@@ -14,7 +14,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.lines import Event
 from modelwatch.charts.small import level_bar
-from modelwatch.measures import chance, psi_text
+from modelwatch.measures import chance, chance_limit, psi_text
 from modelwatch.monitoring.segments.reports import SegmentLine, SegmentReport
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND
@@ -218,7 +218,7 @@ class SubjectPage:
                 ("Test", f"chi-square, {degrees} degrees" if degrees else "exact, of single cells"),
                 ("Statistic", number(evidence.statistic)),
                 ("p", chance(evidence.p_value)),
-                ("α, the limit", chance(evidence.alpha)),
+                ("α, the limit", chance_limit(evidence.alpha)),
             ]
             if evidence.effective_n is not None:
                 found.append(("Counts as", f"about {max(evidence.effective_n, 1.0):,.0f} independent predictions"))

@@ -11,7 +11,7 @@ from modelwatch.alerting.text import lookback
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.histogram import edge_texts
-from modelwatch.measures import chance, from_to, p_text, psi_text
+from modelwatch.measures import chance_limit, from_to, p_text, psi_text
 from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
 from modelwatch.views.drift.open_findings import OpenFinding
@@ -159,7 +159,9 @@ class SubjectVerdict:
         span = f" in {lookback(report.lookback)}" if report.lookback else ""
         lines.append(f"Of {report.sample_size:,} values{span}, against {report.reference_size:,}.")
         if report.evidence is not None:
-            lines.append(f"By chance: {p_text(report.evidence.p_value)}, needed below {chance(report.evidence.alpha)}.")
+            lines.append(
+                f"By chance: {p_text(report.evidence.p_value)}, needed below {chance_limit(report.evidence.alpha)}."
+            )
         return Answer("How bad", lines)
 
     def _why(self) -> Answer:

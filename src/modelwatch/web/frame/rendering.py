@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Protocol
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,7 +24,7 @@ from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import number, percent, short_time
 from modelwatch.measures import NAMES as METRICS
-from modelwatch.measures import chance, in_sentence, score_limit, score_title, score_value
+from modelwatch.measures import chance, in_sentence, psi_text, score_limit, score_title, score_value
 from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
 
 LONGEST_NAME = 120
@@ -103,6 +104,7 @@ def templates() -> Environment:
         "segment": segment,
         "count": count,
         "measure": measure,
+        "psi": psi_text,
         "size_name": size_name,
         "subject": subject,
         "chance": chance,
@@ -272,6 +274,37 @@ def limit(score: str, value: float) -> str:
     ('0.25', '2 h')
     """
     return span(int(value)) if score == SILENCE else score_limit(score, value)
+
+
+class Limited(Protocol):
+    """A finding, as it is kept or as the API has it."""
+
+    @property
+    def severity(self) -> str: ...
+
+    @property
+    def score_name(self) -> str: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+    @property
+    def alert_threshold(self) -> float | None: ...
+
+
+def from_limit(found: Limited) -> str:
+    """Clause on the score from which it is an alert, or what it is where that was not kept; empty where any score is.
+
+    >>> from types import SimpleNamespace
+    >>> of = {"score_name": "PSI", "severity": "warning", "threshold": 0.1}
+    >>> from_limit(SimpleNamespace(**of, alert_threshold=0.25)), from_limit(SimpleNamespace(**of, alert_threshold=None))
+    (', alert from 0.25', ', warning from 0.1')
+    >>> from_limit(SimpleNamespace(**of | {"threshold": 0.0}, alert_threshold=None))
+    ''
+    """
+    has_alert = found.alert_threshold is not None
+    least = found.threshold if found.alert_threshold is None else found.alert_threshold
+    return f", {'alert' if has_alert else found.severity} from {limit(found.score_name, least)}" if least else ""
 
 
 def size_name(score: str) -> str:

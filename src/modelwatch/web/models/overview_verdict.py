@@ -19,7 +19,7 @@ from modelwatch.views.models.words import capitalized, listed
 from modelwatch.views.performance.outcomes import MetricValue
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, limit, moment, name, near, size, size_name, unbroken, when
+from modelwatch.web.frame.rendering import When, from_limit, limit, moment, name, near, size, size_name, unbroken, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.steps import first_step
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
@@ -156,25 +156,16 @@ class OverviewVerdict:
         moved = self.of_kind(*DRIFT_KINDS)
         if moved:
             worst = max(moved, key=lambda each: each.finding.score if each.finding.score_name == "PSI" else 0.0).finding
-            level = worst.alert_threshold if worst.alert_threshold is not None else worst.threshold
-            lines.append(
-                joined(
-                    [
-                        f"{worst.score_name} up to ",
-                        strong(size(worst.score_name, worst.score)),
-                        f", alert from {limit(worst.score_name, level)}",
-                    ],
-                    "",
-                )
-            )
+            parts = [f"{worst.score_name} up to ", strong(size(worst.score_name, worst.score)), from_limit(worst)]
+            lines.append(joined(parts, ""))
         if self.of_kind("performance") and (main := self._main()) is not None:
             metric, value, reference = main
             if reference is not None and value.value is not None:
                 lines.append(f"{metric_name(metric)} {metric_change(metric, value.value - reference)}.")
         if not lines:
             worst = self.members[0].finding
-            now, least = size(worst.score_name, worst.score), limit(worst.score_name, worst.threshold)
-            lines.append(f"{capitalized(size_name(worst.score_name))} {now}, from {least} on a finding")
+            least = f", from {limit(worst.score_name, worst.threshold)} on a finding" if worst.threshold else ""
+            lines.append(f"{capitalized(size_name(worst.score_name))} {size(worst.score_name, worst.score)}{least}")
         return Answer("How bad", lines)
 
     def _why(self) -> Answer:
