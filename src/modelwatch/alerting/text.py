@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
 
+from modelwatch.charts.drawing.text import characters
 from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -29,11 +31,12 @@ def clipped(text: str, length: int) -> str:
     'trans…'
     """
     plain = clean(text)
-    return plain if len(plain) <= length else plain[: length - 1] + "…"
+    return plain if len(plain) <= length else "".join(_first(characters(plain), length - 1)) + "…"
 
 
 def shortened(text: str, length: int) -> str:
-    """Name, clean and at most so many characters long: cut in its middle, since names begin alike.
+    """Name, clean and at most so many characters long: cut in its middle, since names begin alike, and never between a
+    letter and its marks.
 
     >>> shortened("amount_of_the_last_30_days", 14), shortened("amount", 6)
     ('amount_…0_days', 'amount')
@@ -41,8 +44,16 @@ def shortened(text: str, length: int) -> str:
     plain = clean(text)
     if len(plain) <= length:
         return plain
+    parts = characters(plain)
     tail = (length - 1) // 2
-    return f"{plain[: length - 1 - tail]}…{plain[len(plain) - tail :]}"
+    end = _first(parts[::-1], tail)[::-1]
+    return f"{''.join(_first(parts, length - 1 - tail))}…{''.join(end)}"
+
+
+def _first(parts: Sequence[str], length: int) -> list[str]:
+    """The most of the first ones that are together no longer."""
+    ends = itertools.accumulate(map(len, parts))
+    return [part for part, end in zip(parts, ends, strict=True) if end <= length]
 
 
 def span(seconds: int) -> str:

@@ -216,9 +216,9 @@ def share_chart(
     shorter = dict(zip(named, shortened_apart(named, room - 48, bold=True), strict=True))
     for wanted, name, last, changed in sorted(readings, key=lambda each: -each[2]):
         short = shorter[name]
-        text = f"{isolated(short)} {percent(last)}"
+        text = f"{short} {percent(last)}"
         tries = [Spot(1, min(max(wanted + 4 + shift, 9), height), dx=8) for shift in (0, -5, 5, -LINE + 4, LINE - 4)]
-        plot.label(text, *tries, bold=changed, title=name if short != name else None)
+        plot.label(text, *tries, bold=changed, title=name if short != isolated(name) else None)
     description = f"{short_time(x.low)} to {short_time(x.high)} UTC. " + ", ".join(
         f"{isolated(name[:120])} {percent(last)}" for _, name, last, _ in readings[:12]
     )

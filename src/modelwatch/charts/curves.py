@@ -257,8 +257,7 @@ def quadrant(
             Spot(place, top + 16, "middle"),
         ]
         inside = [spot for spot in spots if area.top + 9 <= spot.y <= area.bottom - 2]
-        name = isolated(short[each.name])
-        plot.label(name, *inside, style="halo", bold=each.state in ("alert", "warning"))
+        plot.label(short[each.name], *inside, style="halo", bold=each.state in ("alert", "warning"))
     if not known:
         plot.label("no importances are known", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
     description = " ".join(

@@ -107,7 +107,7 @@ def heatmap(
     written_edge = cache(lambda column: pixels(edge(column)))
     top = 0.0
     tops: list[float] = []
-    shown = shortened_apart([isolated(row.name) for row in rows], plot.room())
+    shown = shortened_apart([row.name for row in rows], plot.room())
     for row, short in zip(rows, shown, strict=True):
         if row.heading:
             top += ROW + 6

@@ -63,7 +63,7 @@ def confusion_matrix(
     beside = shortened_apart([f"was {name}" for name in names], plot.room())
     for true, name in enumerate(names):
         top = row * true
-        plot.aside(f"was {name}", top + row / 2 + 4, style="t-ink", short=beside[true])
+        plot.aside(isolated(f"was {name}"), top + row / 2 + 4, style="t-ink", short=beside[true])
         for called, (start, end) in enumerate(slots):
             count = float(now[true, called])
             share = count / float(rows[true]) if rows[true] > 0 else 0.0

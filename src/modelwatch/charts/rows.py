@@ -53,7 +53,7 @@ def categories(title: str, rows: Sequence[Category]) -> str:
         gutter([each.name for each in shown], most=MOST_NAMES),
         gutter(readings, most=136, bold=True),
     )
-    names = shortened_apart([isolated(each.name) for each in shown], plot.room())
+    names = shortened_apart([each.name for each in shown], plot.room())
     for index, each in enumerate(shown):
         top = ROW * index
         if index:
@@ -110,7 +110,7 @@ def waterfall(
     readings = [_points(each, form, fine=max(map(abs, [*values, whole])) < 0.01) for each in parts]
     plot = Plot(ROW * len(names), gutter(names, most=LONGER_NAMES, bold=True), gutter(readings, most=96, bold=True))
     bars = [*zip(begins.tolist(), ends.tolist(), (each.certain for each in shown), strict=True), (0.0, whole, True)]
-    short = shortened_apart([isolated(name) for name in names], plot.room(), bold=True)
+    short = shortened_apart(names, plot.room(), bold=True)
     zero = x.at(0.0)
     plot.vertical(zero, Area(0, plot.height), "axis")
     for index, ((begin, end, certain), name) in enumerate(zip(bars, names, strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -14,6 +15,10 @@ RESERVE = 1.16
 BOLD = 1.13
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
+# Code points: a letter and the 30 marks that Unicode's stream-safe format allows it (UAX 15), and one that joins.
+LONGEST_CHARACTER = 32
+# So often names are told apart; each time they are told from one more place on.
+ROUNDS = 6
 
 # Advance widths in thousandths of the size: those of Helvetica and Arial (published Adobe font metrics), and more where
 # DejaVu Sans needs more than RESERVE.
@@ -42,6 +47,7 @@ _LETTER_OF_OTHER_SCRIPT = 900
 _SCRIPTS = {"LATIN": _OTHER, "GREEK": 740, "CYRILLIC": 800, "HEBREW": _OTHER, "ARABIC": 850}
 _ISOLATE, _POP = "\u2068", "\u2069"
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_WITHOUT_TURNS = dict.fromkeys(map(ord, _TURNS))
 
 
 def clean(text: str) -> str:
@@ -78,7 +84,7 @@ def isolated(name: str) -> str:
     >>> isolated("income"), isolated("\u05d4\u05db\u05e0\u05e1\u05d4") == "\\u2068\u05d4\u05db\u05e0\u05e1\u05d4\\u2069"
     ('income', True)
     """
-    plain = "".join(each for each in clean(name) if each not in _TURNS)
+    plain = clean(name).translate(_WITHOUT_TURNS)
     return plain if plain.isascii() or not any(map(_goes_left, plain)) else _ISOLATE + plain + _POP
 
 
@@ -129,22 +135,14 @@ def clipped(text: str, room: float, *, size: float = FONT, bold: bool = False) -
     """
     text = clean(text)
     # More characters than pixels never fit, and a long name need not be measured to its end.
-    shortened = text[: max(int(room), 0)]
-    if len(shortened) == len(text) and width(text, size=size, bold=bold) <= room:
+    if len(text) <= room and width(text, size=size, bold=bold) <= room:
         return text
+    parts = characters(text)
+    if len(parts) <= room and _width_of(parts, size, bold) <= room:
+        return clean("".join(parts))
     room -= width(ELLIPSIS, size=size, bold=bold)
-    if room < 0:
-        return ""
-    used, end = 0.0, 0
-    for index, character in enumerate(shortened):
-        used += width(character, size=size, bold=bold)
-        if used > room:
-            break
-        if index + 1 >= len(text) or not _joins(text[index + 1], character):
-            end = index + 1
-    kept = text[:end].rstrip()
     # Inside of an isolated name, whose direction it takes.
-    return clean(kept + ELLIPSIS)
+    return "" if room < 0 else clean("".join(_fitting(parts, room, size, bold)).rstrip() + ELLIPSIS)
 
 
 def shortened(text: str, room: float, *, size: float = FONT, bold: bool = False) -> str:
@@ -157,40 +155,80 @@ def shortened(text: str, room: float, *, size: float = FONT, bold: bool = False)
     text = clean(text)
     if len(text) <= room and width(text, size=size, bold=bold) <= room:
         return text
+    parts = characters(text)
+    if len(parts) <= room and _width_of(parts, size, bold) <= room:
+        return clean("".join(parts))
     half = (room - width(ELLIPSIS, size=size, bold=bold)) / 2
-    head = _fitting(text, half, size, bold)
+    head = _fitting(parts, half, size, bold)
     # What the beginning does not need is the end's.
-    left = 2 * half - width(head, size=size, bold=bold)
-    tail = _fitting(text[::-1], left, size, bold)[::-1]
-    while tail and _joins(tail[0], text[len(text) - len(tail) - 1]):
-        tail = tail[1:]
-    return clean(f"{head.rstrip()}{ELLIPSIS}{tail.lstrip()}") if head or tail else ""
+    tail = _fitting(parts[::-1], 2 * half - _width_of(head, size, bold), size, bold)[::-1]
+    return clean(f"{''.join(head).rstrip()}{ELLIPSIS}{''.join(tail).lstrip()}") if head or tail else ""
 
 
 def shortened_apart(names: Sequence[str], room: float, *, size: float = FONT, bold: bool = False) -> list[str]:
-    """Each name as `shortened`, no two different ones as the same text: where their middles differ, from there on.
+    """Each name as `shortened` and isolated, no two different ones as the same text where that has room: names that
+    would be are told from where they differ on, and numbered if they have no room for it.
 
     >>> shortened_apart(["payments_of_march_in_euro", "payments_of_april_in_euro", "age"], 90)
     ['p…march_in…', 'p…april_in_e…', 'age']
+    >>> names = [f"payments_of_{month}_in_euro_{how}" for month in ("march", "april") for how in ("mean", "summ")]
+    >>> shortened_apart(names, 100)
+    ['p…mar…mean', 'p…mar…sum…', 'p…april…mea…', 'p…april…sum…']
     """
-    found = {name: shortened(name, room, size=size, bold=bold) for name in names}
-    for some in _alike(found):
-        found |= _apart(some, 0, room, size, bold)
-    return [found[name] for name in names]
+    bare = [clean(name.translate(_WITHOUT_TURNS)) for name in names]
+    found = {name: shortened(name, room, size=size, bold=bold) for name in bare}
+    parts = {name: characters(name) for some in _alike(found) for name in some}
+    places: dict[str, list[int]] = {}
+    for _ in range(ROUNDS):
+        # Of all names: those that were told apart from one may have become like another.
+        for some in _alike(found):
+            begin = _difference([parts.setdefault(name, characters(name)) for name in some])
+            for name in some:
+                known = places.get(name, [])
+                # What began there had no room for where it differs.
+                places[name] = [begin] if begin in known else sorted([*known, begin])
+                found[name] = _told(parts[name], places[name], room, size, bold) or found[name]
+    found |= _numbered(found, room, size, bold)
+    return [isolated(found[name]) for name in bare]
 
 
-def _apart(names: Sequence[str], known: int, room: float, size: float, bold: bool) -> dict[str, str]:
-    """The names from where they differ on. known: so far they are the same."""
+def _difference(names: Sequence[Sequence[str]]) -> int:
+    """The first place where the names are not all the same."""
     columns = enumerate(zip(*names, strict=False))
-    begin = next((place for place, each in columns if len(set(each)) > 1), min(map(len, names)))
-    head = names[0][: min(begin, 1)] + ELLIPSIS
-    rest = room - width(head, size=size, bold=bold)
-    if rest < 0:
-        return {}
-    found = {name: clean(head + clipped(name[begin:], rest, size=size, bold=bold)) for name in names}
-    for some in _alike(found):
-        if begin > known:
-            found |= _apart(some, begin, room, size, bold)
+    return next((place for place, each in columns if len(set(each)) > 1), min(map(len, names)))
+
+
+def _told(parts: Sequence[str], places: Sequence[int], room: float, size: float, bold: bool) -> str:
+    """The first character, and as much from each of these places on as an equal part of the room has; empty where
+    there is none."""
+    text, at = "".join(parts[:1]), 1
+    left = room - width(text + ELLIPSIS * (len(places) + 1), size=size, bold=bold)
+    if left < 0:
+        return ""
+    for index, place in enumerate(places):
+        begin = max(place, at)
+        end = places[index + 1] if index + 1 < len(places) else len(parts)
+        piece = _fitting(parts[begin:end], left / (len(places) - index), size, bold)
+        left -= _width_of(piece, size, bold)
+        text += (ELLIPSIS if begin > at else "") + "".join(piece)
+        at = begin + len(piece)
+    return text + (ELLIPSIS if at < len(parts) else "")
+
+
+def _numbered(texts: Mapping[str, str], room: float, size: float, bold: bool) -> dict[str, str]:
+    """Those names that still are like an earlier one, with running numbers, if these have room."""
+    found: dict[str, str] = {}
+    taken, numbers = set(texts.values()), itertools.count(2)
+    for name in (name for some in _alike(texts) for name in some[1:]):
+        for number in numbers:
+            mark = f" ({number})"
+            rest = room - width(mark, size=size, bold=bold)
+            if rest < 0:
+                return found
+            text = shortened(name, rest, size=size, bold=bold) + mark
+            if text not in taken:
+                found[name] = text
+                break
     return found
 
 
@@ -201,17 +239,38 @@ def _alike(texts: Mapping[str, str]) -> list[list[str]]:
     return [some for some in by_text.values() if len(some) > 1]
 
 
-def _fitting(text: str, room: float, size: float, bold: bool) -> str:
-    """The longest beginning that fits."""
-    used, end = 0.0, 0
-    for index, character in enumerate(text):
-        used += width(character, size=size, bold=bold)
+def characters(text: str) -> list[str]:
+    """The characters of a text as people see them, each with its marks: a text is cut between them. Marks beyond those
+    that any language has, which would make a short name endless, are left out.
+
+    >>> characters("cafe\u0301") == ["c", "a", "f", "e\u0301"], len(characters("a" + 200 * "\u0301")[0])
+    (True, 32)
+    """
+    if text.isascii():
+        return list(text)
+    found: list[str] = []
+    for character in text:
+        if not found or not _joins(character, found[-1][-1]):
+            found.append(character)
+        elif len(found[-1]) < LONGEST_CHARACTER:
+            found[-1] += character
+    return found
+
+
+def _width_of(parts: Sequence[str], size: float, bold: bool) -> float:
+    return width("".join(parts), size=size, bold=bold)
+
+
+def _fitting(parts: Sequence[str], room: float, size: float, bold: bool) -> list[str]:
+    """The most of the first ones that fit."""
+    used = 0.0
+    for index, part in enumerate(parts):
+        used += width(part, size=size, bold=bold)
         if used > room:
-            break
-        if index + 1 >= len(text) or not _joins(text[index + 1], character):
-            end = index + 1
-    return text[:end]
+            return list(parts[:index])
+    return list(parts)
 
 
 def _joins(character: str, before: str) -> bool:
-    return unicodedata.category(character) in ("Mn", "Me", "Mc") or character == "\u200d" or before == "\u200d"
+    is_mark = unicodedata.category(character) == "Mc" or (_advance(character) == 0 and character not in _TURNS)
+    return is_mark or before == "\u200d"
