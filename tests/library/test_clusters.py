@@ -150,3 +150,22 @@ def test_the_command(
     capsys.readouterr()
     assert main(["compare", *files, "--cluster-by", "client"]) == 2
     assert "'client'" in capsys.readouterr().err
+
+
+def test_new_customers_from_many_cities_are_no_drift_and_an_id_of_each_is_not_judged() -> None:
+    rng = np.random.default_rng(4)
+
+    def side(customers: int, first: int) -> pd.DataFrame:
+        of_row = np.arange(customers).repeat(5)
+        names = [f"customer {first + place}" for place in of_row]
+        cities = rng.integers(0, 300, customers)[of_row].astype(str)
+        return pd.DataFrame({"customer": names, "city": cities, "account": [f"of {name}" for name in names]})
+
+    before, after = side(1_000, 0), side(400, 1_000)
+    assert of(compare(before, after), "city").severity == "alert"
+    report = compare(before, after, cluster_by="customer")
+    assert of(report, "city").severity == "stable"
+    assert of(report, "account").severity == "insufficient_data"
+    assert "100 % of the reference's values have names that one value of the key alone has" in str(
+        of(report, "account").reason
+    )

@@ -8,6 +8,7 @@ import pytest
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import combined_tests
+from modelwatch.stats.drift.names import decode_split, encode_split, is_ids, split_reference
 from modelwatch.stats.drift.variation.clusters import Clusters, KeyedRows, clusters_of, decode_clusters, encode_clusters
 from modelwatch.stats.drift.variation.overdispersion import LOCATION
 from modelwatch.stats.errors import MalformedProfile
@@ -137,3 +138,65 @@ def test_damaged_clusters_are_refused() -> None:
         decode_clusters(b"{}")
     found = Clusters("client", 2.0, 40, 2.0, (0.1, 0.0, 0.1, 0.2), (0.1,), False)
     assert decode_clusters(encode_clusters(found)) == found
+
+
+def of_customers(rng: np.random.Generator, kinds: int, customers: int) -> list[str]:
+    """Five rows of each customer, all with its city."""
+    return [str(city) for city in rng.integers(0, kinds, customers).repeat(5)]
+
+
+@pytest.mark.parametrize("kinds", [50, 300])
+def test_new_customers_with_cities_of_the_same_distribution_keep_the_level(kinds: int) -> None:
+    rng, found = np.random.default_rng(11), []
+    keys = [f"customer {number}" for number in np.arange(1_000).repeat(5)]
+    rows = KeyedRows("customer", keys, categorical_binning(keys))
+    for _ in range(5):
+        cities = of_customers(rng, kinds, 1_000)
+        binning, split = split_reference(cities, rows.cluster_of)
+        assert split is not None
+        assert binning.naming is not None
+        reference = Profile.of(binning, cities)
+        clusters = clusters_of(reference, cities, rows)
+        windows = [Profile.of(binning, of_customers(rng, kinds, 200)) for _ in range(40)]
+        tested = reference.n - int(split.naming.sum())
+        dispersions = [clusters.dispersion(each.n, tested, 5.0) for each in windows]
+        found += combined_tests([(reference, split, windows)], [dispersions])[0]
+        # A third of all customers in one city, and in one that is new.
+        moved = [*of_customers(rng, kinds, 130), *[binning.naming.named[0]] * 350]
+        new = [*of_customers(rng, kinds, 130), *["elsewhere"] * 350]
+        of_moved = [Profile.of(binning, each) for each in (moved, new)]
+        [both] = combined_tests(
+            [(reference, split, of_moved)], [[clusters.dispersion(each.n, tested, 5.0) for each in of_moved]]
+        )
+        assert max(each.p_value for each in both) < 1e-6
+    assert sum(each.p_value < 1e-2 for each in found) <= 5
+    assert min(each.p_value for each in found) > 1e-4
+
+
+def test_names_are_split_and_counted_by_clusters() -> None:
+    """By hand: 40 clusters of 3 values. 20 have a name of their own, 10 pairs share one."""
+    names = [f"alone {number}" for number in range(20)] + [f"pair {number // 2}" for number in range(20)]
+    sample = [name for name in names for _ in range(3)]
+    clusters = np.arange(40).repeat(3)
+    binning, split = split_reference(sample, clusters)
+    assert split is not None
+    assert (split.once, split.twice, split.clusters) == (20, 10, 40)
+    assert not (split.naming % 3).any()
+    assert 40 <= split.naming.sum() < 43
+    assert is_ids(Profile.of(binning, sample), split)
+    after = decode_split(encode_split(split))
+    assert (after.naming.tolist(), after.once, after.twice, after.clusters) == (split.naming.tolist(), 20, 10, 40)
+    # Values without a name belong to no cluster; each value its own, or few clusters: as without.
+    assert split_reference([*sample, None], np.append(clusters, 99))[1].clusters == 40  # type: ignore[union-attr]
+    for same in (np.arange(120), np.arange(9).repeat(14)[:120]):
+        one, other = split_reference(sample, same)[1], split_reference(sample)[1]
+        assert one is not None
+        assert other is not None
+        assert (one.naming.tolist(), one.once, one.clusters) == (other.naming.tolist(), other.once, 0)
+
+
+def test_a_cluster_that_holds_most_values_names_no_cells() -> None:
+    sample = ["large"] * 200 + [str(number % 10) for number in range(100)]
+    _, split = split_reference(sample, np.append(np.zeros(200, dtype=np.int64), np.arange(1, 51).repeat(2)))
+    assert split is not None
+    assert split.naming.sum() == 100

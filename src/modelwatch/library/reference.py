@@ -39,7 +39,7 @@ from modelwatch.stats.counting.datatypes import prediction_type
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.numeric import binning_and_counts
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names
+from modelwatch.stats.drift.names import Split, decode_split, encode_split, split_names, split_reference
 from modelwatch.stats.drift.variation.clusters import (
     Clusters,
     KeyedRows,
@@ -162,9 +162,9 @@ class Reference:
                 left_out[wanted[subject]] = found
             else:
                 subjects[subject] = found
-        segments = _divided(source, names, by, subjects, found_labels, labels)
         if cluster_by is not None:
             subjects = _clustered(source, wanted, cluster_by, subjects)
+        segments = _divided(source, names, by, subjects, found_labels, labels)
         return cls(source.rows, subjects, left_out, names, labels, segments, cluster_by)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -228,6 +228,9 @@ def _clustered(
         if known is of_key:
             return known
         values = decoded(source.column(wanted[subject])).scalars()
+        if known.split is not None:
+            binning, split = split_reference(values, rows.cluster_of)
+            known = replace(known, profile=Profile.of(binning, values), split=split)
         return replace(known, clusters=clusters_of(known.profile, values, rows))
 
     return dict(zip(subjects, in_threads(work, list(subjects), quiet), strict=True))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, SampleKind, Scalar
 from modelwatch.monitoring.checks.drift.judge import ids_reason
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.references.clusters import clusters_by_subject
+from modelwatch.monitoring.references.clusters import clusters_by_subject, is_key
 from modelwatch.monitoring.references.labelled import (
     check_stated_task,
     counted,
@@ -28,6 +28,7 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import Split, is_ids, split_reference, times_each
+from modelwatch.stats.drift.variation.clusters import KeyedRows
 from modelwatch.stats.drift.variation.natural_variation import Variation, variation_of
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask, Task
@@ -73,7 +74,8 @@ def set_reference_frame(
     outcomes = labelled_outcomes(frame, monitor)
     task = monitor.task or frame.task if outcomes is None else outcomes.layout.task
     frame = replace(frame, samples=[of_task(sample, task) for sample in frame.samples])
-    profiles, splits = frozen(frame)
+    keyed = keyed_rows(store, frame)
+    profiles, splits = frozen(frame, keyed)
     segments = rows_by_segment(store, frame, profiles)
     by_segment = counts_by_segment(frame, profiles, segments)
     rows = None if outcomes is None else labelled_rows(frame, segments)
@@ -87,7 +89,7 @@ def set_reference_frame(
         profiles,
         variations=_variations(frame, profiles),
         splits=splits,
-        clusters=clusters_by_subject(store, frame, profiles),
+        clusters=clusters_by_subject(frame, profiles, keyed),
         outcomes=outcomes,
         hashed=hashed,
         by_segment=by_segment,
@@ -166,8 +168,10 @@ def _variations(frame: ReferenceFrame, profiles: dict[Subject, Profile]) -> dict
     return found
 
 
-def frozen(frame: ReferenceFrame) -> tuple[dict[Subject, Profile], dict[Subject, Split]]:
-    """The counts of each sample in its own binning, and how the categorical ones were split for their tests."""
+def frozen(frame: ReferenceFrame, rows: KeyedRows | None = None) -> tuple[dict[Subject, Profile], dict[Subject, Split]]:
+    """The counts of each sample in its own binning, and how the categorical ones were split for their tests.
+
+    rows: by their key, where they have one."""
     named = {name for given in frame.probabilities or () if isinstance(given, dict) for name in given}
     profiles, splits = {}, {}
     for sample in frame.samples:
@@ -175,7 +179,8 @@ def frozen(frame: ReferenceFrame) -> tuple[dict[Subject, Profile], dict[Subject,
         if sample.data_type == "continuous" or _is_declared(sample, named):
             profiles[subject] = profile_of(sample)
             continue
-        binning, split = split_reference(sample.values)
+        clusters = None if rows is None or is_key(sample, rows.key) else rows.cluster_of
+        binning, split = split_reference(sample.values, clusters)
         profiles[subject] = Profile.of(binning, sample.values)
         if split is not None:
             splits[subject] = split
@@ -197,6 +202,18 @@ def profile_of(sample: ReferenceSample) -> Profile:
     return Profile.of(numeric_binning(numbers), sample.values)
 
 
+def keyed_rows(store: Store, frame: ReferenceFrame) -> KeyedRows | None:
+    """The rows of a frame by the monitor's key. None where the monitor names none, or the frame has no column of it or
+    is no table."""
+    with store.read() as connection:
+        monitor = monitor_of(connection, frame.model_name)
+    key = None if monitor is None else monitor.config.drift.cluster_by
+    keys = None if key is None else next((each for each in frame.samples if is_key(each, key)), None)
+    if not frame.in_rows or key is None or keys is None:
+        return None
+    return KeyedRows(key, keys.values, profile_of(keys).binning)
+
+
 def take_provisional_reference(store: Store, model: str, size: int, *, now: int, new_id: Callable[[], str]) -> bool:
     """Makes the model's first `size` predictions its reference, for subjects that have none. True when it did."""
     with store.read() as connection:
@@ -212,13 +229,14 @@ def take_provisional_reference(store: Store, model: str, size: int, *, now: int,
     frame = ReferenceFrame(model, None, samples, in_rows=rows.are_whole)
     del rows, found  # they are large, and the frame has what is still needed
     frame, hashed = _protected(store, frame, stored_hashed)
-    profiles, splits = frozen(frame)
+    keyed = keyed_rows(store, frame)
+    profiles, splits = frozen(frame, keyed)
     return set_provisional_references(
         store,
         model,
         profiles,
         splits=splits,
-        clusters=clusters_by_subject(store, frame, profiles),
+        clusters=clusters_by_subject(frame, profiles, keyed),
         by_segment=counts_by_segment(frame, profiles, rows_by_segment(store, frame, profiles)),
         hashed=hashed,
         now=now,

@@ -248,6 +248,11 @@ def category_names(values: Sequence[Scalar]) -> list[str | None]:
     return [value if type(value) is str else category_name(value) for value in values]
 
 
+def countable_names(values: Sequence[Scalar]) -> list[str | None]:
+    """The name of each value that `name_frequencies` counts; None for the others."""
+    return [value if type(value) is str else category_name(value) if _is_countable(value) else None for value in values]
+
+
 def name_frequencies(sample: Sequence[Scalar]) -> Counter[str]:
     """Frequency of each name; None, NaN, ±inf and what is no scalar are dropped.
 

@@ -2,13 +2,16 @@
 
 The 100 most frequent names of a sample are large by chance, too, and its `unseen` is 0 by construction. So a third of
 the reference names the cells, and the rest, which knows nothing of that choice, is what windows are tested against.
+
+Values of one client are alike, and a part of them knows what the rest holds. Where the rows carry such a key, whole
+clients are drawn for the naming part, and names that one client alone has count as those that occur once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
 
@@ -21,6 +24,7 @@ from modelwatch.stats.counting.categorical import (
     CategoricalBinning,
     Naming,
     binning_of_names,
+    countable_names,
     name_frequencies,
 )
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
@@ -37,7 +41,7 @@ from modelwatch.stats.errors import EmptySample, MalformedProfile
 # A smaller reference has too little to give a part of it away.
 LEAST_SPLIT = 30
 NAMING_PART = 3
-# A group of names is expected to hold so many values of the tested part.
+# A group of names is expected to hold so many values of the tested part, or clusters of them.
 MIN_NAMED_GROUP = 10.0
 OMNIBUS_WEIGHT = 0.35
 WEIGHTS: Mapping[Part, float] = {"all cells": OMNIBUS_WEIGHT, "single cell": 0.35, "new names": 0.3}
@@ -49,7 +53,12 @@ IDS_SHARE = 0.5
 NEARLY_IDS = 2.0
 # So many names are equally frequent by design. With fewer it may be chance, and does no harm.
 LEAST_BALANCED = 30
-FORMAT, HEADER = 1, 3
+# By format, how many numbers come before the counts; the second one is of clusters.
+FORMAT, CLUSTERED_FORMAT = 1, 2
+HEADERS = {FORMAT: 3, CLUSTERED_FORMAT: 4}
+# Of fewer clusters none are given away, and none that holds a larger share of the values: the part takes no more than
+# half of them.
+LEAST_CLUSTERS, LARGEST_NAMING = 10, 1.0 / 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +66,23 @@ class Split:
     """Split of a categorical reference, and how often its names occur.
 
     naming: the counts of the part that named the cells, over the cells of the tests; shape (test cells,). once, twice:
-    how many names the whole reference has once, and twice.
+    how many names the whole reference has once, and twice. clusters: where whole clusters were drawn, for how many
+    equally large ones the reference counts; once and twice are then of names that one of them has, or two. 0: values
+    were drawn, one by one.
     """
 
     naming: NDArray[np.int64]
     once: int
     twice: int
+    clusters: int = 0
+
+    def drawn(self, reference: Profile) -> int:
+        """Number of draws, values or clusters, that `once` and `twice` are of."""
+        return self.clusters or reference.n
+
+    def share_once(self, reference: Profile) -> float:
+        """The share of the reference's values with names that occur once."""
+        return self.once / self.drawn(reference)
 
     def tested(self, reference: Profile) -> NDArray[np.int64]:
         """The counts of the part that is tested, shape (test cells,)."""
@@ -77,19 +97,26 @@ class ExpectedNew:
     n: int
 
 
-def split_reference(sample: Sequence[Scalar]) -> tuple[CategoricalBinning, Split | None]:
+def split_reference(
+    sample: Sequence[Scalar], clusters: NDArray[np.int64] | None = None
+) -> tuple[CategoricalBinning, Split | None]:
     """The cells of a reference sample, and how it was split: at random, seeded by what it holds.
 
-    None for the split of a sample of less than 30 values. Raises EmptySample when no value is left.
+    clusters: the number of the cluster of each value, where those of one cluster are alike: whole clusters are drawn
+    then, but for fewer than ten of them. None for the split of a sample of less than 30 values. Raises EmptySample when
+    no value is left.
 
     >>> binning, split = split_reference(["a"] * 60 + ["b"] * 30)
     >>> int(split.naming.sum()), split.tested(Profile.of(binning, ["a"] * 60 + ["b"] * 30)).sum()
     (30, np.int64(60))
     """
-    return split_names(name_frequencies(sample))
+    frequency = name_frequencies(sample)
+    return split_names(frequency, None if clusters is None else _ClusteredNames.of(frequency, sample, clusters))
 
 
-def split_names(frequency: Mapping[str, int]) -> tuple[CategoricalBinning, Split | None]:
+def split_names(
+    frequency: Mapping[str, int], clustered: _ClusteredNames | None = None
+) -> tuple[CategoricalBinning, Split | None]:
     """The cells of names that occur so often, and how they were split, as by `split_reference`."""
     total = sum(frequency.values())
     if total < LEAST_SPLIT:
@@ -98,7 +125,10 @@ def split_names(frequency: Mapping[str, int]) -> tuple[CategoricalBinning, Split
     counts = np.array([frequency[name] for name in names], dtype=np.int64)
     content = "\0".join(f"{name}\0{count}" for name, count in zip(names, counts.tolist(), strict=True))
     rng = np.random.default_rng(list(sha256(content.encode("utf-8", "surrogatepass")).digest()))
-    part = rng.multivariate_hypergeometric(counts, total // NAMING_PART, method="marginals")
+    if clustered is None:
+        part = rng.multivariate_hypergeometric(counts, total // NAMING_PART, method="marginals")
+    else:
+        part = clustered.drawn(rng)
     found = {name: count for name, count in zip(names, part.tolist(), strict=True) if count}
     named = sorted(found, key=lambda name: (-found[name], name))[:MAX_CATEGORIES]
     complete = len(names) <= MAX_CATEGORIES + MAX_RARE
@@ -109,7 +139,51 @@ def split_names(frequency: Mapping[str, int]) -> tuple[CategoricalBinning, Split
     of_named = [found[name] for name in named]
     rest = int(part.sum()) - sum(of_named)
     naming = np.array([*of_named, rest, *([0] if complete else [])], dtype=np.int64)
-    return binning, Split(naming, int((counts == 1).sum()), int((counts == 2).sum()))
+    if clustered is None:
+        return binning, Split(naming, int((counts == 1).sum()), int((counts == 2).sum()))
+    return binning, Split(naming, *clustered.occurrences())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ClusteredNames:
+    """The names of values, and their clusters; both numbered from 0, names in alphabetical order, shape (values,)."""
+
+    names: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    n_names: int
+
+    @classmethod
+    def of(
+        cls, frequency: Mapping[str, int], sample: Sequence[Scalar], clusters: NDArray[np.int64]
+    ) -> _ClusteredNames | None:
+        """None with fewer than ten clusters, and where each has one value."""
+        numbers = {name: number for number, name in enumerate(sorted(frequency))}
+        names = np.array([-1 if name is None else numbers[name] for name in countable_names(sample)], dtype=np.int64)
+        _, of_values = np.unique(clusters[names >= 0], return_inverse=True)
+        sizes = np.bincount(of_values)
+        if len(sizes) < LEAST_CLUSTERS or len(sizes) == len(of_values):
+            return None
+        return cls(names[names >= 0], of_values, sizes, len(numbers))
+
+    def drawn(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """How often each name occurs in clusters drawn at random, about a third of the values; none of few that hold
+        much of them."""
+        order = rng.permutation(np.flatnonzero(self.sizes <= LARGEST_NAMING * len(self.names)))
+        before = np.cumsum(self.sizes[order]) - self.sizes[order]
+        chosen = np.zeros(len(self.sizes), dtype=np.bool_)
+        chosen[order[before < len(self.names) // NAMING_PART]] = True
+        return np.bincount(self.names[chosen[self.clusters]], minlength=self.n_names)
+
+    def occurrences(self) -> tuple[int, int, int]:
+        """How many names one cluster has, how many two have, and the number of clusters: all by the values they hold,
+        in clusters as large as that of a value is on average."""
+        size = float((self.sizes.astype(np.float64) ** 2).sum()) / len(self.names)
+        pairs, values = np.unique(self.clusters * self.n_names + self.names, return_counts=True)
+        of_pairs = pairs % self.n_names
+        in_clusters = np.bincount(of_pairs, minlength=self.n_names)[of_pairs]
+        once, twice = (float(values[in_clusters == number].sum()) / number / size for number in (1, 2))
+        return math.ceil(once), math.ceil(twice), max(math.floor(len(self.names) / size), 1)
 
 
 def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
@@ -131,8 +205,12 @@ def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
         return None
     if split.once < LEAST_SEEN_ONCE:
         tested = split.tested(reference)
-        return ExpectedNew(int(tested[-1]), int(tested.sum()))
-    return expected_by_once(split.once, split.twice, reference.n)
+        hits, n = int(tested[-1]), int(tested.sum())
+        if not split.clusters:
+            return ExpectedNew(hits, n)
+        each = split.clusters / reference.n
+        return ExpectedNew(math.ceil(hits * each), math.ceil(n * each))
+    return expected_by_once(split.once, split.twice, split.drawn(reference))
 
 
 def expected_by_once(once: int, twice: int, n: int) -> ExpectedNew:
@@ -156,8 +234,9 @@ def expected_by_once(once: int, twice: int, n: int) -> ExpectedNew:
 
 
 def is_ids(reference: Profile, split: Split | None) -> bool:
-    """True when at least half of the reference's values occur in it once: ids, of which new ones are no news."""
-    return split is not None and reference.n > 0 and split.once >= IDS_SHARE * reference.n
+    """True when at least half of the reference's values occur in it once, or in one cluster: ids, of which new ones
+    are no news."""
+    return split is not None and reference.n > 0 and split.once >= IDS_SHARE * split.drawn(reference)
 
 
 def times_each(reference: Profile) -> int | None:
@@ -232,6 +311,8 @@ def comparison(
         coarse = binning.coarse_starts.searchsorted(np.arange(binning.n_fine), side="right") - 1
         parts = np.stack((coarse, binning.test_cell_of), axis=1)
         dispersions = [None if each is None else each.over(parts, len(r)) for each in dispersions]
+    if split is None or not split.clusters:
+        dispersions = [None if each is None else replace(each, times=1.0) for each in dispersions]
     return Comparison(r, tested, groups, dispersions)
 
 
@@ -252,7 +333,10 @@ def window_detectable(reference: Profile, alpha: float, split: Split | None = No
 
 def encode_split(split: Split) -> bytes:
     """Bytes that `decode_split` turns back into the same split."""
-    return encode_counts(np.concatenate(([FORMAT, split.once, split.twice], split.naming)).astype(np.int64))
+    header = [FORMAT, split.once, split.twice]
+    if split.clusters:
+        header = [CLUSTERED_FORMAT, split.once, split.twice, split.clusters]
+    return encode_counts(np.concatenate((header, split.naming)).astype(np.int64))
 
 
 def decode_split(raw: bytes) -> Split:
@@ -264,12 +348,14 @@ def decode_split(raw: bytes) -> Split:
     ([3, 2, 0], 4, 1)
     """
     numbers = decode_counts(raw)
-    if len(numbers) <= HEADER or numbers[0] != FORMAT:
+    header = HEADERS.get(int(numbers[0])) if len(numbers) else None
+    if header is None or len(numbers) <= header:
         raise MalformedProfile("these are not the bytes of how a reference was split")
-    return Split(numbers[HEADER:], int(numbers[1]), int(numbers[2]))
+    return Split(numbers[header:], *numbers[1:header].tolist())
 
 
 def _groups(tested: NDArray[np.int64], split: Split) -> Groups:
     """Groups of names by the part that named them: by the tested part, a cell would be kept because it is large."""
     sizes = split.naming.astype(np.float64) * (float(tested.sum()) / float(split.naming.sum()))
-    return Groups.of(tested, sizes, MIN_NAMED_GROUP)
+    values = float(tested.sum() + split.naming.sum())
+    return Groups.of(tested, sizes, MIN_NAMED_GROUP * (values / split.clusters if split.clusters else 1.0))

@@ -50,14 +50,14 @@ def most_unusual(
         before, now = int(r[cell]), int(c[cell])
         # Too few values now are too many in the reference: P(H <= C) of one sample is P(H >= R) of the other.
         grown = now * n_reference > before * n_current
-        of_reference = (before, n_reference)
         if dispersion is None:
-            of_window = (now, n_current)
+            of_reference, of_window = (before, n_reference), (now, n_current)
             tail = rate_increase_p_value(*(of_reference + of_window if grown else of_window + of_reference))
         else:
-            part = float(dispersion.cells[cell]) / n_current
-            effective = (now * part, n_current * part)
-            tail = effective_rate_increase_p_value(*(of_reference + effective if grown else effective + of_reference))
+            n, of_both = dispersion.parted(float(dispersion.cells[cell]), n_current, n_reference)
+            part, other = n / n_current, of_both / n_reference
+            effective, known = (now * part, n_current * part), (before * other, n_reference * other)
+            tail = effective_rate_increase_p_value(*(known + effective if grown else effective + known))
             tail = widened_tail(tail, float(dispersion.cells_freedom[cell]))
         if place < 0 or (tail, cell) < (smallest, place):
             smallest, place, more = tail, cell, grown

@@ -190,11 +190,20 @@ def parts_of_tests(tests: Sequence[Comparison], *, screen: float = SCREEN) -> Pa
         windows = np.concatenate([tests[place].windows for place in places])
         references = np.array([tests[place].reference for place in places])[which]
         n = windows.sum(axis=1)
-        effective = n.astype(np.float64)
+        effective, known = n.astype(np.float64), references.sum(axis=1).astype(np.float64)
+        n_references = known.copy()
         for row in np.flatnonzero(np.isin(rows, list(dispersed))).tolist():
-            effective[row] = dispersed[int(rows[row])].effective[AT_MOST]
+            dispersion = dispersed[int(rows[row])]
+            of_window = float(dispersion.effective[AT_MOST])
+            effective[row], known[row] = dispersion.parted(of_window, int(n[row]), int(known[row]))
         found[:, rows], df[rows] = _together(
-            [tests[place].groups for place in places], which, references, windows, effective / n, effective
+            [tests[place].groups for place in places],
+            which,
+            references,
+            windows,
+            effective / n,
+            effective,
+            known / n_references,
         )
         unusual = unusual_cells(references, windows, n, screen)
         for row in np.flatnonzero(unusual.any(axis=1)).tolist():
@@ -213,10 +222,11 @@ def _together(
     windows: NDArray[np.int64],
     parts: Floats,
     n: Floats,
+    known: Floats,
 ) -> tuple[Floats, NDArray[np.int64]]:
     """X², G and p of all cells together, shape (3, windows), and their degrees of freedom; of windows over as many
     cells. groups: of each test. which: of which test each window is. parts: how much of each window counts; n: its
-    number of effective values."""
+    number of effective values. known: how much of its reference counts."""
     total = np.array([each.total for each in groups])[which]
     needed = least_group(np.array([each.least for each in groups])[which], total, n)
     merged = np.array([each.smallest[0] for each in groups])[which] < needed
@@ -226,11 +236,11 @@ def _together(
     if len(whole):
         corrections = np.array([each.corrections[0] for each in groups])[which]
         found[:, whole] = omnibus(
-            references[whole].astype(np.float64),
+            references[whole] * known[whole, None],
             windows[whole] * parts[whole, None],
-            total[whole],
+            total[whole] * known[whole],
             n[whole],
-            corrections[whole],
+            _corrected(corrections[whole], known[whole]),
         )
     alike: dict[int, list[tuple[int, int]]] = {}
     rest = np.flatnonzero(merged)
@@ -245,13 +255,18 @@ def _together(
         chosen = [(groups[which[row]], row, stage) for row, stage in some]
         rows = [row for row, _ in some]
         found[:, rows] = omnibus(
-            np.stack([each.sums[stage] for each, _, stage in chosen]),
+            np.stack([each.sums[stage] for each, _, stage in chosen]) * known[rows, None],
             np.stack([each.merge(stage, windows[row]) for each, row, stage in chosen]) * parts[rows, None],
-            total[rows],
+            total[rows] * known[rows],
             n[rows],
-            np.array([each.corrections[stage] for each, _, stage in chosen]),
+            _corrected(np.array([each.corrections[stage] for each, _, stage in chosen]), known[rows]),
         )
     return found, df
+
+
+def _corrected(corrections: Floats, known: Floats) -> Floats:
+    """Williams' divisors of references that count for such a part of their values."""
+    return np.where(known < 1.0, 1.0 + (corrections - 1.0) / known, corrections)
 
 
 def _widen(p_values: Floats, df: NDArray[np.int64], dispersed: Mapping[int, Dispersion]) -> None:

@@ -309,7 +309,8 @@ def dispersion_of(
     if clusters is None or clusters.key != rules.cluster_by:
         return found
     size = clusters.size_in(keys) if isinstance(keys, Profile) else keys
-    of_clusters = clusters.dispersion(n, reference.profile.n, size)
+    tested = reference.profile.n - (0 if reference.split is None else int(reference.split.naming.sum()))
+    of_clusters = clusters.dispersion(n, tested, size)
     if found is None or of_clusters is None:
         return found or of_clusters
     return found.careful(of_clusters)

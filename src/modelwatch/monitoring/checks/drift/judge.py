@@ -272,7 +272,7 @@ def chances_of_psi(windows: Sequence[tuple[Profile, Split | None, int]]) -> list
     """The PSI that windows of so many values each have on average when nothing has changed, their unseen names
     included. windows: the reference of each, how it was split, and the number."""
     return psi_by_chance_of_many(
-        [(reference, n, 0.0 if split is None else split.once / reference.n) for reference, split, n in windows]
+        [(reference, n, 0.0 if split is None else split.share_once(reference)) for reference, split, n in windows]
     )
 
 
@@ -407,9 +407,10 @@ def odds_measure(
 
 def ids_reason(reference: Profile, split: Split) -> str:
     """Why a column of ids is not judged."""
-    percent = 100.0 * split.once / reference.n
+    percent = 100.0 * split.share_once(reference)
+    alone = "have names that one value of the key alone has" if split.clusters else "occur only once"
     return (
-        f"Not judged: {percent:.0f} % of the reference's values occur only once. This is a column of ids, in which"
+        f"Not judged: {percent:.0f} % of the reference's values {alone}. This is a column of ids, in which"
         " new values are expected."
     )
 

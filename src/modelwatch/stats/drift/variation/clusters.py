@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from modelwatch.stats.counting.binning import Binning, CategoricalBinning, Scalar
 from modelwatch.stats.counting.columns import column_of
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.variation.overdispersion import CellScores, Dispersion, Overdispersion, overdispersion
+from modelwatch.stats.drift.variation.overdispersion import (
+    ON_AVERAGE,
+    CellScores,
+    Dispersion,
+    Overdispersion,
+    overdispersion,
+)
 from modelwatch.stats.errors import MalformedProfile
 
 # Of more clusters so many are looked at.
@@ -71,7 +77,8 @@ class Clusters(msgspec.Struct, frozen=True):
         dispersion = found.dispersion(n, n_reference, in_window, self.size)
         most = FREEDOM_OF_CLUSTER * n / max(in_window, 1.0)
         freedom, of_cells = (np.minimum(each, most) for each in (dispersion.freedom, dispersion.cells_freedom))
-        return replace(dispersion, freedom=freedom, cells_freedom=of_cells)
+        times = 1.0 + (self.size - 1.0) * self.statistics[ON_AVERAGE]
+        return replace(dispersion, freedom=freedom, cells_freedom=of_cells, times=times)
 
     def size_in(self, keys: Profile) -> float | None:
         """The size of the cluster of a prediction, on average over a window. keys: counts of the key in the window.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
@@ -131,13 +131,30 @@ class Dispersion:
     """For how many independent values a window counts in each of its statistics, and how well that is known.
 
     effective, freedom: shape (4,), as `Overdispersion.statistics`; the sizes, and the degrees of freedom with which the
-    variances are known that they stand for. cells, cells_freedom: shape (coarse cells,).
+    variances are known that they stand for. cells, cells_freedom: shape (coarse cells,). times: how many times as much
+    as of independent values the counts of the reference vary; that is in the sizes of the window, and `parted` puts
+    it where it belongs.
     """
 
     effective: Floats
     freedom: Floats
     cells: Floats
     cells_freedom: Floats
+    times: float = 1.0
+
+    def parted(self, effective: float, n: int, n_reference: int) -> tuple[float, float]:
+        """For how many independent values a window of n and the reference count, where one count of the window stands
+        for what both vary more: the variance of their difference is the same.
+
+        >>> known = np.ones(4)
+        >>> Dispersion(known, known, known, known, 5.0).parted(200.0, 2_000, 1_000)
+        (1000.0, 200.0)
+        """
+        if self.times <= 1.0:
+            return effective, float(n_reference)
+        both = 1.0 / effective + 1.0 / n_reference
+        of_window = max(both - self.times / n_reference, 1.0 / n)
+        return 1.0 / of_window, 1.0 / (both - of_window)
 
     def over(self, cells: NDArray[np.intp], number: int) -> Dispersion:
         """The same over other cells, so many of them: of each the most careful among its parts. cells: shape (parts,
@@ -146,7 +163,7 @@ class Dispersion:
         found, freedom = np.full(number, np.inf), np.full(number, MOST_FREEDOM)
         np.minimum.at(found, other, self.cells[of_coarse])
         np.minimum.at(freedom, other, self.cells_freedom[of_coarse])
-        return Dispersion(self.effective, self.freedom, found, freedom)
+        return replace(self, cells=found, cells_freedom=freedom)
 
     def careful(self, other: Dispersion) -> Dispersion:
         """Of each statistic the more careful of two: the smaller size, and what is known less surely."""
@@ -155,6 +172,7 @@ class Dispersion:
             np.minimum(self.freedom, other.freedom),
             np.minimum(self.cells, other.cells),
             np.minimum(self.cells_freedom, other.cells_freedom),
+            max(self.times, other.times),
         )
 
 
