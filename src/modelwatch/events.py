@@ -20,6 +20,8 @@ SampleKind = Literal["feature", "prediction", "score", "latency"]
 # 1900-01-01, in microseconds and in days since 1970: there is nothing before it.
 EARLIEST_TIME = -2_208_988_800_000_000
 EARLIEST_DAY = -25_567
+# 9999-12-31: what is rounded up from here is a time, too.
+LATEST_TIME = 253_402_214_400_000_000
 
 DEFAULT_VERSION = "unversioned"
 DEFAULT_ENVIRONMENT = "production"

@@ -13,9 +13,11 @@ from pydantic import AfterValidator
 
 from modelwatch.config import parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.events import EARLIEST_TIME, LATEST_TIME
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 MOST_A_PAGE = 500
+LONGEST_LOOKBACK = 36_500 * SECONDS_PER_DAY
 
 
 def _storable(text: str | None) -> str | None:
@@ -38,18 +40,26 @@ Cursor = Annotated[
 
 
 def microseconds_of(moment: datetime, pointer: str) -> int:
-    """The moment since 1970, in UTC when it names no zone. Raises InvalidInput when there is no such time."""
+    """The moment since 1970, in UTC when it names no zone; of one that no prediction can have, the nearest that it can.
+    Raises InvalidInput when there is no such time."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     try:
-        return round(aware.astimezone(UTC).timestamp() * MICROS_PER_SECOND)
+        found = round(aware.astimezone(UTC).timestamp() * MICROS_PER_SECOND)
     except (OverflowError, ValueError):
         problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
         raise InvalidInput("The request has a time that is not valid.", (problem,)) from None
+    return min(max(found, EARLIEST_TIME), LATEST_TIME)
 
 
 def seconds_of(moment: datetime | None, pointer: str) -> int | None:
     """The same in whole seconds; None for none. Raises InvalidInput as `microseconds_of` does."""
     return None if moment is None else microseconds_of(moment, pointer) // MICROS_PER_SECOND
+
+
+def require_lookback(text: str) -> None:
+    """Raises ValueError that says what is expected when this is no look-back, or one that is longer than any data."""
+    if parse_lookback(text) > LONGEST_LOOKBACK:
+        raise ValueError(f"Expected at most {LONGEST_LOOKBACK // SECONDS_PER_DAY}d")
 
 
 def step_of(step: str | None, pointer: str = "/step") -> int | None:

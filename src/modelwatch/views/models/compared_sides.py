@@ -8,10 +8,11 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.events import EARLIEST_TIME, LATEST_TIME
 from modelwatch.storage.counts.streams import Newest, newest_windows
 from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.references.layouts import read_layouts
-from modelwatch.times import SECONDS_PER_DAY
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 from modelwatch.views.models.comparison import REFUSED
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.segment import segment_feature_of
@@ -55,12 +56,14 @@ def settled_sides(
     if baseline.end is not None:
         until = baseline.end
     elif baseline.start is not None:
-        until = baseline.start + length
+        until = min(baseline.start + length, LATEST_TIME // MICROS_PER_SECOND)
     else:
         # The stretch before, unless another segment or stream is compared over the same time.
         same = start if other_segment == segment else end
         until = same if other == stream else min(end, _end_of(newest[other]))
-    since = until - length if baseline.start is None else baseline.start
+    # What would reach far beyond any prediction ends a day beyond.
+    first = EARLIEST_TIME // MICROS_PER_SECOND - SECONDS_PER_DAY
+    since = max(until - length, first) if baseline.start is None else baseline.start
     _check(since, until, "/with_end")
     if segment or other_segment:
         segmentation = read_layouts(connection, model, require_model(connection, model)).segmentation

@@ -45,7 +45,7 @@ from modelwatch.web.frame.selection import ALL_ROWS, choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined
 
-# Of many subjects, so many are shown at first, in the order of the table: of the largest PSI unless another is chosen.
+# Of many subjects, so many are shown at first: over time what drifts before the others, in the table in its order.
 FIRST_ROWS, NOT_MANY = 60, 80
 MOST_ROWS = 500
 MANY = 60
@@ -325,6 +325,12 @@ class DriftPage:
     def sort(self) -> str:
         """Order of the table."""
         return self.of_model.selection.sort or "psi"
+
+    @property
+    def order_words(self) -> str:
+        """The same in words."""
+        title, _ = SORTS[self.sort]
+        return f" by {title if title.isupper() or title == 'p' else title.lower()}"
 
     @cached_property
     def table(self) -> list[DriftRow]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import EARLIEST_TIME
+from modelwatch.events import EARLIEST_TIME, LATEST_TIME
 from modelwatch.times import (
     MICROS_PER_SECOND,
     SECONDS_PER_DAY,
@@ -30,8 +30,6 @@ DEFAULT_RANGE = "48h"
 ALL_ROWS = "all"
 LONGEST_NAME = 512
 SHORTEST_STRETCH = 300
-# In microseconds: what is drawn reaches further, and has to be a time, too.
-LATEST_TIME = micros_of(datetime(9999, 12, 31, tzinfo=UTC))
 NOTHING_SELECTED = "The address selects nothing."
 Choice = TypeVar("Choice")
 

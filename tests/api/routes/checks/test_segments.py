@@ -247,3 +247,33 @@ def test_an_unknown_model_is_404(app: App) -> None:
 def test_a_monitor_with_segments_that_can_not_be_is_refused(app: App) -> None:
     refused = app.problem("PUT", "models/m/monitor", 422, json={"segments": ["a", "a"]})
     assert pointers(refused) == ["/segments"]
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "1900-01-01T00:00:00Z", "9999-12-31T00:00:00Z"])
+def test_no_stretch_is_an_internal_error(app: App, start: str) -> None:
+    monitor(app, segments=["country"])
+    reference(app, rows(60, 1))
+    send(app, rows(60, 2))
+    end = "9999-12-31T23:59:59Z"
+    for address in (
+        *(
+            f"{each}?start={start}&end={end}"
+            for each in ("compare", "performance", "quality", "drift/series", "volume")
+        ),
+        f"segments?baseline_start={start}&baseline_end={end}",
+        f"segments?end={start}",
+    ):
+        assert app.request("GET", f"/api/v1/models/m/{address}").status_code in (200, 404, 422), address
+    body = {"model_name": "m", "start": start, "end": end}
+    assert app.request("POST", "/api/v1/drift/check", json=body).status_code in (200, 422)
+
+
+def test_a_look_back_beyond_all_data_is_refused(app: App) -> None:
+    reference(app, rows(60, 1))
+    for answer in (
+        app.request("GET", "/api/v1/models/m/segments?lookback=999999w"),
+        app.request("POST", "/api/v1/drift/check", json={"model_name": "m", "lookback": "999999w"}),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "/lookback"
+        assert "Expected at most 36500d" in answer.text

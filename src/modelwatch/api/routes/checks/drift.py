@@ -12,8 +12,7 @@ from modelwatch.api.auth.scopes import grant_of, require_reading
 from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import microseconds_of
-from modelwatch.config import parse_lookback
+from modelwatch.api.routes.parameters import microseconds_of, require_lookback
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
 from modelwatch.monitoring.checks.drift.check import check_drift
@@ -75,7 +74,7 @@ def to_query(body: DriftCheckBody) -> DriftQuery:
         errors.append(FieldError("/compat", f"Expected one of {known}", body.compat[:80]))
     if body.lookback is not None:
         try:
-            parse_lookback(body.lookback)
+            require_lookback(body.lookback)
         except ValueError as error:
             errors.append(FieldError("/lookback", str(error), body.lookback[:80]))
         if body.start is not None or body.end is not None:

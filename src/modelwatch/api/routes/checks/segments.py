@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
+from modelwatch.api.routes.parameters import Moment, Name, Text, require_lookback, seconds_of
 from modelwatch.api.routes.selection import Selected
-from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
+from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
@@ -108,7 +108,7 @@ def _why(feature: str, texts: dict[str, list[str]]) -> str | None:
 
 def _length(lookback: str) -> str:
     try:
-        parse_lookback(lookback)
+        require_lookback(lookback)
     except ValueError as error:
         raise InvalidInput(REFUSED, (FieldError("/lookback", str(error), excerpt(lookback)),)) from None
     return lookback

@@ -13,8 +13,7 @@ from modelwatch.api.ingest.acceptance import accept_window
 from modelwatch.api.ingest.bodies import read_body
 from modelwatch.api.openapi import FROM_WINDOW_CONTENT, answers
 from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Name, microseconds_of
-from modelwatch.config import parse_lookback
+from modelwatch.api.routes.parameters import API, Name, microseconds_of, require_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
@@ -112,7 +111,7 @@ def to_window(model: str, body: FromWindowBody) -> WindowOfReference:
         errors.append(FieldError("/features", "Name at least one feature, or leave it out for all"))
     if body.lookback is not None:
         try:
-            parse_lookback(body.lookback)
+            require_lookback(body.lookback)
         except ValueError as error:
             errors.append(FieldError("/lookback", str(error), excerpt(body.lookback)))
         if body.start is not None or body.end is not None:
