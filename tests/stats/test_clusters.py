@@ -10,7 +10,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import combined_tests
 from modelwatch.stats.drift.names import decode_split, encode_split, is_ids, split_reference
 from modelwatch.stats.drift.variation.clusters import Clusters, KeyedRows, clusters_of, decode_clusters, encode_clusters
-from modelwatch.stats.drift.variation.overdispersion import LOCATION
+from modelwatch.stats.drift.variation.overdispersion import LOCATION, ON_AVERAGE
 from modelwatch.stats.errors import MalformedProfile
 
 CLIENTS = [f"client {number}" for number in range(400)]
@@ -200,3 +200,15 @@ def test_a_cluster_that_holds_most_values_names_no_cells() -> None:
     _, split = split_reference(sample, np.append(np.zeros(200, dtype=np.int64), np.arange(1, 51).repeat(2)))
     assert split is not None
     assert split.naming.sum() == 100
+
+
+def test_a_rare_cell_without_two_values_of_one_cluster_varies_as_all_do() -> None:
+    """Clusters of one name each, but for a rare name that six of them have once."""
+    values = np.array(["a", "b", "c", "d"])[np.arange(200) % 4].repeat(5)
+    values[:30:5] = "rare"
+    keys = [CLIENTS[number] for number in np.arange(200).repeat(5)]
+    reference = Profile.of(categorical_binning(values.tolist()), values.tolist())
+    found = clusters_of(reference, values.tolist(), KeyedRows("client", keys, categorical_binning(keys)))
+    assert found.statistics[ON_AVERAGE] > 0.5
+    assert found.cells[4] == found.statistics[ON_AVERAGE]
+    assert found.cells[0] != found.statistics[ON_AVERAGE]

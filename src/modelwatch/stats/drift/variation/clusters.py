@@ -27,6 +27,9 @@ from modelwatch.stats.errors import MalformedProfile
 
 # Of more clusters so many are looked at.
 MOST_CLUSTERS = 20_000
+# With fewer values a cell may by chance have none from the same cluster: it is taken to vary as all do on average at
+# least.
+LEAST_OF_CELL = 50
 # Few clusters have heavier tails than a normal distribution: so many degrees of freedom each cluster gives at most,
 # simulated with bursts of eight clients.
 FREEDOM_OF_CLUSTER = 4.0
@@ -121,13 +124,15 @@ def clusters_of(reference: Profile, values: Sequence[Scalar], rows: KeyedRows) -
     between = overdispersion([counts.reshape(number, binning.n_coarse)], CellScores.of(reference))
     if between is None:
         return Clusters(rows.key, rows.size, len(found), len(clusters) / max(len(found), 1), (), (), False)
+    rare = reference.coarse < LEAST_OF_CELL
+    of_cells = np.where(rare, np.maximum(between.cells, between.statistics[ON_AVERAGE]), between.cells)
     return Clusters(
         rows.key,
         rows.size,
         between.groups,
         between.size,
         tuple(between.statistics.tolist()),
-        tuple(between.cells.tolist()),
+        tuple(of_cells.tolist()),
         between.varies,
     )
 
