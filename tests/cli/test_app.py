@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
+from modelwatch.cli.base import print_json
 from tests.cli.conftest import REPOSITORY, RunCli
 
 COMMANDS = (
@@ -73,3 +76,11 @@ def test_a_service_that_is_not_there_is_exit_code_3(run_cli: RunCli) -> None:
     assert done.returncode == 3
     assert "modelwatch serve" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_json_loses_no_character_where_the_encoding_has_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+    monkeypatch.setattr(sys, "stdout", stream)
+    print_json({"name": "Größe → 名前"})
+    stream.seek(0)
+    assert json.loads(stream.read()) == {"name": "Größe → 名前"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +94,16 @@ def print_err(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """A result for programs, on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    print_json_text(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_json_text(text: str) -> None:
+    """The same of JSON; with escapes where the encoding of stdout lacks a character: none may be lost."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text), indent=2)
+    typer.echo(text)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ from modelwatch.cli.base import (
     exit_code,
     fail_on_of,
     print_err,
+    print_json_text,
     print_out,
     write_text,
 )
@@ -92,7 +93,7 @@ def compare(
     except (ValueError, OSError) as error:
         raise CliError(str(error)) from error
     if as_json:
-        print_out(report.to_json())
+        print_json_text(report.to_json())
     else:
         _show(report)
     if html is not None:

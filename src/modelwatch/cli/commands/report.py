@@ -17,7 +17,7 @@ from modelwatch.cli.base import (
     exit_code,
     fail_on_of,
     print_err,
-    print_out,
+    print_json_text,
     write_text,
 )
 from modelwatch.cli.tables import print_text
@@ -66,7 +66,7 @@ def report(
         write_text(output, found.to_html())
         print_err(f"The report is in {output}")
     if as_json:
-        print_out(found.to_json())
+        print_json_text(found.to_json())
     elif output is None:
         print_text(found.summary())
     severities: set[str] = {each.severity for each in found.results} | {each.severity for each in found.quality}
