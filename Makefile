@@ -13,7 +13,7 @@ ALL ?=
 DATA_DIR ?=
 ARGS ?=
 # How many tests at once: half as many again as there are processors, since many wait for a service or for a time.
-JOBS ?= $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n + (n + 1) / 2)))
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n + 2)))
 
 # Both packages are used as they are here: nothing is installed after a change.
 export PYTHONPATH := $(CURDIR)/src:$(CURDIR)/clients/python/src
