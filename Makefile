@@ -12,7 +12,7 @@ ONCE ?=
 ALL ?=
 DATA_DIR ?=
 ARGS ?=
-# How many tests at once: half as many again as there are processors, since many wait for a service or for a time.
+# How many tests at once: two more than there are processors, since many wait for a service or for a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n + 2)))
 
 # Both packages are used as they are here: nothing is installed after a change.
