@@ -17,9 +17,10 @@ from modelwatch.charts.drawing.style import stylesheet
 from modelwatch.charts.histogram import histogram
 from modelwatch.charts.rows import Category, categories
 from modelwatch.charts.small import histogram_pair
+from modelwatch.library.drift import SubjectComparison, in_words
 from modelwatch.library.performance import labels_in_words
 from modelwatch.library.performance_charts import performance_charts
-from modelwatch.library.report import SubjectComparison, in_words, quality_in_words
+from modelwatch.library.quality import quality_in_words
 from modelwatch.library.segments import SHOWN, moved_in
 from modelwatch.measures import chance, metric_change, metric_interval, metric_name, metric_value, psi_text
 from modelwatch.monitoring.checks.drift.judge import DRIFTED

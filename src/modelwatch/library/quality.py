@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from modelwatch.charts.drawing.numbers import percent
+from modelwatch.measures import plain
 from modelwatch.monitoring.checks.quality.judge import rise_thresholds
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.counting.profile import Profile
@@ -52,3 +54,18 @@ def unsound_values(profiles: Mapping[Subject, tuple[Profile, Profile]], alpha: f
             )
         )
     return sorted(found, key=lambda each: (each.severity != "alert", each.reference_rate - each.rate, each.name))
+
+
+RULES = {
+    "missing": "missing values",
+    "invalid_type": "values of another type",
+    "below_range": "values below the reference",
+    "above_range": "values above the reference",
+    "unseen_category": "unseen names",
+}
+
+
+def quality_in_words(found: UnsoundValues) -> str:
+    """A share that has risen, in one clause."""
+    before, now = plain(percent(found.reference_rate)), plain(percent(found.rate))
+    return f"{found.name}: {before} → {now} {RULES[found.rule]}"

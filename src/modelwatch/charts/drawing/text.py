@@ -133,13 +133,9 @@ def clipped(text: str, room: float, *, size: float = FONT, bold: bool = False) -
     >>> clipped("anything", 0)
     ''
     """
-    text = clean(text)
-    # More characters than pixels never fit, and a long name need not be measured to its end.
-    if len(text) <= room and width(text, size=size, bold=bold) <= room:
-        return text
-    parts = characters(text)
-    if len(parts) <= room and _width_of(parts, size, bold) <= room:
-        return clean("".join(parts))
+    whole, parts = _whole(text, room, size, bold)
+    if whole is not None:
+        return whole
     room -= width(ELLIPSIS, size=size, bold=bold)
     # Inside of an isolated name, whose direction it takes.
     return "" if room < 0 else clean("".join(_fitting(parts, room, size, bold)).rstrip() + ELLIPSIS)
@@ -152,17 +148,25 @@ def shortened(text: str, room: float, *, size: float = FONT, bold: bool = False)
     >>> shortened("short", 200), shortened("amount_of_the_last_30_days", 90), shortened("anything", 0)
     ('short', 'amou…0_days', '')
     """
-    text = clean(text)
-    if len(text) <= room and width(text, size=size, bold=bold) <= room:
-        return text
-    parts = characters(text)
-    if len(parts) <= room and _width_of(parts, size, bold) <= room:
-        return clean("".join(parts))
+    whole, parts = _whole(text, room, size, bold)
+    if whole is not None:
+        return whole
     half = (room - width(ELLIPSIS, size=size, bold=bold)) / 2
     head = _fitting(parts, half, size, bold)
     # What the beginning does not need is the end's.
     tail = _fitting(parts[::-1], 2 * half - _width_of(head, size, bold), size, bold)[::-1]
     return clean(f"{''.join(head).rstrip()}{ELLIPSIS}{''.join(tail).lstrip()}") if head or tail else ""
+
+
+def _whole(text: str, room: float, size: float, bold: bool) -> tuple[str | None, Sequence[str]]:
+    """The text where it fits as it is, or without what its characters can't carry; and else its characters."""
+    text = clean(text)
+    # More characters than pixels never fit, and a long name need not be measured to its end.
+    if len(text) <= room and width(text, size=size, bold=bold) <= room:
+        return text, ()
+    parts = characters(text)
+    fits = len(parts) <= room and _width_of(parts, size, bold) <= room
+    return clean("".join(parts)) if fits else None, parts
 
 
 def shortened_apart(names: Sequence[str], room: float, *, size: float = FONT, bold: bool = False) -> list[str]:

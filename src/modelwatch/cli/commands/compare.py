@@ -105,7 +105,7 @@ def compare(
 
 
 def _show(report: Report) -> None:
-    from modelwatch.library.report import in_words
+    from modelwatch.library.drift import in_words
 
     print_text(report.summary())
     print_out()
@@ -189,8 +189,9 @@ def _metrics(found: PerformanceComparison) -> None:
 
 def _junit(report: Report) -> str:
     """The results as JUnit XML: a failure for each warning and alert, skipped what has no verdict."""
+    from modelwatch.library.drift import in_words
     from modelwatch.library.performance import labels_in_words, performance_in_words
-    from modelwatch.library.report import in_words, quality_in_words
+    from modelwatch.library.quality import quality_in_words
     from modelwatch.library.segments import segment_in_words
 
     cases = [Case("drift", each.name, each.severity, in_words(each), each.reason) for each in report.subjects]

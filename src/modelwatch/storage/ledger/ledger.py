@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,10 @@ from modelwatch.batches import PredictionBatch, StreamName
 from modelwatch.errors import StoreReplaced
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.privacy import Policy
-from modelwatch.stats.counting.kernel import Places
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, parts_of
-from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import PlannedBlock, planned_blocks
+from modelwatch.storage.ledger.blocks import planned_blocks
 from modelwatch.storage.ledger.counting import (
     Increment,
     add_to_slots,
@@ -39,14 +37,11 @@ from modelwatch.storage.ledger.counting import (
 from modelwatch.storage.ledger.labels import NO_LABELS, LabelStatus, apply_labels
 from modelwatch.storage.ledger.repeats import Repeats, repeats_by_window
 from modelwatch.storage.ledger.rows import (
-    BLOCK_COLUMNS,
-    FEATURE_COLUMNS,
     Segments,
-    feature_columns,
     head_columns,
+    rows_by_kind,
     rows_kept_as_they_came,
     segments_of_batch,
-    written_features,
 )
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, OutcomeSlot, SlotCache, SlotKey, save
 from modelwatch.storage.ledger.statements import LedgerStatements, ModelRow
@@ -54,8 +49,6 @@ from modelwatch.storage.references.layouts import NO_LAYOUTS, ModelLayouts, read
 from modelwatch.times import MICROS_PER_DAY
 
 MAX_UNKNOWN_OUTCOMES = 5
-# The columns of a row whose features are in none.
-NO_BLOCK = (None, None)
 # What a writer knows of models and streams before it forgets all of it.
 MAX_MODELS = 2_000
 MAX_STREAMS = 20_000
@@ -345,7 +338,8 @@ class Ledger:
         planned = planned_blocks(batch, whole if len(first) == len(keys) else np.intersect1d(whole, in_order))
         blocks = list(zip(self._statements.blocks.new_ids(connection, len(planned)), planned, strict=True))
         inserted: list[tuple[int, str, str]] = []
-        for kind in _rows_by_kind(batch, in_order, whole, blocks, in_force, self._store.protection):
+        kept = (in_force.policies, in_force.rates, self._store.protection)
+        for kind in rows_by_kind(batch, in_order, whole, blocks, *kept):
             columns = {name: [values[row] for row in kind.rows] for name, values in head.items()}
             inserted += map(tuple, self._statements.insert_predictions.insert(connection, columns | kind.columns))
         is_new = np.zeros(len(keys), dtype=np.bool_)
@@ -364,45 +358,6 @@ class Ledger:
                     for model, version, environment in unknown
                 ],
             )
-
-
-class _RowsOfAKind(NamedTuple):
-    """Rows of a batch that have values in the same columns of features: fewer columns, for nulls in their place would
-    cost each row. rows: their numbers, in the order of their keys, in which every process inserts them."""
-
-    rows: list[int]
-    columns: dict[str, list[Any]]
-
-
-def _rows_by_kind(
-    batch: PredictionBatch,
-    in_order: list[int],
-    whole: Places,
-    blocks: Sequence[tuple[int, PlannedBlock]],
-    in_force: _InForce,
-    protection: Protection,
-) -> list[_RowsOfAKind]:
-    """The rows whose features are kept as they came, in a block or in the row, and the others. in_order: their numbers
-    in the order of their keys. whole: those that are kept as they came, rising."""
-    kept = set(whole.tolist())
-    in_block = {row: (identity, place) for identity, block in blocks for place, row in enumerate(block.rows.tolist())}
-    kinds = []
-    if as_they_came := [row for row in in_order if row in kept]:
-        columns: dict[str, list[Any]] = {}
-        if blocks:
-            places = [in_block.get(row, NO_BLOCK) for row in as_they_came]
-            columns |= {name: [place[index] for place in places] for index, name in enumerate(BLOCK_COLUMNS)}
-        # In their own order: all of a batch are the batch as it is.
-        if in_rows := sorted(row for row in as_they_came if row not in in_block):
-            features = dict(zip(in_rows, written_features(batch.take(np.array(in_rows))), strict=True))
-            columns["features"] = [features.get(row) for row in as_they_came]
-        kinds.append(_RowsOfAKind(as_they_came, columns))
-    if len(as_they_came) < len(in_order):
-        treated = [row for row in in_order if row not in kept]
-        found = feature_columns(batch.take(np.array(treated)), in_force.policies, in_force.rates, protection)
-        columns = dict(zip(FEATURE_COLUMNS, map(list, zip(*found, strict=True)), strict=True))
-        kinds.append(_RowsOfAKind(treated, columns))
-    return kinds
 
 
 def _models(cursor: Any) -> list[ModelRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from modelwatch.stats.counting.kernel import Places
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction, unpack
-from modelwatch.storage.ledger.blocks import KeptFeatures
+from modelwatch.storage.ledger.blocks import KeptFeatures, PlannedBlock
 from modelwatch.storage.ledger.pages import FIRST_ROWS_PER_READ, pages_of_day
 from modelwatch.times import MICROS_PER_DAY
 
@@ -30,6 +30,8 @@ FEATURE_COLUMNS = ("features", "protected", "key_id")
 BLOCK_COLUMNS = ("block", "place")
 # Of a row that keeps none of its features, since it is not in the sample.
 NO_FEATURES = (None, None, None)
+# Of a row whose features are in none.
+NO_BLOCK = (None, None)
 
 # In JSON.
 NULL = "null"
@@ -130,6 +132,50 @@ def feature_columns(
         found = protection.columns(model, day, identity, features, policy) if is_kept or policy.needs_key else None
         columns.append(found if found is not None and is_kept else NO_FEATURES)
     return columns
+
+
+class RowsOfAKind(NamedTuple):
+    """Rows of a batch that have values in the same columns of features: fewer columns, for nulls in their place would
+    cost each row. rows: their numbers, in the order of their keys, in which every process inserts them."""
+
+    rows: list[int]
+    columns: dict[str, list[Any]]
+
+
+def rows_by_kind(
+    batch: PredictionBatch,
+    in_order: list[int],
+    whole: Places,
+    blocks: Sequence[tuple[int, PlannedBlock]],
+    policies: Mapping[str, Policy],
+    rates: Mapping[str, float],
+    protection: Protection,
+) -> list[RowsOfAKind]:
+    """The rows whose features are kept as they came, in a block or in the row, and the others. in_order: their numbers
+    in the order of their keys. whole: those that are kept as they came, rising. By model, policies and the share of its
+    rows that keep their features.
+
+    Raises ProtectionUnavailable when a needed key is missing.
+    """
+    kept = set(whole.tolist())
+    in_block = {row: (identity, place) for identity, block in blocks for place, row in enumerate(block.rows.tolist())}
+    kinds = []
+    if as_they_came := [row for row in in_order if row in kept]:
+        columns: dict[str, list[Any]] = {}
+        if blocks:
+            places = [in_block.get(row, NO_BLOCK) for row in as_they_came]
+            columns |= {name: [place[index] for place in places] for index, name in enumerate(BLOCK_COLUMNS)}
+        # In their own order: all of a batch are the batch as it is.
+        if in_rows := sorted(row for row in as_they_came if row not in in_block):
+            features = dict(zip(in_rows, written_features(batch.take(np.array(in_rows))), strict=True))
+            columns["features"] = [features.get(row) for row in as_they_came]
+        kinds.append(RowsOfAKind(as_they_came, columns))
+    if len(as_they_came) < len(in_order):
+        treated = [row for row in in_order if row not in kept]
+        found = feature_columns(batch.take(np.array(treated)), policies, rates, protection)
+        columns = dict(zip(FEATURE_COLUMNS, map(list, zip(*found, strict=True)), strict=True))
+        kinds.append(RowsOfAKind(treated, columns))
+    return kinds
 
 
 def segments_of_batch(batch: PredictionBatch, segmentations: Mapping[str, Segmentation]) -> list[Segments]:
