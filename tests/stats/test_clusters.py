@@ -212,3 +212,32 @@ def test_a_rare_cell_without_two_values_of_one_cluster_varies_as_all_do() -> Non
     assert found.statistics[ON_AVERAGE] > 0.5
     assert found.cells[4] == found.statistics[ON_AVERAGE]
     assert found.cells[0] != found.statistics[ON_AVERAGE]
+
+
+def test_few_large_clusters_are_not_given_away_to_name_cells() -> None:
+    rng = np.random.default_rng(1)
+    clusters = np.where(rng.random(20_000) < 0.75, 0, 1 + rng.integers(0, 500, 20_000))
+    values = rng.choice(["a", "b", "c", "d"], 20_000, p=[0.4, 0.3, 0.2, 0.1]).tolist()
+    values[0] = "rare"
+    binning, split = split_reference(values, clusters)
+    assert split is not None
+    assert not split.clusters
+    assert not is_ids(Profile.of(binning, values), split)
+
+
+def test_the_same_rows_in_another_order_are_the_same_clusters() -> None:
+    rng = np.random.default_rng(2)
+    keys = [f"c{number}" for number in rng.integers(0, 400, 2_000)]
+    names = [f"city {hash_of % 60}" for hash_of in rng.integers(0, 10_000, 2_000)]
+    order = rng.permutation(2_000).tolist()
+    found = []
+    for places in (range(2_000), order):
+        of_keys, values = [keys[place] for place in places], [names[place] for place in places]
+        rows = KeyedRows("client", of_keys, categorical_binning(of_keys))
+        found.append(split_reference(values, rows.cluster_of))
+    (binning, split), (same, again) = found
+    assert split is not None
+    assert again is not None
+    assert binning == same
+    assert (split.naming == again.naming).all()
+    assert split.clusters == again.clusters > 10

@@ -12,7 +12,6 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.variation.kept import MOST_LENGTHS
 from modelwatch.stats.drift.variation.natural_variation import (
     Variation,
     chance_psi,
@@ -20,6 +19,7 @@ from modelwatch.stats.drift.variation.natural_variation import (
     encode_variation,
     variation_of,
 )
+from modelwatch.stats.drift.variation.stretches import MOST_LENGTHS
 from modelwatch.stats.errors import MalformedProfile
 
 DAY = 86_400

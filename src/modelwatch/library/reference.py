@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from modelwatch.library.labels import (
     packed_labels,
     unpacked_labels,
 )
-from modelwatch.library.reading import decoded, in_threads, progress_bar, quiet
+from modelwatch.library.reading import decoded, in_threads, progress_bar
 from modelwatch.library.segments import (
     Divided,
     PackedSegments,
@@ -153,17 +153,16 @@ class Reference:
         # As of which kind predictions are, the labels tell.
         known = task if labels is None else labels.layout.task
         wanted = names.subjects(source.names)
+        rows = None if cluster_by is None else _keyed_rows(source, wanted, cluster_by)
         with progress_bar(progress, "Reading the reference", len(wanted), source.rows) as done:
             fitted = in_threads(
-                lambda subject: _fitted(source, wanted[subject], subject, seconds, known), list(wanted), done
+                lambda subject: _fitted(source, wanted[subject], subject, seconds, known, rows), list(wanted), done
             )
         for subject, found in zip(wanted, fitted, strict=True):
             if isinstance(found, str):
                 left_out[wanted[subject]] = found
             else:
                 subjects[subject] = found
-        if cluster_by is not None:
-            subjects = _clustered(source, wanted, cluster_by, subjects)
         segments = _divided(source, names, by, subjects, found_labels, labels)
         return cls(source.rows, subjects, left_out, names, labels, segments, cluster_by)
 
@@ -213,33 +212,26 @@ def _divided(
     return tuple(divided(source, features, binnings, names.subjects(source.names), known))
 
 
-def _clustered(
-    source: Source, wanted: Mapping[Subject, str], key: str, subjects: Mapping[Subject, SubjectReference]
-) -> dict[Subject, SubjectReference]:
-    """The references of all subjects but the key with how alike rows of one key are. Raises ValueError for a key that
-    is no feature."""
-    of_key = subjects.get(Subject("feature", key))
-    if of_key is None:
+def _keyed_rows(source: Source, wanted: Mapping[Subject, str], key: str) -> KeyedRows:
+    """The rows by a feature. Raises ValueError for what is no feature, or one that can't be compared."""
+    subject = Subject("feature", key)
+    if subject not in wanted:
         raise ValueError(f"cluster_by is {key!r}: the reference has no such feature")
-    rows = KeyedRows(key, decoded(source.column(key)).scalars(), of_key.profile.binning)
-
-    def work(subject: Subject) -> SubjectReference:
-        known = subjects[subject]
-        if known is of_key:
-            return known
-        values = decoded(source.column(wanted[subject])).scalars()
-        if known.split is not None:
-            binning, split = split_reference(values, rows.cluster_of)
-            known = replace(known, profile=Profile.of(binning, values), split=split)
-        return replace(known, clusters=clusters_of(known.profile, values, rows))
-
-    return dict(zip(subjects, in_threads(work, list(subjects), quiet), strict=True))
+    found = _fitted(source, key, subject, None, None, None)
+    if isinstance(found, str):
+        raise ValueError(f"cluster_by is {key!r}: {found}")
+    return KeyedRows(key, decoded(source.column(key)).scalars(), found.profile.binning)
 
 
 def _fitted(
-    source: Source, name: str, subject: Subject, seconds: Seconds | None, task: Task | None
+    source: Source,
+    name: str,
+    subject: Subject,
+    seconds: Seconds | None,
+    task: Task | None,
+    rows: KeyedRows | None,
 ) -> SubjectReference | str:
-    """The reference of a column, or why it has none."""
+    """The reference of a column, or why it has none. rows: by the key, which has no clusters of its own."""
     from modelwatch.api.decoding.columns.schema import is_categorical
 
     try:
@@ -250,10 +242,12 @@ def _fitted(
             categorical = task != "regression" or not np.isfinite(column.numbers()).any()
         elif subject.kind == "prediction" and not categorical:
             categorical = prediction_type(column.distinct()[1]) == "categorical"
-        if categorical:
-            codes, values = column.distinct()
-            frequency = _frequencies(codes, values)
-            binning, split = split_names(frequency)
+        values = None if rows is None or subject == Subject("feature", rows.key) else column.scalars()
+        if categorical and rows is not None and values is not None:
+            binning, split = split_reference(values, rows.cluster_of)
+            profile = Profile.of(binning, values)
+        elif categorical:
+            binning, split = split_names(_frequencies(*column.distinct()))
             counts = np.bincount(binning.cells(column).places, minlength=binning.size)
             profile = Profile(binning, counts)
         else:
@@ -266,7 +260,8 @@ def _fitted(
     if seconds is not None:
         timed = column if seconds.all_known else column.take(np.flatnonzero(seconds.known))
         variation = variation_of_column(profile.binning, timed, seconds.of_known, np.random.default_rng(0))
-    return SubjectReference(profile, split, variation)
+    clusters = None if rows is None or values is None else clusters_of(profile, values, rows)
+    return SubjectReference(profile, split, variation, clusters)
 
 
 def _frequencies(codes: Any, values: Sequence[Any]) -> dict[str, int]:

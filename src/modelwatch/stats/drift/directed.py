@@ -210,6 +210,8 @@ def _log_choices(of: Counts, chosen: Counts) -> Floats:
 def _tails(scores: Floats, together: Counts, windows: Counts) -> Floats:
     """One-sided p-values by the double saddle-point approximation, shape (windows,).
 
+    Far out, where nearly all values are one and the same, it may be much larger than the exact tail.
+
     scores: standardised, and such that the statistic is positive. Each value is in the window with the same chance,
     independently of the others: the tail of the sum of scores, given how many are.
     """

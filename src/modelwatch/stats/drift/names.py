@@ -18,6 +18,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.stats.counting.binning import coarse_of
 from modelwatch.stats.counting.categorical import (
     MAX_CATEGORIES,
     MAX_RARE,
@@ -56,8 +57,8 @@ LEAST_BALANCED = 30
 # By format, how many numbers come before the counts; the second one is of clusters.
 FORMAT, CLUSTERED_FORMAT = 1, 2
 HEADERS = {FORMAT: 3, CLUSTERED_FORMAT: 4}
-# Of fewer clusters none are given away, and none that holds a larger share of the values: the part takes no more than
-# half of them.
+# With fewer clusters, as equally large ones, values are drawn. No cluster that holds a larger share of the values is
+# given away: the part takes no more than half of them.
 LEAST_CLUSTERS, LARGEST_NAMING = 10, 1.0 / 6.0
 
 
@@ -103,8 +104,8 @@ def split_reference(
     """The cells of a reference sample, and how it was split: at random, seeded by what it holds.
 
     clusters: the number of the cluster of each value, where those of one cluster are alike: whole clusters are drawn
-    then, but for fewer than ten of them. None for the split of a sample of less than 30 values. Raises EmptySample when
-    no value is left.
+    then, in the order of their numbers, unless they count as less than ten, or each has one value. None for the split
+    of a sample of less than 30 values. Raises EmptySample when no value is left.
 
     >>> binning, split = split_reference(["a"] * 60 + ["b"] * 30)
     >>> int(split.naming.sum()), split.tested(Profile.of(binning, ["a"] * 60 + ["b"] * 30)).sum()
@@ -157,17 +158,21 @@ class _ClusteredNames:
     def of(
         cls, frequency: Mapping[str, int], sample: Sequence[Scalar], clusters: NDArray[np.int64]
     ) -> _ClusteredNames | None:
-        """None with fewer than ten clusters, and where each has one value."""
+        """None where the clusters count as less than ten, and where each has one value."""
         numbers = {name: number for number, name in enumerate(sorted(frequency))}
         names = np.array([-1 if name is None else numbers[name] for name in countable_names(sample)], dtype=np.int64)
         _, of_values = np.unique(clusters[names >= 0], return_inverse=True)
         sizes = np.bincount(of_values)
-        if len(sizes) < LEAST_CLUSTERS or len(sizes) == len(of_values):
-            return None
-        return cls(names[names >= 0], of_values, sizes, len(numbers))
+        found = cls(names[names >= 0], of_values, sizes, len(numbers))
+        return None if len(sizes) == len(of_values) or found.equally_large < LEAST_CLUSTERS else found
+
+    @property
+    def equally_large(self) -> float:
+        """For how many equally large clusters these count, by that of a value on average."""
+        return len(self.names) ** 2 / float((self.sizes.astype(np.float64) ** 2).sum())
 
     def drawn(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """How often each name occurs in clusters drawn at random, about a third of the values; none of few that hold
+        """How often each name occurs in clusters drawn at random, about a third of the values; none of those that hold
         much of them."""
         order = rng.permutation(np.flatnonzero(self.sizes <= LARGEST_NAMING * len(self.names)))
         before = np.cumsum(self.sizes[order]) - self.sizes[order]
@@ -178,12 +183,12 @@ class _ClusteredNames:
     def occurrences(self) -> tuple[int, int, int]:
         """How many names one cluster has, how many two have, and the number of clusters: all by the values they hold,
         in clusters as large as that of a value is on average."""
-        size = float((self.sizes.astype(np.float64) ** 2).sum()) / len(self.names)
+        size, number = len(self.names) / self.equally_large, math.floor(self.equally_large)
         pairs, values = np.unique(self.clusters * self.n_names + self.names, return_counts=True)
         of_pairs = pairs % self.n_names
         in_clusters = np.bincount(of_pairs, minlength=self.n_names)[of_pairs]
-        once, twice = (float(values[in_clusters == number].sum()) / number / size for number in (1, 2))
-        return math.ceil(once), math.ceil(twice), max(math.floor(len(self.names) / size), 1)
+        once, twice = (float(values[in_clusters == each].sum()) / each / size for each in (1, 2))
+        return min(math.ceil(once), number), math.ceil(twice), number
 
 
 def expected_new(reference: Profile, split: Split | None) -> ExpectedNew | None:
@@ -308,7 +313,7 @@ def comparison(
     of_windows = [each.coarse if isinstance(binning, NumericBinning) else each.tested for each in windows]
     tested = np.array(of_windows, dtype=np.int64).reshape(len(windows), len(r))
     if isinstance(binning, CategoricalBinning) and any(dispersions):
-        coarse = binning.coarse_starts.searchsorted(np.arange(binning.n_fine), side="right") - 1
+        coarse = coarse_of(binning, np.arange(binning.n_fine))
         parts = np.stack((coarse, binning.test_cell_of), axis=1)
         dispersions = [None if each is None else each.over(parts, len(r)) for each in dispersions]
     if split is None or not split.clusters:

@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.binning import Binning, CategoricalBinning, Scalar
+from modelwatch.stats.counting.binning import Binning, CategoricalBinning, Scalar, coarse_counts
+from modelwatch.stats.counting.categorical import category_names
 from modelwatch.stats.counting.columns import column_of
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.variation.overdispersion import (
@@ -45,9 +46,11 @@ class KeyedRows:
         self.key = key
         places = cells.cells(column_of(keys)).places
         valid = places < cells.n_fine
-        numbers: dict[Scalar, int] = {}
+        names = category_names([keys[row] for row in np.flatnonzero(valid).tolist()])
+        # In the order of the names: the same rows in another order are the same clusters.
+        numbers = {name: number for number, name in enumerate(sorted(set(names), key=str))}
         self.cluster_of = np.arange(len(places), dtype=np.int64) + len(places)
-        self.cluster_of[valid] = [numbers.setdefault(keys[row], len(numbers)) for row in np.flatnonzero(valid).tolist()]
+        self.cluster_of[valid] = [numbers[name] for name in names]
         sizes = np.unique(self.cluster_of, return_counts=True)[1].astype(np.float64)
         self.size = float((sizes**2).sum()) / max(len(places), 1)
 
@@ -111,17 +114,17 @@ def clusters_of(reference: Profile, values: Sequence[Scalar], rows: KeyedRows) -
     places = binning.cells(column_of(values)).places
     inside = places < binning.n_fine
     clusters: NDArray[np.int64] = rows.cluster_of[inside]
-    cells = binning.coarse_starts.searchsorted(places[inside], side="right") - 1
+    values_in = places[inside]
     found, numbers = np.unique(clusters, return_inverse=True)
     if len(found) > MOST_CLUSTERS:
         chosen = np.random.default_rng(0).permutation(len(found)) < MOST_CLUSTERS
         place = np.cumsum(chosen) - 1
         kept = chosen[numbers]
-        numbers, cells, number = place[numbers[kept]], cells[kept], MOST_CLUSTERS
+        numbers, values_in, number = place[numbers[kept]], values_in[kept], MOST_CLUSTERS
     else:
         number = len(found)
-    counts = np.bincount(numbers * binning.n_coarse + cells, minlength=number * binning.n_coarse)
-    between = overdispersion([counts.reshape(number, binning.n_coarse)], CellScores.of(reference))
+    counts = coarse_counts(binning, values_in, numbers, number)
+    between = overdispersion([counts], CellScores.of(reference))
     if between is None:
         return Clusters(rows.key, rows.size, len(found), len(clusters) / max(len(found), 1), (), (), False)
     rare = reference.coarse < LEAST_OF_CELL

@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.stats.counting.binning import Binning, Scalar
+from modelwatch.stats.counting.binning import Binning, Scalar, coarse_counts
 from modelwatch.stats.counting.columns import Column, column_of
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.odds import log_odds, log_odds_error
 from modelwatch.stats.drift.scores import PSI_FLOOR
-from modelwatch.stats.drift.variation.kept import kept
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
-from modelwatch.stats.drift.variation.stretches import Stretches
+from modelwatch.stats.drift.variation.stretches import Stretches, kept
 from modelwatch.stats.errors import MalformedProfile
 
 # Lengths, in seconds, that a reference is cut into; the shortest that gives at most MAX_SPANS pieces is taken.
@@ -188,10 +187,7 @@ def variation_of_column(
     places = binning.cells(column).places
     inside = places < binning.n_fine
     pieces = (seconds - first) // span
-    coarse_of = binning.coarse_starts.searchsorted(np.arange(binning.n_fine), side="right") - 1
-    cells = pieces[inside] * binning.n_coarse + coarse_of[places[inside]]
-    whole = int(pieces.max()) + 1
-    counts = np.bincount(cells, minlength=whole * binning.n_coarse).reshape(whole, binning.n_coarse)
+    counts = coarse_counts(binning, places[inside], pieces[inside], int(pieces.max()) + 1)
     total = int(counts.sum())
     if not total:
         return None

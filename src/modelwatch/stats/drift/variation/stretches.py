@@ -6,13 +6,13 @@ chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.variation.kept import kept
 from modelwatch.stats.drift.variation.overdispersion import (
     AT_MOST,
     MIN_GROUPS,
@@ -29,6 +29,10 @@ from modelwatch.stats.special import special
 
 # A reference is cut at so many phases: of a daily rhythm, stretches that begin at noon show another part.
 PHASES = 4
+# Which lengths there are, requests choose: so many are remembered, more than a monitor has look-backs.
+MOST_LENGTHS = 64
+
+V = TypeVar("V")
 
 
 class Stretches:
@@ -103,6 +107,23 @@ class Stretches:
     def _difficulty(self, known: Overdispersion, n: float) -> float:
         found = known.dispersion(max(1, round(n)), self._n, max(n, known.size))
         return float((special().stdtrit(found.freedom, USUAL) ** 2 / found.effective)[:AT_MOST].max())
+
+
+def kept(known: dict[int, V], length: int, make: Callable[[int], V]) -> V:
+    """What is known of a length, made when it is not; then the oldest ones go that are too many.
+
+    >>> known = {}
+    >>> [kept(known, length, lambda length: -length) for length in (1, 2, 1)], known
+    ([-1, -2, -1], {1: -1, 2: -2})
+    """
+    try:
+        return known[length]
+    except KeyError:
+        found = make(length)
+    for oldest in list(known)[: max(0, len(known) + 1 - MOST_LENGTHS)]:
+        known.pop(oldest, None)
+    known[length] = found
+    return found
 
 
 def _of_shorter(known: Overdispersion, of_pairs: Overdispersion | None, times: float) -> Overdispersion:
