@@ -43,9 +43,11 @@ def test_a_set_that_shares_columns_has_its_own_values_in_its_own(shared_data: Da
     assert damaged["driver_tenure"].null_count > plain["driver_tenure"].null_count == 0
 
 
-def test_one_that_is_nowhere_skips_with_the_reason(tmp_path: Path) -> None:
+def test_one_that_is_nowhere_skips_with_the_reason_or_fails(tmp_path: Path) -> None:
     (tmp_path / "beside" / "closed").mkdir(parents=True)
     data_sets = DataSets(tmp_path / "own", tmp_path / "beside")
     assert data_sets / "closed" == tmp_path / "beside" / "closed"
-    with pytest.raises(pytest.skip.Exception, match="absent has no open licence"):
-        data_sets / "absent"
+    with pytest.raises(pytest.skip.Exception, match="elec2_binary has no open licence"):
+        data_sets / "elec2_binary"
+    with pytest.raises(pytest.fail.Exception, match="bike is not in "):
+        data_sets / "bike"

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func, select, update
 
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
+from modelwatch.storage.counts import label_times
 from modelwatch.storage.counts.label_times import Stretch, has_news, later_outcomes, outcomes_by_arrival
+from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
 from tests.support.events import NOON, Clock, open_ledger
+from tests.support.events import event as event_of
 from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
 from tests.support.late_labels import DAY, DAY_SECONDS, like_any_other, send_days
 from tests.support.streams import SECOND
@@ -111,3 +115,20 @@ def test_labels_of_a_time_are_found_by_the_index_of_times(store: Store) -> None:
     assert later is not None
     assert len(plans) >= 3
     assert all("label_by_time (first_ts>? AND first_ts<?)" in plan for plan in plans)
+
+
+def test_a_label_that_cannot_be_read_keeps_no_connection_at_an_old_state(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_times, "ROWS_PER_READ", 2)
+    watch_yes(store)
+    set_labelled_reference(store, outcomes(500, 99))
+    send_days(store, like_any_other(2.0), days=2, a_day=60)
+    with store.write() as connection:
+        connection.execute(update(tables.label).values(value="?"))
+    with pytest.raises(msgspec.DecodeError) as held:  # with its trace
+        counted(store, [Stretch(FIRST, FIRST + 2 * DAY_SECONDS, FIRST)])
+    open_ledger(store).commit([event_of("later")])
+    with store.read() as connection:
+        assert connection.execute(select(func.count()).select_from(tables.prediction)).scalar_one() == 121
+    assert held.value

@@ -13,6 +13,8 @@ from sqlalchemy import delete, event, func, select, update
 
 from modelwatch.errors import Conflict
 from modelwatch.monitoring.references.references import take_provisional_reference
+from modelwatch.stats.errors import MalformedProfile
+from modelwatch.storage.counts import profiles
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.volumes import recent_features
 from modelwatch.storage.engine import tables
@@ -295,6 +297,28 @@ def test_first_predictions_that_cannot_be_read_keep_no_connection_at_an_old_stat
     ledger.commit([prediction("later")])
     with store.read() as connection:
         assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 201
+    assert held.value
+
+
+def test_counts_that_cannot_be_read_keep_no_connection_at_an_old_state(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in (("FIRST_ROWS", 2), ("MOST_ROWS", 2), ("BYTES_AT_ONCE", 1)):
+        monkeypatch.setattr(profiles, name, number)
+    set_reference(store)
+    clock = Clock()
+    ledger = open_ledger(store, clock)
+    for number in range(10):
+        ledger.commit([prediction(f"p{number}", {"x": 1.0}, timestamp=NOON + number * 300_000_000)])
+    with store.write() as connection:
+        connection.execute(update(tables.profile).values(counts=b"?"))
+    with store.read() as connection:
+        layouts = read_layouts(connection, "m", generation_of(connection, "m") or 0)
+    with pytest.raises(MalformedProfile) as held, store.read() as connection:  # with its trace
+        sum_windows(connection, "m", layouts, "production", [ALWAYS])
+    ledger.commit([prediction("later")])
+    with store.read() as connection:
+        assert connection.execute(select(func.count()).select_from(tables.prediction)).scalar_one() == 11
     assert held.value
 
 

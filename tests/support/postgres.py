@@ -184,7 +184,8 @@ class Cluster:
         return name
 
     def _emptied(self, name: str) -> bool:
-        """True when the database is as it was made: nobody holds it any more, and its tables are those of the template.
+        """True when the database is as it was made, but for its sequences: nobody holds it any more, and its tables are
+        those of the template.
 
         Whoever is connected still might write into it when the next test has it.
         """

@@ -7,7 +7,8 @@ times there are few of these; in a replay that is evaluated afterwards those of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -111,19 +112,20 @@ def outcomes_by_arrival(
     """
     layout = layouts.of(stream.version).outcome
     early, late = np.zeros(layout.size, dtype=np.int64), np.zeros(layout.size, dtype=np.int64)
-    rows = _labelled_rows(connection, stream, stretches, known_by, one_of)
-    while some := list(islice(rows, ROWS_PER_READ)):
-        sides = (Contributions(stream.model, layouts), Contributions(stream.model, layouts))
-        for row, is_late in some:
-            sides[is_late].add(LabelledPrediction.from_row(row), decode_scalar(row.value), row.first_ts, row.label_ts)
-        early += layout.entries(sides[0].outcomes).total(layout.size)
-        late += layout.entries(sides[1].outcomes).total(layout.size)
+    with closing(_labelled_rows(connection, stream, stretches, known_by, one_of)) as rows:
+        while some := list(islice(rows, ROWS_PER_READ)):
+            sides = (Contributions(stream.model, layouts), Contributions(stream.model, layouts))
+            for row, is_late in some:
+                truth = decode_scalar(row.value)
+                sides[is_late].add(LabelledPrediction.from_row(row), truth, row.first_ts, row.label_ts)
+            early += layout.entries(sides[0].outcomes).total(layout.size)
+            late += layout.entries(sides[1].outcomes).total(layout.size)
     return early, late
 
 
 def _labelled_rows(
     connection: Connection, stream: StreamKey, stretches: Sequence[Stretch], known_by: int | None, one_of: int
-) -> Iterator[tuple[Any, bool]]:
+) -> Generator[tuple[Any, bool], None, None]:
     """The labelled predictions of stretches, day by day, and whether their label is late."""
     label, prediction = tables.label, tables.prediction
     conditions = [
@@ -145,8 +147,9 @@ def _labelled_rows(
     for start, end, moment in stretches:
         for day in range(max(start // SECONDS_PER_DAY, oldest), (end - 1) // SECONDS_PER_DAY + 1):
             span = {"of_day": day, "since": start * MICROS_PER_SECOND, "until": end * MICROS_PER_SECOND}
-            for row in connection.execute(statement, span):
-                yield row, row.label_ts > moment * MICROS_PER_SECOND
+            with connection.execute(statement, span) as rows:
+                for row in rows:
+                    yield row, row.label_ts > moment * MICROS_PER_SECOND
 
 
 def first_label_time(connection: Connection, stream: StreamKey) -> int | None:
@@ -231,20 +234,18 @@ def _by_label(
     model, version, environment = stream
     predictions = RowsById(store, tables.prediction, (*PREDICTION_COLUMNS, tables.prediction.c.day))
     oldest = connection.execute(select(expired_before(model))).scalar() or 0
-    rows = connection.execute(
-        select(label.c.prediction_id, label.c.value, label.c.first_ts, label.c.ts).where(
-            *_KNOWN, label.c.applied_at.is_not(None)
-        ),
-        {"of_model": model, "after": known[0], "until": known[1]},
+    in_time = select(label.c.prediction_id, label.c.value, label.c.first_ts, label.c.ts).where(
+        *_KNOWN, label.c.applied_at.is_not(None)
     )
-    for some in rows.partitions(ROWS_PER_READ):
-        labels = {row.prediction_id: row for row in some}
-        contributions = Contributions(model, layouts)
-        for row in predictions.read(connection, model, list(labels)):
-            in_stretch = touched[0] <= row.ts // MICROS_PER_SECOND < touched[1]
-            if in_stretch and row.day >= oldest and (row.version, row.environment) == (version, environment):
-                _add(contributions, row, labels[row.prediction_id])
-        yield contributions
+    with connection.execute(in_time, {"of_model": model, "after": known[0], "until": known[1]}) as rows:
+        for some in rows.partitions(ROWS_PER_READ):
+            labels = {row.prediction_id: row for row in some}
+            contributions = Contributions(model, layouts)
+            for row in predictions.read(connection, model, list(labels)):
+                in_stretch = touched[0] <= row.ts // MICROS_PER_SECOND < touched[1]
+                if in_stretch and row.day >= oldest and (row.version, row.environment) == (version, environment):
+                    _add(contributions, row, labels[row.prediction_id])
+            yield contributions
 
 
 def _add(contributions: Contributions, prediction: Any, label: Any) -> None:

@@ -84,28 +84,31 @@ def _window_parts(connection: Connection, where: Mapping[str, str | int], spans:
     of the spans that some of its windows lie in. The sum of a day is known where it has been asked for before."""
     starts, ends = (np.array(edges, dtype=np.int64) for edges in zip(*spans, strict=True))
     for first, end in merged(spans):
-        rows = connection.execute(_windows_between("of_version" in where), {**where, "first": first, "end": end})
-        number, held, waiting = FIRST_ROWS, 0, dict[_Group, list[tuple[int, bytes]]]()
-        while some := rows.fetchmany(number):
-            begins, length, names, predictions, encoded = zip(*some, strict=True)
-            size = sum(map(len, encoded))
-            number, held = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + size)), held + size
-            start = np.array(begins, dtype=np.int64)
-            inside = (start[:, None] >= starts) & ((start + np.array(length, dtype=np.int64))[:, None] <= ends)
-            sets, of_rows = np.unique(np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True)
-            within = [tuple(np.flatnonzero(np.frombuffer(each, dtype=np.bool_)).tolist()) for each in sets.tolist()]
-            days = (start // SECONDS_PER_DAY).tolist()
-            for name, place, day, row in zip(
-                names, of_rows.tolist(), days, zip(predictions, encoded, strict=True), strict=True
-            ):
-                if within[place]:
-                    waiting.setdefault(_Group(name, within[place], day), []).append(row)
-            # An index mostly gives them by their time, so the day of the last one may go on. Nothing depends on it, and
-            # so they are not sorted: a day that comes in pieces is summed, and remembered, in pieces.
-            done = [group for group in waiting if group.day != days[-1] or held > BYTES_AT_ONCE]
-            yield from (_part(group, waiting.pop(group)) for group in done)
-            held = sum(len(row[1]) for group in waiting.values() for row in group)
-        yield from (_part(group, of_group) for group, of_group in waiting.items())
+        known = {**where, "first": first, "end": end}
+        with connection.execute(_windows_between("of_version" in where), known) as rows:
+            number, held, waiting = FIRST_ROWS, 0, dict[_Group, list[tuple[int, bytes]]]()
+            while some := rows.fetchmany(number):
+                begins, length, names, predictions, encoded = zip(*some, strict=True)
+                size = sum(map(len, encoded))
+                number, held = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + size)), held + size
+                start = np.array(begins, dtype=np.int64)
+                inside = (start[:, None] >= starts) & ((start + np.array(length, dtype=np.int64))[:, None] <= ends)
+                sets, of_rows = np.unique(
+                    np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True
+                )
+                within = [tuple(np.flatnonzero(np.frombuffer(each, dtype=np.bool_)).tolist()) for each in sets.tolist()]
+                days = (start // SECONDS_PER_DAY).tolist()
+                for name, place, day, row in zip(
+                    names, of_rows.tolist(), days, zip(predictions, encoded, strict=True), strict=True
+                ):
+                    if within[place]:
+                        waiting.setdefault(_Group(name, within[place], day), []).append(row)
+                # An index mostly gives them by their time, so the day of the last one may go on. Nothing depends on it,
+                # and so they are not sorted: a day that comes in pieces is summed, and remembered, in pieces.
+                done = [group for group in waiting if group.day != days[-1] or held > BYTES_AT_ONCE]
+                yield from (_part(group, waiting.pop(group)) for group in done)
+                held = sum(len(row[1]) for group in waiting.values() for row in group)
+            yield from (_part(group, of_group) for group, of_group in waiting.items())
 
 
 class _Group(NamedTuple):

@@ -137,10 +137,11 @@ def _blocks(
         conditions.append(table.c.predictions < fewer_than)
     order = table.c.id.desc() if newest_first else table.c.id
     in_order = select(table.c.id, table.c.predictions, table.c.names).where(*conditions).order_by(order)
-    rest = in_order.limit(BLOCKS_PER_READ)
+    rest, more = in_order.limit(BLOCKS_PER_READ), True
     some: list[int] = []
     rows = places = 0
-    while found := connection.execute(rest).all():
+    while more and (found := connection.execute(rest).all()):
+        more = len(found) == BLOCKS_PER_READ
         for identity, of_block, names in found:
             rows += of_block
             places += of_block * names
