@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.plot import Area
 from modelwatch.charts.drawing.scales import Linear, Time, floats
+from modelwatch.charts.drawing.text import shortened_apart, width
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import histogram
 from modelwatch.charts.lines import Event, Level, line_chart, quantile_fan, series_table
 from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.series import MOST_POINTS, Series, polyline, ribbon, thinned
 from modelwatch.charts.small import spark_bars, sparkline
-from tests.charts.geometry import paths, root_of, subpaths, texts
+from tests.charts.geometry import drawing, paths, root_of, subpaths, texts
 
 NAN = math.nan
 HOUR = 3_600.0
@@ -192,6 +193,36 @@ def test_inputs_that_do_not_fit_are_refused_by_name() -> None:
         confusion_matrix("t", ["a", "b"], [[1, 2]])
     with pytest.raises(ValueError, match="five quantiles"):
         quantile_fan("t", (0, 1), [0], [[1]])
+
+
+def test_one_rare_confusion_does_not_hide_the_numbers_of_a_matrix() -> None:
+    counts = [[100_000 if row == column else 0 for column in range(8)] for row in range(8)]
+    rare = [
+        [1 if (row, column) == (0, 1) else count for column, count in enumerate(of)] for row, of in enumerate(counts)
+    ]
+    markup = confusion_matrix("t", [f"class_{index}" for index in range(8)], rare)
+    assert [each.of for each in drawing(markup, 480).texts if each.of == "12.5"] == ["12.5"] * 8
+    assert "1, &lt;\u00a00.01\u00a0% of its row" in markup
+
+
+@pytest.mark.parametrize("number", [16, 18])
+def test_heads_of_narrow_columns_tell_classes_apart_and_have_the_whole_name(number: int) -> None:
+    names = [f"class_{index}" for index in range(number)]
+    markup = confusion_matrix("t", names, np.eye(number).tolist())
+    heads = [each for each in root_of(markup).iter() if each.tag.endswith("text") and each.get("y") == "-7"]
+    titles = {"".join(each.itertext())[len(title.text) :]: title.text for each in heads for title in each if title.text}
+    assert [titles[text] for text in shortened_apart(names, 640 / number - 8)] == names
+
+
+@pytest.mark.parametrize("room", [13, 14, 18.7, 20, 24, 32])
+def test_no_name_is_empty_where_an_ellipsis_has_room(room: float) -> None:
+    for names in ([f"class_{index}" for index in range(24)], ["alpha", "alpine"], ["a漢字", "b漢字"]):
+        found = shortened_apart(names, room)
+        assert all(text and not text.startswith(" (") and width(text) <= room for text in found), found
+
+
+def test_names_that_are_the_same_without_what_no_chart_can_have_are_numbered() -> None:
+    assert shortened_apart(["ab", "a\u200eb", "ab"], 100) == ["ab", "ab (2)", "ab"]
 
 
 def test_the_table_has_a_row_a_time_newest_first() -> None:

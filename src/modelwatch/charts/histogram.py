@@ -198,7 +198,7 @@ def _edge_texts(plot: Plot, area: Area, inner: Floats, slots: Floats, extra: Seq
     if extra:
         first = len(inner) + 1
         centres = [(float(slots[first + index]) + float(slots[first + index + 1])) / 2 for index in range(len(extra))]
-        plot.labels.group(shortened_apart(extra, 88), [Spot(x, line, "middle") for x in centres])
+        plot.labels.group(shortened_apart(extra, 88), [Spot(x, line, "middle") for x in centres], whole=extra)
         plot.vertical(float(slots[first]), area, "day")
     found = plot.labels.group(edge_texts(inner), [Spot(x, line, "middle") for x in places], levels=levels)
     for x, label in zip(places, found, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelwatch.charts.drawing.labels import Spot
-from modelwatch.charts.drawing.numbers import bare_percent, number, percent
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import Area, Plot, gutter
 from modelwatch.charts.drawing.scales import floats
 from modelwatch.charts.drawing.tables import table
@@ -52,15 +52,13 @@ def confusion_matrix(
     rows = now.sum(axis=1)
     slots = [(column / shown, (column + 1) / shown) for column in range(shown)]
     room = 640 / max(shown, 1) - 8
-    plot.labels.group(
-        shortened_apart([f"called {name}" if shown <= 3 else name for name in names], room),
-        [Spot((a + b) / 2, -7, "middle") for a, b in slots],
-    )
+    heads = [f"called {name}" if shown <= 3 else name for name in classes[:shown]]
+    plot.labels.group(shortened_apart(heads, room), [Spot((a + b) / 2, -7, "middle") for a, b in slots], whole=heads)
     if shown > 3:
         plot.aside(CORNER, -7)
     readings: list[tuple[str, Spot]] = []
     beneath: list[tuple[str, Spot]] = []
-    beside = shortened_apart([f"was {name}" for name in names], plot.room())
+    beside = shortened_apart([f"was {name}" for name in classes[:shown]], plot.room())
     for true, name in enumerate(names):
         top = row * true
         plot.aside(isolated(f"was {name}"), top + row / 2 + 4, style="t-ink", short=beside[true])
@@ -111,7 +109,8 @@ def confusion_table(title: str, classes: Sequence[str], counts: Sequence[Sequenc
 def _share(count: float, total: float, *, bare: bool) -> str:
     if total <= 0:
         return "–"
-    return bare_percent(count / total) if bare else percent(count / total)
+    # The finest is in the tooltip: a longer text in one cell would hide the texts of all.
+    return f"{100 * count / total:.1f}" if bare else percent(count / total)
 
 
 def _square(counts: Sequence[Sequence[float]], k: int, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from modelwatch.charts.drawing.markup import classes, element, percent_of_plot, pixels, written
-from modelwatch.charts.drawing.text import ASCENT, DESCENT, clean, width
+from modelwatch.charts.drawing.text import ASCENT, DESCENT, clean, isolated, width
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -146,11 +146,12 @@ class Labels:
         bold: bool = False,
         levels: Sequence[int] = (),
         moments: Sequence[float] = (),
+        whole: Sequence[str] = (),
     ) -> list[Label | None]:
         """Labels of one kind, as the ticks of an axis: those of one level are shown together, lower levels first.
 
-        moments: of texts that are times. Only one that stands in the way of the box, or of a label from before, waits
-        for more room by itself.
+        moments: of texts that are times. whole: the texts before they were cut, for their titles. Only one that stands
+        in the way of the box, or of a label from before, waits for more room by itself.
         Returns the labels in the order of the texts, None for those that never have room.
         """
         levels = levels or [0] * len(texts)
@@ -168,7 +169,8 @@ class Labels:
                 if _breakpoint(least) is not None:
                     text = texts[index]
                     when = ((clean(text), moments[index]),) if moments else ()
-                    found[index] = self._set(text, spots[index], least, style, bold, None, when, extents[index])
+                    title = isolated(whole[index]) if whole and isolated(whole[index]) != text else None
+                    found[index] = self._set(text, spots[index], least, style, bold, title, when, extents[index])
         return found
 
     def _best(self, text: str, spots: Iterable[Spot], bold: bool) -> tuple[float, Spot] | None:

@@ -152,10 +152,12 @@ def shortened(text: str, room: float, *, size: float = FONT, bold: bool = False)
     if whole is not None:
         return whole
     half = (room - width(ELLIPSIS, size=size, bold=bold)) / 2
+    if half < 0:
+        return ""
     head = _fitting(parts, half, size, bold)
     # What the beginning does not need is the end's.
     tail = _fitting(parts[::-1], 2 * half - _width_of(head, size, bold), size, bold)[::-1]
-    return clean(f"{''.join(head).rstrip()}{ELLIPSIS}{''.join(tail).lstrip()}") if head or tail else ""
+    return clean(f"{''.join(head).rstrip()}{ELLIPSIS}{''.join(tail).lstrip()}")
 
 
 def _whole(text: str, room: float, size: float, bold: bool) -> tuple[str | None, Sequence[str]]:
@@ -178,22 +180,27 @@ def shortened_apart(names: Sequence[str], room: float, *, size: float = FONT, bo
     >>> names = [f"payments_of_{month}_in_euro_{how}" for month in ("march", "april") for how in ("mean", "summ")]
     >>> shortened_apart(names, 100)
     ['p…mar…mean', 'p…mar…sum…', 'p…april…mea…', 'p…april…sum…']
+    >>> shortened_apart(["class_5", "class_15"], 32), shortened_apart(["class_5", "class_15"], 14)
+    (['…_5', '…15'], ['…', '…'])
     """
-    bare = [clean(name.translate(_WITHOUT_TURNS)) for name in names]
-    found = {name: shortened(name, room, size=size, bold=bold) for name in bare}
-    parts = {name: characters(name) for some in _alike(found) for name in some}
+    bare = {name: clean(name.translate(_WITHOUT_TURNS)) for name in names}
+    found = {name: shortened(text, room, size=size, bold=bold) for name, text in bare.items()}
+    parts: dict[str, list[str]] = {}
     places: dict[str, list[int]] = {}
     for _ in range(ROUNDS):
+        taken = set(found.values())
         # Of all names: those that were told apart from one may have become like another.
         for some in _alike(found):
-            begin = _difference([parts.setdefault(name, characters(name)) for name in some])
+            begin = _difference([parts.setdefault(name, characters(bare[name])) for name in some])
             for name in some:
                 known = places.get(name, [])
                 # What began there had no room for where it differs.
                 places[name] = [begin] if begin in known else sorted([*known, begin])
-                found[name] = _told(parts[name], places[name], room, size, bold) or found[name]
-    found |= _numbered(found, room, size, bold)
-    return [isolated(found[name]) for name in bare]
+                text = _told(parts[name], places[name], room, size, bold) or _end(parts[name], room, size, bold)
+                if text and text not in taken:
+                    found[name] = text
+    found |= _numbered(found, bare, room, size, bold)
+    return [isolated(found[name]) for name in names]
 
 
 def _difference(names: Sequence[Sequence[str]]) -> int:
@@ -204,7 +211,7 @@ def _difference(names: Sequence[Sequence[str]]) -> int:
 
 def _told(parts: Sequence[str], places: Sequence[int], room: float, size: float, bold: bool) -> str:
     """The first character, and as much from each of these places on as an equal part of the room has; empty where
-    there is none."""
+    there is none, or nothing to say, at one of them."""
     text, at = "".join(parts[:1]), 1
     left = room - width(text + ELLIPSIS * (len(places) + 1), size=size, bold=bold)
     if left < 0:
@@ -213,25 +220,35 @@ def _told(parts: Sequence[str], places: Sequence[int], room: float, size: float,
         begin = max(place, at)
         end = places[index + 1] if index + 1 < len(places) else len(parts)
         piece = _fitting(parts[begin:end], left / (len(places) - index), size, bold)
+        if not piece and place >= at:
+            return ""
         left -= _width_of(piece, size, bold)
         text += (ELLIPSIS if begin > at else "") + "".join(piece)
         at = begin + len(piece)
     return text + (ELLIPSIS if at < len(parts) else "")
 
 
-def _numbered(texts: Mapping[str, str], room: float, size: float, bold: bool) -> dict[str, str]:
-    """Those names that still are like an earlier one, with running numbers, if these have room."""
+def _end(parts: Sequence[str], room: float, size: float, bold: bool) -> str:
+    """As much of the end as the room has; empty where that is nothing, or all."""
+    end = _fitting(parts[::-1], room - width(ELLIPSIS, size=size, bold=bold), size, bold)[::-1]
+    return ELLIPSIS + "".join(end) if 0 < len(end) < len(parts) else ""
+
+
+def _numbered(
+    texts: Mapping[str, str], bare: Mapping[str, str], room: float, size: float, bold: bool
+) -> dict[str, str]:
+    """Those names that still are like an earlier one, with running numbers, if these have room beside some of the
+    name."""
     found: dict[str, str] = {}
     taken, numbers = set(texts.values()), itertools.count(2)
     for name in (name for some in _alike(texts) for name in some[1:]):
         for number in numbers:
             mark = f" ({number})"
-            rest = room - width(mark, size=size, bold=bold)
-            if rest < 0:
-                return found
-            text = shortened(name, rest, size=size, bold=bold) + mark
-            if text not in taken:
-                found[name] = text
+            short = shortened(bare[name], room - width(mark, size=size, bold=bold), size=size, bold=bold)
+            if short in ("", ELLIPSIS):
+                break
+            if short + mark not in taken:
+                found[name] = short + mark
                 break
     return found
 
@@ -244,8 +261,9 @@ def _alike(texts: Mapping[str, str]) -> list[list[str]]:
 
 
 def characters(text: str) -> list[str]:
-    """The characters of a text as people see them, each with its marks: a text is cut between them. Marks beyond those
-    that any language has, which would make a short name endless, are left out.
+    """The characters of a text as people see them, each with its marks: a text is cut between them. Flags and
+    skin tones are two each. Marks beyond those that any language has, which would make a short name endless, are left
+    out.
 
     >>> characters("cafe\u0301") == ["c", "a", "f", "e\u0301"], len(characters("a" + 200 * "\u0301")[0])
     (True, 32)
