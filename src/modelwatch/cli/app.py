@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -36,6 +35,7 @@ from modelwatch.cli.commands.segments import segments
 from modelwatch.cli.commands.serve import demo, migrate, serve
 from modelwatch.cli.commands.simulate import simulate
 from modelwatch.cli.commands.verify_verdict import verify_verdict
+from modelwatch.cli.encoding import never_fail_at_a_character
 from modelwatch.cli.server_packages import how_to_install
 from modelwatch.errors import StartupError, StoreUnreachable
 
@@ -104,7 +104,7 @@ def whole_command() -> Callable[..., Any]:
 
 def run(argv: list[str] | None) -> int:
     """Runs one command and returns its exit code."""
-    _never_fail_at_a_character()
+    never_fail_at_a_character()
     try:
         whole_command()(args=argv, prog_name="modelwatch")
     except SystemExit as end:
@@ -124,11 +124,3 @@ def run(argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_OK
-
-
-def _never_fail_at_a_character() -> None:
-    """Prints "?" for what the encoding of a pipe or terminal does not have, such as → in ASCII and in Windows' own."""
-    for stream in (sys.stdout, sys.stderr):
-        # A stand-in, as of a notebook, takes any text; None: there is none.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")

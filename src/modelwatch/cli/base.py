@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import typer
 
+from modelwatch.cli.encoding import fits_stdout
+
 if TYPE_CHECKING:
     from modelwatch.cli.client import ServiceClient
     from modelwatch.config.settings import Settings
@@ -84,12 +86,13 @@ DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="The sto
 
 def print_out(text: str = "") -> None:
     """A line for people, on stdout."""
-    typer.echo(text)
+    # Named: else click writes UTF-8 where the encoding is ASCII.
+    typer.echo(text, sys.stdout)
 
 
 def print_err(text: str) -> None:
     """A line beside the result, on stderr."""
-    typer.echo(text, err=True)
+    typer.echo(text, sys.stderr)
 
 
 def print_json(value: Any) -> None:
@@ -99,11 +102,15 @@ def print_json(value: Any) -> None:
 
 def print_json_text(text: str) -> None:
     """The same of JSON; with escapes where the encoding of stdout lacks a character: none may be lost."""
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(json.loads(text), indent=2)
-    typer.echo(text)
+    print_out(text if fits_stdout(text) else json.dumps(json.loads(text), indent=2))
+
+
+def print_yaml(value: Any) -> None:
+    """A result for people and programs, on stdout; with escapes as in JSON."""
+    import yaml
+
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    print_out((text if fits_stdout(text) else yaml.safe_dump(value, sort_keys=False)).rstrip())
 
 
 def write_text(path: Path, text: str) -> None:

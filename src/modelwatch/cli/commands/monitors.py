@@ -21,6 +21,7 @@ from modelwatch.cli.base import (
     print_err,
     print_json,
     print_out,
+    print_yaml,
 )
 from modelwatch.measures import plain, score_title, score_value
 
@@ -102,8 +103,6 @@ def get(
     model: Annotated[str, typer.Argument(help="The model.")], url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Show what counts for a model, as YAML."""
-    import yaml
-
     with connected(url) as service:
         found = service.get(_path(model))
     if as_json:
@@ -111,7 +110,7 @@ def get(
         return
     where = "no monitor; these are the defaults" if found["revision"] == 0 else f"revision {found['revision']}"
     print_out(f"# The monitor of {model} ({where}), with every default filled in")
-    print_out(yaml.safe_dump({"model": model} | found["effective"], sort_keys=False, allow_unicode=True).rstrip())
+    print_yaml({"model": model} | found["effective"])
 
 
 @monitors.command()
