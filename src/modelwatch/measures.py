@@ -245,12 +245,14 @@ def p_needed(p_value: float, alpha: float) -> str:
 
     >>> p_needed(0.0213, 4.2e-6), p_needed(0.0213, 0.0209)
     ('p = 0.021 (needs 4.2 × 10⁻⁶)', 'p = 0.0213 (needs 0.0209)')
+    >>> p_needed(0.02, 0.02)
+    'p = 0.02 (needs less than 0.02)'
     """
     if p_value < LEAST_P <= alpha:
         return plain(f"{p_text(p_value)} (needs {chance_limit(alpha)})")
     tries = ((number(p_value, digits), number(alpha, digits)) for digits in range(P_DIGITS, MOST_DIGITS))
     p, needed = next((pair for pair in tries if pair[0] != pair[1]), (chance(p_value), chance_limit(alpha)))
-    return plain(f"p = {p} (needs {needed})")
+    return plain(f"p = {p} (needs {'less than ' * (p == needed)}{needed})")
 
 
 def plain(text: str) -> str:

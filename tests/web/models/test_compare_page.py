@@ -84,6 +84,18 @@ def test_the_same_as_json_is_of_the_sides_that_are_shown(app: App, query: str) -
     assert plain(f" {psi_text(amount['psi'])} {chance(amount['adjusted_p_value'])} ") in shown
 
 
+@pytest.mark.parametrize(
+    "query", ["?from=1900-01-01&to=1900-01-02", "?to=1900-01-02", "?from=9999-12-30&to=9999-12-31"]
+)
+def test_the_same_as_json_is_there_at_the_ends_of_time_too(app: App, query: str) -> None:
+    send(app, rows(60, 2))
+    page = visit(app, PATH + query)
+    answer = app.request("GET", urljoin(BASE + PATH, page.links["This page as JSON"]).removeprefix(BASE))
+    assert answer.status_code == 200, answer.text
+    for side in (answer.json()["current"], answer.json()["baseline"]):
+        assert short_time(datetime.fromisoformat(side["start"]).timestamp()) in page.text
+
+
 def test_what_can_not_be_compared_is_said(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     assert "Expected a time after the start" in visit(app, f"{PATH}?with_from=2026-01-05&with_to=2026-01-04", 422).text

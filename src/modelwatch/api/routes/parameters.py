@@ -11,7 +11,7 @@ import msgspec
 from fastapi import Path, Query
 from pydantic import AfterValidator
 
-from modelwatch.config import parse_lookback
+from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import EARLIEST_TIME, LATEST_TIME
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
@@ -39,21 +39,38 @@ Cursor = Annotated[
 ]
 
 
-def microseconds_of(moment: datetime, pointer: str) -> int:
-    """The moment since 1970, in UTC when it names no zone; of one that no prediction can have, the nearest that it can.
+def microseconds_of(
+    start: datetime | None, end: datetime | None, pointers: tuple[str, str] = ("/start", "/end")
+) -> tuple[int | None, int | None]:
+    """Start and end since 1970, in UTC when they name no zone; None for none. Of a stretch beyond the times that a
+    prediction can have, the nearest that it can: of a base window at least, so that its end stays after its start.
     Raises InvalidInput when there is no such time."""
+    first, last = _microseconds(start, pointers[0]), _microseconds(end, pointers[1])
+    is_stretch = first is None or last is None or first < last
+    least = BASE_WINDOW_SECONDS * MICROS_PER_SECOND if is_stretch else 0
+    return (
+        None if first is None else min(max(first, EARLIEST_TIME), LATEST_TIME - least),
+        None if last is None else min(max(last, EARLIEST_TIME + least), LATEST_TIME),
+    )
+
+
+def seconds_of(
+    start: datetime | None, end: datetime | None, pointers: tuple[str, str] = ("/start", "/end")
+) -> tuple[int | None, int | None]:
+    """The same in whole seconds. Raises InvalidInput as `microseconds_of` does."""
+    first, last = microseconds_of(start, end, pointers)
+    return None if first is None else first // MICROS_PER_SECOND, None if last is None else last // MICROS_PER_SECOND
+
+
+def _microseconds(moment: datetime | None, pointer: str) -> int | None:
+    if moment is None:
+        return None
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     try:
-        found = round(aware.astimezone(UTC).timestamp() * MICROS_PER_SECOND)
+        return round(aware.astimezone(UTC).timestamp() * MICROS_PER_SECOND)
     except (OverflowError, ValueError):
         problem = FieldError(pointer, "Expected a time that can be put in UTC", moment.isoformat())
         raise InvalidInput("The request has a time that is not valid.", (problem,)) from None
-    return min(max(found, EARLIEST_TIME), LATEST_TIME)
-
-
-def seconds_of(moment: datetime | None, pointer: str) -> int | None:
-    """The same in whole seconds; None for none. Raises InvalidInput as `microseconds_of` does."""
-    return None if moment is None else microseconds_of(moment, pointer) // MICROS_PER_SECOND
 
 
 def require_lookback(text: str) -> None:

@@ -67,7 +67,7 @@ class Stretch:
     @property
     def seconds(self) -> tuple[int | None, int | None, int | None]:
         """Start and end in seconds since 1970, and the length of a step in seconds; None where not given."""
-        return seconds_of(self.start, "/start"), seconds_of(self.end, "/end"), step_of(self.step)
+        return *seconds_of(self.start, self.end), step_of(self.step)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,8 @@ def from_to(before: float, now: float) -> str:
 
 
 def interval_text(low: float, high: float, form: Format) -> str:
-    """An interval with its unit said once; joined by a word where a sign stands at one of its ends.
+    """An interval with its unit said once; joined by a word where a sign stands at one of its ends. A dash where an end
+    is not known.
 
     >>> interval_text(0.833, 0.85, "percent"), interval_text(-0.1, 0.2, "number")
     ('83.3–85.0', '−0.1 to 0.2')

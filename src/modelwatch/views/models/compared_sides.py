@@ -17,6 +17,10 @@ from modelwatch.views.models.comparison import REFUSED
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.segment import segment_feature_of
 
+# Of the times that a prediction can have: there is no other in an address.
+FIRST = EARLIEST_TIME // MICROS_PER_SECOND
+FIRST_END = FIRST + BASE_WINDOW_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class SideQuery:
@@ -43,8 +47,8 @@ def settled_sides(
     if not newest:
         return None
     stream = _stream(newest, model, current.version, current.environment)
-    end = _end_of(newest[stream]) if current.end is None else current.end
-    start = end - SECONDS_PER_DAY if current.start is None else current.start
+    end = _end_of(newest[stream]) if current.end is None else max(current.end, FIRST_END)
+    start = max(end - SECONDS_PER_DAY, FIRST) if current.start is None else current.start
     _check(start, end, "/end")
     other = stream
     if baseline.version is not None or baseline.environment is not None:
@@ -54,16 +58,14 @@ def settled_sides(
     other_segment = segment if baseline.segment is None else baseline.segment
     length = end - start
     if baseline.end is not None:
-        until = baseline.end
+        until = max(baseline.end, FIRST_END)
     elif baseline.start is not None:
         until = min(baseline.start + length, LATEST_TIME // MICROS_PER_SECOND)
     else:
         # The stretch before, unless another segment or stream is compared over the same time.
         same = start if other_segment == segment else end
-        until = same if other == stream else min(end, _end_of(newest[other]))
-    # What would reach far beyond any prediction ends a day beyond.
-    first = EARLIEST_TIME // MICROS_PER_SECOND - SECONDS_PER_DAY
-    since = max(until - length, first) if baseline.start is None else baseline.start
+        until = max(same if other == stream else min(end, _end_of(newest[other])), FIRST_END)
+    since = max(until - length, FIRST) if baseline.start is None else baseline.start
     _check(since, until, "/with_end")
     if segment or other_segment:
         segmentation = read_layouts(connection, model, require_model(connection, model)).segmentation

@@ -38,6 +38,7 @@ USUAL_STEPS = 120
 NEWEST = 3
 USUAL_LENGTH = 48 * 3_600
 LONGEST_WINDOW = 30 * 86_400
+_LONGEST = f"{LONGEST_WINDOW // 86_400}d"
 LONGEST_USUAL_WINDOW = 86_400
 REFUSED = "The series is not valid."
 
@@ -169,17 +170,21 @@ def _stretch(connection: Connection, query: SeriesQuery, now: int) -> tuple[int,
 def _step_and_window(query: SeriesQuery, start: int, end: int) -> tuple[int, int]:
     """The lengths of a step and of what it looks back over, in seconds."""
     step = usual_step(end - start) if query.step is None else query.step
-    if step <= 0 or step % BASE_WINDOW_SECONDS:
-        expected = f"Expected a multiple of {BASE_WINDOW_SECONDS // 60} minutes, the base window"
+    if not 0 < step <= LONGEST_WINDOW or step % BASE_WINDOW_SECONDS:
+        expected = f"Expected a multiple of {BASE_WINDOW_SECONDS // 60} minutes, the base window, up to {_LONGEST}"
         raise InvalidInput(REFUSED, (FieldError("/step", expected, f"{step} s"),))
     number = -(-(end - start) // step)
     if number > MOST_STEPS:
-        least = -(-(end - start) // (MOST_STEPS - 1) // 60)
-        problem = f"{number:,} steps, but at most {MOST_STEPS:,} are possible: expected {least:,}m or longer"
+        least = -(-(end - start) // (MOST_STEPS - 1) // BASE_WINDOW_SECONDS) * BASE_WINDOW_SECONDS
+        possible = f"at most {MOST_STEPS:,} are possible"
+        if least > LONGEST_WINDOW:
+            problem = f"The stretch is too long: its steps are at most {_LONGEST}, and {possible}"
+            raise InvalidInput(REFUSED, (FieldError("/start", problem),))
+        problem = f"{number:,} steps, but {possible}: expected {least // 60:,}m or longer"
         raise InvalidInput(REFUSED, (FieldError("/step", problem, f"{step} s"),))
     window = step if query.window is None else query.window
     if window < step or window % step or window > LONGEST_WINDOW:
-        expected = f"Expected a multiple of the step, {step // 60}m, up to {LONGEST_WINDOW // 86_400}d"
+        expected = f"Expected a multiple of the step, {step // 60}m, up to {_LONGEST}"
         raise InvalidInput(REFUSED, (FieldError("/window", expected, f"{window} s"),))
     return step, window
 

@@ -268,6 +268,51 @@ def test_no_stretch_is_an_internal_error(app: App, start: str) -> None:
     assert app.request("POST", "/api/v1/drift/check", json=body).status_code in (200, 422)
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("0001-01-01T00:00:00Z", "1899-01-01T00:00:00Z"), ("9999-12-31T01:00:00Z", "9999-12-31T05:00:00Z")],
+)
+def test_a_stretch_beyond_all_data_is_empty_and_its_end_is_after_its_start(app: App, start: str, end: str) -> None:
+    monitor(app, segments=["country"])
+    reference(app, rows(60, 1))
+    send(app, rows(60, 2))
+    for address in ("drift/series", "volume", "performance", "performance/stretch", "quality"):
+        for first, last, status in ((start, end, 200), (end, start, 422)):
+            answer = app.request("GET", f"/api/v1/models/m/{address}?start={first}&end={last}")
+            assert answer.status_code == (200 if address == "quality" else status), (address, answer.text)
+    assert app.request("GET", f"/api/v1/models/m/compare?with_start={start}&with_end={end}").status_code == 200
+    assert app.request("GET", f"/api/v1/models/m/segments?baseline_start={start}&baseline_end={end}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "message"),
+    [
+        (
+            "start=2020-01-01T00:00:00Z&end=2026-01-06T00:00:00Z&step=31d",
+            "/step",
+            "Expected a multiple of 5 minutes, the base window, up to 30d",
+        ),
+        (
+            "start=1990-01-01T00:00:00Z&end=2026-01-06T00:00:00Z",
+            "/step",
+            "1,880 steps, but at most 1,500 are possible: expected 12,640m or longer",
+        ),
+        (
+            "start=1900-01-01T00:00:00Z&end=2026-01-06T00:00:00Z",
+            "/start",
+            "The stretch is too long: its steps are at most 30d, and at most 1,500 are possible",
+        ),
+    ],
+)
+def test_a_step_that_can_not_be_had_is_named(app: App, query: str, pointer: str, message: str) -> None:
+    send(app, rows(60, 2))
+    [error] = app.problem("GET", f"models/m/volume?{query}", 422)["errors"]
+    assert (error["pointer"], error["message"]) == (pointer, message)
+    if "expected " in message:
+        step = message.split("expected ")[1].split("m")[0].replace(",", "")
+        assert app.request("GET", f"/api/v1/models/m/volume?{query}&step={step}m").status_code == 200
+
+
 def test_a_look_back_beyond_all_data_is_refused(app: App) -> None:
     reference(app, rows(60, 1))
     for answer in (

@@ -85,10 +85,10 @@ def to_query(body: DriftCheckBody) -> DriftQuery:
         missing = "/end" if body.end is None else "/start"
         errors.append(FieldError(missing, "start and end must be given together"))
     window = None
-    if body.start is not None and body.end is not None:
-        start, end = microseconds_of(body.start, "/start"), microseconds_of(body.end, "/end")
+    start, end = microseconds_of(body.start, body.end)
+    if start is not None and end is not None:
         if start >= end:
-            errors.append(FieldError("/end", "Expected a time after start", body.end.isoformat()))
+            errors.append(FieldError("/end", "Expected a time after start", str(body.end)))
         else:
             window = covering(start, end)
     if errors:

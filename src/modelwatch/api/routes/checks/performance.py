@@ -161,7 +161,7 @@ async def get_performance_stretch(
 
     end: by default the newest data. start: by default a day before the end of the matured part."""
     state = state_of(request)
-    since, until = seconds_of(start, "/start"), seconds_of(end, "/end")
+    since, until = seconds_of(start, end)
 
     def work() -> PerformanceStretchAnswer:
         with state.store.read() as connection:

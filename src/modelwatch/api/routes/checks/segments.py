@@ -74,8 +74,8 @@ async def get_segments(
     Compared with the labelled reference if its segments are known, otherwise with the preceding stretch, or with the
     one from baseline_start to baseline_end. end: where the look-back ends, by default at the newest data."""
     state = state_of(request)
-    since, until = seconds_of(baseline_start, "/baseline_start"), seconds_of(baseline_end, "/baseline_end")
-    query = SegmentQuery(metric, _length(lookback), _baseline(since, until), seconds_of(end, "/end"))
+    since, until = seconds_of(baseline_start, baseline_end, ("/baseline_start", "/baseline_end"))
+    query = SegmentQuery(metric, _length(lookback), _baseline(since, until), seconds_of(None, end)[1])
 
     def work() -> SegmentsAnswer:
         with state.store.read() as connection:

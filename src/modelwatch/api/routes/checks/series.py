@@ -54,8 +54,7 @@ class StretchParameters:
             model,
             self.environment or DEFAULT_ENVIRONMENT,
             self.version,
-            seconds_of(self.start, "/start"),
-            seconds_of(self.end, "/end"),
+            *seconds_of(self.start, self.end),
             step_of(self.step),
             segment or "",
             step_of(self.window, "/window"),
@@ -235,12 +234,12 @@ async def compare_subject(
 
 def window_of(start: datetime | None, end: datetime | None, pointers: tuple[str, str]) -> Window | None:
     """The base windows from start to end; None for none. Raises InvalidInput unless both are given, or neither."""
-    if start is None and end is None:
+    first, last = microseconds_of(start, end, pointers)
+    if first is None and last is None:
         return None
-    if start is None or end is None:
-        missing = pointers[0] if start is None else pointers[1]
+    if first is None or last is None:
+        missing = pointers[0] if first is None else pointers[1]
         raise InvalidInput(REFUSED, (FieldError(missing, "Both ends of a window are given, or none"),))
-    first, last = microseconds_of(start, pointers[0]), microseconds_of(end, pointers[1])
     if first >= last:
         raise InvalidInput(REFUSED, (FieldError(pointers[1], "Expected a time after its start"),))
     return covering(first, last)

@@ -120,8 +120,7 @@ def to_window(model: str, body: FromWindowBody) -> WindowOfReference:
         errors.append(FieldError("/lookback", "Give a look-back, such as 7d, or start and end"))
     elif body.start is None or body.end is None:
         errors.append(FieldError("/end" if body.end is None else "/start", "start and end must be given together"))
-    start = None if body.start is None else microseconds_of(body.start, "/start")
-    end = None if body.end is None else microseconds_of(body.end, "/end")
+    start, end = microseconds_of(body.start, body.end)
     if start is not None and end is not None and start >= end:
         errors.append(FieldError("/end", "Expected a time after start", str(body.end)))
     if errors:

@@ -44,8 +44,7 @@ class SideParameters:
         return SideQuery(
             self.version,
             self.environment,
-            seconds_of(self.start, "/start"),
-            seconds_of(self.end, "/end"),
+            *seconds_of(self.start, self.end),
             self.segment,
         )
 
@@ -55,8 +54,7 @@ class SideParameters:
         return SideQuery(
             self.with_version,
             self.with_environment,
-            seconds_of(self.with_start, "/with_start"),
-            seconds_of(self.with_end, "/with_end"),
+            *seconds_of(self.with_start, self.with_end, ("/with_start", "/with_end")),
             self.with_segment,
         )
 

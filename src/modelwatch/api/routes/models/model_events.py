@@ -53,8 +53,7 @@ async def get_events(
 ) -> Response:
     """Versions first seen, references set, changes of the monitor, and alerts opened and resolved. Newest first."""
     store = state_of(request).store
-    since = None if start is None else microseconds_of(start, "/start")
-    until = None if end is None else microseconds_of(end, "/end")
+    since, until = microseconds_of(start, end)
 
     def work() -> EventList:
         with store.read() as connection:

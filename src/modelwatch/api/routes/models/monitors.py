@@ -194,7 +194,7 @@ async def try_monitor(request: Request, model_name: Name) -> Response:
             streams = _streams(streams_of(connection, model_name), body)
         current = rules_for(state.rules, None if monitor is None else monitor.config)
         proposed = current if config is None else rules_for(state.rules, config)
-        now, start, end = state.clock(), seconds_of(body.start, "/start"), seconds_of(body.end, "/end")
+        now, (start, end) = state.clock(), seconds_of(body.start, body.end)
 
         def replayed(rules: DriftRules) -> list[Backtest]:
             return [backtest(state.store, rules, stream, now, start=start, end=end) for stream in streams]
