@@ -24,8 +24,8 @@ class DataSets:
     beside: Path
 
     def __truediv__(self, name: str) -> Path:
-        """The folder of a data set, or a file in it. Skips the test where one without an open licence is not here; fails
-        for another one."""
+        """The folder of a data set, or a file in it. Skips the test where one without an open licence is not here;
+        fails for another one."""
         for place in (self.own, self.beside):
             if (place / name).exists():
                 return (place / name).resolve()
