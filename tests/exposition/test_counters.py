@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from modelwatch.events import Prediction
 from modelwatch.exposition import EventCounters, counters
@@ -88,6 +88,24 @@ def test_latency_is_observed_in_seconds_up_to_ten(counting: Counting) -> None:
     assert (buckets["0.001"], buckets["0.01"], buckets["0.025"], buckets["0.05"]) == (2, 2, 3, 4)
     assert (buckets["5.0"], buckets["10.0"], buckets["+Inf"]) == (4, 5, 6)
     assert found.value("ml_prediction_latency_seconds_sum", **stream) == pytest.approx(67.0712)
+
+
+def test_many_latencies_at_once_are_observed_as_one_by_one() -> None:
+    latencies = [0.0, 0.0005, *counters.SECONDS_BUCKETS, 0.0452, 0.0452, 7.0, 60.0]
+    texts = []
+    for at_once in (True, False):
+        registry = CollectorRegistry()
+        histogram = counters._Histogram("seconds", "s", ("of",), registry=registry, buckets=counters.SECONDS_BUCKETS)
+        child = histogram.labels("a")
+        if at_once:
+            child.observe_all(latencies)
+        else:
+            for each in latencies:
+                child.observe(each)
+        lines = generate_latest(registry).decode().splitlines()
+        texts.append([line for line in lines if not line.startswith("seconds_created")])
+    assert texts[0] == texts[1]
+    assert f'seconds_count{{of="a"}} {len(latencies)}.0' in texts[0]
 
 
 def test_missing_and_invalid_values_are_counted_by_feature_and_rule(store: Store, counting: Counting) -> None:
