@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modelwatch.charts.annotations import Event, Level, Note, Span
 from modelwatch.charts.bars import Stack, bar_chart, share_chart
 from modelwatch.charts.curves import (
     AgreementPoint,
@@ -26,7 +27,7 @@ from modelwatch.charts.drawing.style import stylesheet
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.histogram import histogram, histogram_table
 from modelwatch.charts.lanes import Lane, lanes
-from modelwatch.charts.lines import Event, Level, Note, Span, line_chart, quantile_fan
+from modelwatch.charts.lines import line_chart, quantile_fan
 from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.rows import Category, Contribution, categories, waterfall
 from modelwatch.charts.series import Series

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelwatch.charts.annotations import Event, Level, Note
 from modelwatch.charts.bars import Stack, bar_chart, share_chart
 from modelwatch.charts.curves import (
     AgreementPoint,
@@ -25,7 +26,7 @@ from modelwatch.charts.curves import (
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import histogram
-from modelwatch.charts.lines import Event, Level, Note, line_chart, quantile_fan
+from modelwatch.charts.lines import line_chart, quantile_fan
 from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.rows import Category, Contribution, categories, waterfall
 from modelwatch.charts.series import Series

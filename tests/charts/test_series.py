@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelwatch.charts.annotations import Event, Level
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.plot import Area
 from modelwatch.charts.drawing.scales import Linear, Time, floats
 from modelwatch.charts.drawing.text import shortened_apart, width
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import histogram
-from modelwatch.charts.lines import Event, Level, line_chart, quantile_fan, series_table
+from modelwatch.charts.lines import LONGEST_NAME, line_chart, quantile_fan, series_table
 from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.series import MOST_POINTS, Series, polyline, ribbon, thinned
 from modelwatch.charts.small import spark_bars, sparkline
@@ -223,6 +224,14 @@ def test_no_name_is_empty_where_an_ellipsis_has_room(room: float) -> None:
 
 def test_names_that_are_the_same_without_what_no_chart_can_have_are_numbered() -> None:
     assert shortened_apart(["ab", "a\u200eb", "ab"], 100) == ["ab", "ab (2)", "ab"]
+
+
+def test_a_name_that_is_cut_beside_its_line_has_the_whole_as_a_title() -> None:
+    name = "amount_of_the_last_30_days"
+    assert width(name, bold=True) > LONGEST_NAME
+    at = [0, 100, 200, 300, 400]
+    markup = line_chart("t", (0, 400), [Series(name, at, [1, 2, 2, 2, 1]), Series("b", at, [8, 9, 9, 9, 8])])
+    assert f"<title>{name}</title>" in markup
 
 
 def test_the_table_has_a_row_a_time_newest_first() -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modelwatch.charts.annotations import Event, Level, draw_event, draw_level
 from modelwatch.charts.drawing.labels import LINE, Spot
 from modelwatch.charts.drawing.markup import box
 from modelwatch.charts.drawing.numbers import Format, number, percent, short_time, tick_texts
 from modelwatch.charts.drawing.plot import RIGHT, UNITS, Area, Plot, gutter
 from modelwatch.charts.drawing.scales import Floats, Linear, Time, Values, floats
 from modelwatch.charts.drawing.text import isolated, shortened_apart
-from modelwatch.charts.lines import Event, Level, draw_event, draw_level
 from modelwatch.charts.series import Series, readable, ribbon
 
 HEIGHT = 72.0

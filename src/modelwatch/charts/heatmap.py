@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 
+from modelwatch.charts.annotations import Event, draw_event
 from modelwatch.charts.drawing.labels import Spot
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.markup import pixels
@@ -18,7 +19,6 @@ from modelwatch.charts.drawing.numbers import Format, short_time
 from modelwatch.charts.drawing.plot import UNITS, Area, Plot
 from modelwatch.charts.drawing.scales import Time, Values, floats
 from modelwatch.charts.drawing.text import clipped, isolated, shortened_apart
-from modelwatch.charts.lines import Event, draw_event
 
 ROW, GAP = 15.0, 3.0
 # Headings may go on over the plot.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelwatch.charts.annotations import Span, draw_spans
 from modelwatch.charts.drawing.labels import LINE, NARROWEST, Spot
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import short_time
@@ -13,7 +14,6 @@ from modelwatch.charts.drawing.plot import Area, Plot
 from modelwatch.charts.drawing.scales import Time
 from modelwatch.charts.drawing.tables import TIME, iso, table
 from modelwatch.charts.drawing.text import clipped, isolated
-from modelwatch.charts.lines import Span, draw_spans
 
 ROWS = 4
 STRIP = 10.0

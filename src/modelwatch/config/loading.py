@@ -18,7 +18,8 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
-from modelwatch.config.settings import Contradiction, Settings
+from modelwatch.config.agreements import Contradiction
+from modelwatch.config.settings import Settings
 from modelwatch.errors import SettingsError, excerpt
 
 CONFIG_PATH_VARIABLE = "MODELWATCH_CONFIG"

@@ -1,9 +1,9 @@
-"""Subjects of a stream that are not watched, with the reasons: those that the newest verdicts do not judge, and those
-left out."""
+"""What the newest verdicts say of a stream's subjects: which are not watched, with the reasons, and the PSI of the
+others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -49,14 +49,22 @@ class Unwatched(msgspec.Struct, frozen=True):
     more: int = 0
 
 
-class _Subject(msgspec.Struct):
+class _Psi(msgspec.Struct):
+    score: float
+
+
+class JudgedSubject(msgspec.Struct):
+    """A subject in the newest verdict on drift."""
+
     feature_name: str
     severity: str
+    kind: str = "feature"
     reason: str | None = None
+    psi: _Psi | None = None
 
 
 class _Drift(msgspec.Struct):
-    drift_results: list[_Subject] = []
+    drift_results: list[JudgedSubject] = []
 
 
 class _Other(msgspec.Struct):
@@ -67,18 +75,34 @@ _decode_drift = msgspec.json.Decoder(_Drift).decode
 _decode_other = msgspec.json.Decoder(_Other).decode
 
 
+def newest_drift(connection: Connection, stream: StreamKey) -> list[JudgedSubject] | None:
+    """The subjects in the newest verdict on drift; None before the first."""
+    verdict = newest_verdict(connection, stream, DRIFT)
+    return None if verdict is None else _decode_drift(verdict.result).drift_results
+
+
+def judged_psi(drift: Sequence[JudgedSubject]) -> dict[tuple[str, str], float]:
+    """PSI in the look-back that decides, by kind and name of the subject; without those that have none."""
+    return {(each.kind, each.feature_name): each.psi.score for each in drift if each.psi is not None}
+
+
 def unwatched(
-    connection: Connection, stream: StreamKey, rules: DriftRules, quality: QualityRules, now: int
+    connection: Connection,
+    stream: StreamKey,
+    drift: Sequence[JudgedSubject] | None,
+    rules: DriftRules,
+    quality: QualityRules,
+    now: int,
 ) -> list[Unwatched]:
     """Subjects of a stream that its newest verdicts do not watch; none for a stream that has sent nothing.
 
-    rules, quality: those of the model. now: microseconds.
+    drift: as `newest_drift` has it. rules, quality: those of the model. now: microseconds.
     """
     newest = newest_window(connection, stream)
     if newest is None:
         return []
     return [
-        *_not_judged(connection, stream),
+        *_not_judged(drift),
         *not_compared(connection, stream, rules, newest.window_start + BASE_WINDOW_SECONDS),
         *_of(connection, stream, PERFORMANCE),
         *_of(connection, stream, QUALITY),
@@ -86,12 +110,11 @@ def unwatched(
     ]
 
 
-def _not_judged(connection: Connection, stream: StreamKey) -> Iterator[Unwatched]:
-    verdict = newest_verdict(connection, stream, DRIFT)
-    if verdict is None:
+def _not_judged(drift: Sequence[JudgedSubject] | None) -> Iterator[Unwatched]:
+    if drift is None:
         yield Unwatched("drift", "all", "not_evaluated", REASONS["not_evaluated"])
     else:
-        for each in _decode_drift(verdict.result).drift_results:
+        for each in drift:
             if each.severity not in KNOWN_STATES:
                 yield _line("drift", each.feature_name, each.severity, each.reason)
 

@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.api.state import ServiceState
+from modelwatch.charts.annotations import Event, Span
 from modelwatch.charts.drawing.marks import State
-from modelwatch.charts.lines import Event, Span, line_chart, series_table
+from modelwatch.charts.lines import line_chart, series_table
 from modelwatch.errors import RequestError
 from modelwatch.times import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.web.alerts.alert_series import seconds, series_of

@@ -10,9 +10,9 @@ import numpy as np
 
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.api.state import ServiceState
+from modelwatch.charts.annotations import Level
 from modelwatch.charts.drawing.marks import Severity
 from modelwatch.charts.drawing.numbers import Format, written_value
-from modelwatch.charts.lines import Level
 from modelwatch.charts.series import Role, Series
 from modelwatch.measures import in_sentence, metric_form
 from modelwatch.monitoring.checks.performance.coverage import COVERAGE

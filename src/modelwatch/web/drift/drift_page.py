@@ -16,12 +16,12 @@ from starlette.responses import Response
 
 from modelwatch.alerting.text import span
 from modelwatch.api.state import ServiceState
+from modelwatch.charts.annotations import Event
 from modelwatch.charts.curves import Driver, quadrant
 from modelwatch.charts.drawing.marks import State, key
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
-from modelwatch.charts.lines import Event
 from modelwatch.charts.small import histogram_pair, level_bar
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.measures import chance, psi_text

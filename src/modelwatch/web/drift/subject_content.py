@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 from markupsafe import Markup
 
 from modelwatch.alerting.text import lookback, span
+from modelwatch.charts.annotations import Event
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.charts.lines import Event
 from modelwatch.charts.small import level_bar
 from modelwatch.measures import chance, chance_limit, psi_text
 from modelwatch.monitoring.segments.reports import SegmentLine, SegmentReport

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from markupsafe import Markup
 
+from modelwatch.charts.annotations import Event, Level, Span
 from modelwatch.charts.bars import SHARES_GUTTER, Stack, bar_chart, change_class, share_chart
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
@@ -18,7 +19,7 @@ from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import cell_names
 from modelwatch.charts.lanes import Lane, lanes
-from modelwatch.charts.lines import Event, Level, Span, line_chart, quantile_fan
+from modelwatch.charts.lines import line_chart, quantile_fan
 from modelwatch.charts.series import Series
 from modelwatch.measures import chance, psi_text
 from modelwatch.times import MICROS_PER_SECOND

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from modelwatch.alerting.text import clipped
+from modelwatch.charts.annotations import Event
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.marks import State, key
 from modelwatch.charts.drawing.numbers import number, percent
@@ -17,7 +18,7 @@ from modelwatch.charts.drawing.scales import Time
 from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.lanes import Lane, lanes
-from modelwatch.charts.lines import Event, line_chart
+from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Role, Series
 from modelwatch.charts.timeline import EventMark, event_marks
 from modelwatch.measures import psi_text

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from modelwatch.api.state import ServiceState
+from modelwatch.charts.annotations import Event
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.lanes import Lane
-from modelwatch.charts.lines import Event
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput
 from modelwatch.monitoring.checks.performance.history import performance_history
@@ -24,13 +24,12 @@ from modelwatch.storage.verdicts.headlines import Reading, readings_of
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 from modelwatch.views.drift.drift_series import DriftSeries, drift_series
-from modelwatch.views.drift.judged_psi import judged_psi
 from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.models.events import EventLine, model_events
 from modelwatch.views.models.model_sentence import DRIFT_KINDS
 from modelwatch.views.models.model_situation import ModelSituation, model_situation
 from modelwatch.views.models.model_state import is_behind
-from modelwatch.views.models.unwatched import Unwatched, unwatched
+from modelwatch.views.models.unwatched import Unwatched, judged_psi, newest_drift, unwatched
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
@@ -139,13 +138,14 @@ def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: in
         rules = rules_for(state.rules, config)
         situation = model_situation(connection, stream)
         behind = is_behind(evaluation_progress(connection), of_model.newest, situation.state(DRIFT))
+        drift = newest_drift(connection, stream)
         return _Read(
             rules,
             config is not None and bool(config.segments),
             situation,
-            unwatched(connection, stream, rules, state.quality.with_monitor(config), of_model.now),
+            unwatched(connection, stream, drift, rules, state.quality.with_monitor(config), of_model.now),
             # A verdict is of all predictions, up to the newest that it knew.
-            judged_psi(connection, stream) if of_model.selection.is_newest and not behind else {},
+            judged_psi(drift or ()) if of_model.selection.is_newest and not behind else {},
             readings_of(connection, [stream], QUALITY, start, end, step).get(stream, []),
             events.lines,
         )

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from modelwatch.charts.annotations import Event, Level
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.lanes import Lane, lanes
-from modelwatch.charts.lines import Event, Level, line_chart
+from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Series
 from modelwatch.measures import metric_form, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import PerformanceHistory

@@ -11,10 +11,10 @@ from starlette.requests import Request
 
 from modelwatch.alerting.text import lookback
 from modelwatch.api.state import ServiceState
+from modelwatch.charts.annotations import Event
 from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import percent
-from modelwatch.charts.lines import Event
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.storage.references.monitors import monitor_of

@@ -8,13 +8,14 @@ from functools import cached_property
 
 from markupsafe import Markup
 
+from modelwatch.charts.annotations import Event, Level
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.lanes import Lane, lanes
-from modelwatch.charts.lines import Event, Level, line_chart
+from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Series
 from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
 from modelwatch.times import MICROS_PER_SECOND

@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.views.models.events import EventLine, model_events
-from modelwatch.views.models.unwatched import Unwatched, unwatched
+from modelwatch.views.models.unwatched import Unwatched, newest_drift, unwatched
 
 router = APIRouter(tags=["models"])
 
@@ -96,7 +96,7 @@ async def get_unwatched(request: Request, model_name: Name, streams: Selected) -
                     StreamUnwatched(
                         each.version,
                         each.environment,
-                        unwatched(connection, each, rules, quality, state.clock()),
+                        unwatched(connection, each, newest_drift(connection, each), rules, quality, state.clock()),
                     )
                     for each in streams.streams(connection, model_name)
                 ],
