@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
-from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.scheduler.failures import RETRY_SECONDS
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
@@ -84,12 +83,13 @@ def settle(services: Sequence[str], store: Store, problems: list[str]) -> dict[s
 
 
 def _side_by_side(one: str, other: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """The answers of two services within the same five minutes, at which some end."""
+    """The answers of two services in a time in which those of the first stayed as they are: each five minutes there is
+    something new to evaluate."""
+    deadline = time.monotonic() + LONGEST_SECONDS
     while True:
-        began = time.time() // BASE_WINDOW_SECONDS
-        found = answers(one), answers(other)
-        if time.time() // BASE_WINDOW_SECONDS == began:
-            return found
+        before, others, after = answers(one), answers(other), answers(one)
+        if before == after or time.monotonic() > deadline:
+            return after, others
 
 
 def examine(services: Sequence[str], store: Store, clients: Sequence[Taken], hook: Receiver) -> Outcome:
