@@ -16,7 +16,8 @@ from pathlib import Path
 
 from benchmarks.ingest import FEATURES, PATH, SECONDS, requests_per_second
 from benchmarks.report import Row, compared
-from benchmarks.servers import ROOT, are_possible, service
+from benchmarks.servers import are_possible, service
+from tests.support.live_service import REPOSITORY
 
 ROUNDS = 7
 KINDS = ("with", "without")
@@ -57,7 +58,7 @@ def _key(folder: Path) -> str:
     """A key that may send predictions, in the store of a service that has not begun."""
     made = subprocess.run(
         [sys.executable, "-m", "modelwatch", "keys", "create", "bench", "--scope", "ingest", "--json"],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "DATA_DIR": str(folder)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "DATA_DIR": str(folder)},
         cwd=folder,
         check=True,
         capture_output=True,

@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import os
 import shutil
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -30,6 +29,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from tests.support.live_service import free_port
 
 Grain = Literal["subject", "window"]
 CELLS = 210
@@ -224,9 +224,7 @@ def cluster() -> Iterator[str | None]:
         print("row_grain: no PostgreSQL 15 here (apt-get install postgresql), SQLite only", file=sys.stderr)
         yield None
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="grain-pg-"))
     run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     if os.geteuid() == 0:

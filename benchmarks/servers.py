@@ -16,10 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.live_service import free_port
+from tests.support.live_service import REPOSITORY, START_SECONDS, STOP_SECONDS, free_port
 
-ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS, STOP_SECONDS = 60, 20
 HOST = "127.0.0.1"
 CLOCK_OF_PROCESS = 2
 
@@ -47,7 +45,7 @@ def are_possible(name: str, *programs: str) -> bool:
 
 @contextmanager
 def _server(
-    command: list[str], port: int, ready: str, environment: Mapping[str, str], folder: Path, root: Path = ROOT
+    command: list[str], port: int, ready: str, environment: Mapping[str, str], folder: Path, root: Path = REPOSITORY
 ) -> Iterator[Server]:
     """Runs Python with these arguments on core 0 until the block ends.
 
@@ -79,7 +77,7 @@ def _server(
 
 
 @contextmanager
-def service(folder: Path, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[Server]:
+def service(folder: Path, environment: Mapping[str, str] | None = None, root: Path = REPOSITORY) -> Iterator[Server]:
     """modelwatch with one worker and a store in this folder."""
     folder.mkdir(exist_ok=True)
     port = free_port()
@@ -102,7 +100,7 @@ def earlier(commit: str) -> Iterator[Path]:
     """A folder with the source of a commit of this repository. Raises CalledProcessError for one that there is not."""
     with tempfile.TemporaryDirectory(prefix="modelwatch-before-") as name:
         file = Path(name) / "source.tar"
-        subprocess.run(["git", "archive", "-o", str(file), commit], cwd=ROOT, check=True)
+        subprocess.run(["git", "archive", "-o", str(file), commit], cwd=REPOSITORY, check=True)
         with tarfile.open(file) as archive:
             archive.extractall(name, filter="data")
         yield Path(name)

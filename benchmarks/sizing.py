@@ -13,7 +13,6 @@ import os
 import platform
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,8 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.live_service import REPOSITORY, free_port
+
 NUMBERS, CATEGORIES = 15, 5
 SENDERS = 16
 REFERENCE_SIZE = 2_000
@@ -56,10 +56,8 @@ class Load:
 @contextmanager
 def service(folder: Path, database_url: str | None) -> Iterator[tuple[str, int]]:
     """The address and the process id of a service with one worker, until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PORT": str(port), "DATA_DIR": str(folder)}
+    port = free_port()
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "PORT": str(port), "DATA_DIR": str(folder)}
     if database_url:
         environment["DATABASE_URL"] = database_url
     with (folder / "service.log").open("wb") as log:

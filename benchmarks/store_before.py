@@ -19,8 +19,9 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.report import Row, compared, less
-from benchmarks.servers import ROOT, earlier, processor_seconds_of_all
+from benchmarks.servers import earlier, processor_seconds_of_all
 from benchmarks.shapes import SHAPES
+from tests.support.live_service import REPOSITORY
 from tests.support.postgres import Cluster, cluster
 
 # Rounds of commits, and the windows that they are in.
@@ -32,7 +33,7 @@ class _Turns:
 
     def __init__(self, root: Path, url: str, shape: int, size: Callable[[], int]) -> None:
         """size: bytes of its store."""
-        paths = [root / "src", ROOT]
+        paths = [root / "src", REPOSITORY]
         self.size = size
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.store_process", url, str(shape)],
@@ -65,11 +66,11 @@ def run(before: str, batches: int, rounds: int) -> list[Row]:
         server = stack.enter_context(cluster(durable=True))
         for place, shape in enumerate(SHAPES):
             number = batches * (4 if shape.rows < 100 else 1)
-            with _on_sqlite((ROOT, root), place) as pair:
+            with _on_sqlite((REPOSITORY, root), place) as pair:
                 rows += _stored(f"SQLite, {shape.name}, beside {before}", before, pair, number, shape.rows)
                 if not place:
                     rows.append(_counted_again(before, pair, (1 + number // GROUPS * GROUPS) * shape.rows, rounds))
-            with _on_postgresql((ROOT, root), place, server) as pair:
+            with _on_postgresql((REPOSITORY, root), place, server) as pair:
                 name = f"PostgreSQL, {shape.name}, beside {before}"
                 rows += _stored(name, before, pair, number, shape.rows, server.pid)
     return rows

@@ -28,12 +28,7 @@ MICROS = 1_000_000
 def desk(store: Store) -> Desk:
     """Four alerts: m0 … m3; m1 in staging, m2 severe, m3 resolved, m0 acknowledged."""
     desk = Desk(store)
-    for index in range(4):
-        desk.clock.advance(1)
-        environment = "staging" if index == 1 else "production"
-        found = {"amount": "alert" if index == 2 else "warning"}
-        desk.take(assessment(0, found, model=f"m{index}", environment=environment))  # type: ignore[arg-type]
-    desk.take(assessment(1, model="m3"))
+    desk.four_alerts()
     desk.book.acknowledge(desk.alerts()[0].id, actor="ann", note="on it")
     return desk
 

@@ -22,6 +22,7 @@ from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.references.monitors import put_monitor
+from tests.library.sides import parquet_files
 from tests.support.background import new_id
 from tests.support.events import NOON, event, open_ledger, open_store
 
@@ -141,10 +142,7 @@ def test_a_key_that_is_no_feature_is_named(before: pd.DataFrame, after: pd.DataF
 def test_the_command(
     before: pd.DataFrame, after: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = []
-    for name, side in (("before", before), ("after", after)):
-        files.append(str(tmp_path / f"{name}.parquet"))
-        side.to_parquet(files[-1])
+    files = parquet_files(tmp_path, before, after)
     assert main(["compare", *files, "--fail-on", "warning"]) == 1
     assert main(["compare", *files, "--fail-on", "warning", "--cluster-by", "customer"]) == 0
     capsys.readouterr()

@@ -13,6 +13,7 @@ import pytest
 import modelwatch as mw
 from modelwatch.cli import main
 from modelwatch.library.comparison import compare
+from tests.library.sides import parquet_files
 from tests.proofs.lock import Proofs
 
 ROWS = 8_000
@@ -184,10 +185,7 @@ def test_every_form_of_the_report(before: pd.DataFrame, after: pd.DataFrame, tmp
 def test_the_command(
     before: pd.DataFrame, after: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = []
-    for name, side in (("before", before), ("after", after)):
-        files.append(str(tmp_path / f"{name}.parquet"))
-        side.to_parquet(files[-1])
+    files = parquet_files(tmp_path, before, after)
     junit = tmp_path / "junit.xml"
     assert main(["compare", *files, "--by", "country", "--fail-on", "alert", "--junit", str(junit)]) == 1
     assert "country=FR" in capsys.readouterr().out

@@ -19,11 +19,11 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, save_verdict
 from tests.support.events import Clock, event, open_ledger
 from tests.support.labels import BINARY, CLASSES, label, set_layout
+from tests.support.stored import fold_all
 
 STREAM = StreamKey("m", "1", "production")
 START = 20_000 * DAY
@@ -39,8 +39,7 @@ def fill(store: Store, days: int) -> Clock:
     moments = range(START, START + days * DAY, 1_800)
     ledger.commit([event(f"id-{at}", timestamp=at * 1_000_000) for at in moments])
     ledger.close()
-    for writer in seal_writers(store, 0):
-        fold(store, writer)
+    fold_all(store)
     return clock
 
 

@@ -16,11 +16,11 @@ from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import in_force, set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
+from tests.support.stored import fold_all
 from tests.support.stores import ENGINES, FreshStores
 
 pytestmark = pytest.mark.both_engines
@@ -156,8 +156,7 @@ def test_profiles_equal_a_recount_of_the_rows_after_any_history(
             elif kind == "carry":
                 backfill_profiles(store, "m", *ALWAYS)
             else:
-                for writer in seal_writers(store, NOON + 1):
-                    fold(store, writer)
+                fold_all(store, NOON + 1)
         backfill_profiles(store, "m", *ALWAYS)
         if events:
             assert summed(store) == recounted(store, list(events.values()))

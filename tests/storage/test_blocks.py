@@ -36,7 +36,6 @@ from modelwatch.storage.ledger.pages import pages_of_day
 from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
 from modelwatch.storage.ledger.rows import events_between
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.deletion import request_deletion
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
 from modelwatch.storage.references.layouts import read_layouts
@@ -51,6 +50,7 @@ from tests.support.stored import (
     X,
     block_rows,
     erased,
+    fold_all,
     set_reference,
     several,
     stored_blocks,
@@ -445,8 +445,7 @@ def played(store: Store, steps: list[tuple[Any, ...]]) -> list[Any]:
                 while job(Lease("chores", "me", 1), NOON):
                     pass
             case _:
-                for writer in seal_writers(store, NOON + DAY):
-                    fold(store, writer)
+                fold_all(store, NOON + DAY)
         block_rows(store)
     return [*said, *state(store)]
 

@@ -19,7 +19,6 @@ from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import set_references
@@ -27,6 +26,7 @@ from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.examples import examples
 from tests.support.privacy import KEY, set_privacy, with_keys
+from tests.support.stored import fold_all
 from tests.support.stores import ENGINES, FreshStores
 
 X = Subject("feature", "x")
@@ -123,8 +123,7 @@ def test_counts_are_those_of_the_rows_and_of_what_was_left(
         world = World(with_keys(store, KEY), open_ledger(store))
         for name, *given_arguments in steps:
             if name == "fold":
-                for writer in seal_writers(store, NOON + 1):
-                    fold(store, writer)
+                fold_all(store, NOON + 1)
             else:
                 getattr(world, name)(*given_arguments)
         world.check()

@@ -23,7 +23,6 @@ from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger import blocks
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import Erased, erase
 from modelwatch.storage.references.layouts import read_layouts
 from tests.support.background import new_id
@@ -31,7 +30,7 @@ from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_co
 from tests.support.examples import examples
 from tests.support.labels import BINARY, joined, label, set_layout, summed_outcomes
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
-from tests.support.stored import X, erased, set_reference
+from tests.support.stored import X, erased, fold_all, set_reference
 from tests.support.stores import ENGINES, FreshStores
 
 DAY = 86_400_000_000
@@ -235,8 +234,7 @@ def test_erasing_while_others_store_label_fold_and_set_references_is_exact(store
             if turn % 7 == 0:
                 set_reference(own, float(turn))
             if turn % 5 == 0:
-                for writer in seal_writers(own, NOON + 1):
-                    fold(own, writer)
+                fold_all(own, NOON + 1)
         own.close()
 
     gone: list[str] = []
@@ -335,8 +333,7 @@ def play(store: Store, steps: list[tuple[Any, ...]]) -> None:
         elif kind == "carry":
             backfill_profiles(store, "m", *ALWAYS)
         else:
-            for writer in seal_writers(store, NOON + 1):
-                fold(store, writer)
+            fold_all(store, NOON + 1)
     assert profiles(store) == expected(store, list(events.values()))
     assert summed_outcomes(store) == joined(store, events.values(), labels)
     assert stored_and_counted(store) == (len(events), len(events))

@@ -19,10 +19,10 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import duplicates_in
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.examples import examples
 from tests.support.labels import BINARY, CLASSES, joined, label, set_layout, summed_outcomes
+from tests.support.stored import fold_all
 from tests.support.stores import ENGINES, FreshStores
 
 pytestmark = pytest.mark.both_engines
@@ -346,8 +346,7 @@ def test_the_outcomes_equal_the_join_after_any_history(
             elif what == "rotate":
                 clock.advance(4_000)
             else:
-                for writer in seal_writers(store, clock() + 1):
-                    fold(store, writer)
+                fold_all(store, clock() + 1)
         backfill_profiles(store, "m", *ALWAYS)
         assert summed_outcomes(store) == joined(store, sent, told)
 

@@ -23,7 +23,6 @@ from modelwatch.storage.ledger.received_profiles import (
     store_profile,
 )
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.deletion import (
     Deletion,
     alerts_ended,
@@ -36,6 +35,7 @@ from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import SECONDS_PER_DAY
 from tests.support.events import ALWAYS, NOON, event, numbered, open_ledger
+from tests.support.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 
@@ -85,8 +85,7 @@ def test_it_counts_once_beside_predictions_and_after_folding(store: Store) -> No
     ]
     assert counted(store) == (7, 7)
     ledger.close()
-    for writer in seal_writers(store, 0):
-        fold(store, writer)
+    fold_all(store)
     assert counted(store) == (7, 7)
     assert take(store, given()) == "duplicate"
 

@@ -12,9 +12,9 @@ from modelwatch.events import Prediction, Scalar
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
+from tests.support.stored import fold_all
 
 STREAM = StreamKey("m", "1", "production")
 FEATURES: dict[str, Scalar] = {"x": 0.1, "n": 3, "c": "red", "flag": True, "empty": None}
@@ -89,8 +89,7 @@ def test_changed_repeats_stay_counted_when_writers_are_folded(store: Store) -> N
     ledger.commit([FIRST, event("b")])
     ledger.commit([replace(FIRST, prediction="no"), event("b")])
     ledger.close()
-    for writer in seal_writers(store, clock()):
-        fold(store, writer)
+    fold_all(store, clock())
     assert repeats(store) == (2, 1)
 
 

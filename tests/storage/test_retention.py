@@ -24,7 +24,6 @@ from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.ledger.rows import in_sample
 from modelwatch.storage.ledger.slots import OutcomeSlot
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions, remove_windows
 from modelwatch.storage.maintenance.rollup import roll_up
@@ -35,6 +34,7 @@ from modelwatch.times import MICROS_PER_SECOND
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.examples import examples
 from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
+from tests.support.stored import fold_all
 from tests.support.stores import ENGINES, FreshStores
 
 pytestmark = pytest.mark.both_engines
@@ -257,12 +257,6 @@ def newest_arrivals(store: Store) -> dict[tuple[str, str], int]:
             ):
                 found[table.name, row[0]] = row[1]
     return found
-
-
-def fold_all(store: Store) -> None:
-    """Folds the slots of all sealed writers."""
-    for writer in seal_writers(store, 0):
-        fold(store, writer)
 
 
 STEPS = st.lists(

@@ -27,7 +27,6 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.ledger.repeats import duplicates_in
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.layouts import read_layouts
@@ -37,6 +36,7 @@ from tests.support.events import Clock, event, numbered
 from tests.support.examples import examples
 from tests.support.labels import BINARY, CLASSES, label
 from tests.support.segments import name_segments
+from tests.support.stored import fold_all
 from tests.support.stores import ENGINES, FreshStores
 
 DAY_0 = 20_000 * DAY
@@ -70,8 +70,7 @@ class History:
             case ("rotate", which):
                 self.ledgers[which].close()
                 self.ledgers[which]._change_writer()
-                for writer in seal_writers(self.store, 0):
-                    fold(self.store, writer)
+                fold_all(self.store)
             case ("reference", scale):
                 values = [float(value * scale) for value in range(40)]
                 profile = Profile.of(numeric_binning(values), values)

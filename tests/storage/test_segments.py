@@ -28,7 +28,6 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.references.monitors import delete_monitor, put_monitor
 from tests.storage.test_ledger import UncertainStore
@@ -46,6 +45,7 @@ from tests.support.segments import (
     set_values,
     sums_by_feature,
 )
+from tests.support.stored import fold_all
 from tests.support.stores import ENGINES, FreshStores
 
 pytestmark = pytest.mark.both_engines
@@ -367,8 +367,7 @@ def test_the_counts_of_segments_are_those_of_the_rows_after_any_history(
             elif what == "rotate":
                 clock.advance(4_000)
             else:
-                for writer in seal_writers(store, clock() + 1):
-                    fold(store, writer)
+                fold_all(store, clock() + 1)
         backfill_profiles(store, "m", *ALWAYS)
         profiles, outcomes = counted_by_segment(store), labelled_by_segment(store)
         assert profiles == counted_from(store, sent.values())

@@ -18,13 +18,13 @@ from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
 from tests.support.late_labels import DAY_SECONDS, like_any_other, send_days
+from tests.support.stored import fold_all
 from tests.support.streams import SECOND, normal, set_reference
 
 STREAM = StreamKey("m", "1", "production")
@@ -130,8 +130,7 @@ def test_a_snapshot_reads_what_single_reads_do(store: Store, monkeypatch: pytest
     ledger = open_ledger(store, Clock(NOON + 20 * DAY_SECONDS * SECOND), prefix="x")
     ledger.commit([_with_x(index) for index in range(600)])
     ledger.close()
-    for writer in seal_writers(store, 0):
-        fold(store, writer)
+    fold_all(store)
     assert roll_up(store, STREAM, Grain.of(FIRST + 2 * DAY_SECONDS, FIRST + DAY_SECONDS), most=1_000)
     moments = [FIRST + hours * 3_600 for hours in (30, 40, 41, 60, 61, 62, 100, 90, 140)]
     single = [observed(store, end) for end in moments]

@@ -122,6 +122,15 @@ class Desk:
         self.clock.now = max(self.clock.now, NOON + hour * HOUR * 1_000_000)
         self.take(assessment(hour, found, version=version))
 
+    def four_alerts(self) -> None:
+        """Four incidents, a second apart: of m0 … m3; m1 in staging, m2 severe, m3 resolved."""
+        for index in range(4):
+            self.clock.advance(1)
+            environment = "staging" if index == 1 else "production"
+            severity: FindingSeverity = "alert" if index == 2 else "warning"
+            self.take(assessment(0, {"amount": severity}, model=f"m{index}", environment=environment))
+        self.take(assessment(1, model="m3"))
+
     def alerts(self) -> list[Alert]:
         """All incidents, oldest first."""
         with self.store.read() as connection:

@@ -14,6 +14,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.feature_columns import FeatureBlock
 from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import Erased, erase
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
@@ -43,6 +44,12 @@ def set_reference(store: Store, step: float = 1.0) -> None:
 def erased(store: Store, identity: str, **options: Any) -> Erased:
     """Erases a prediction of the model; options: of `erase`."""
     return erase(store, "m", identity, actor="test", now=NOON, new_id=new_id, **options)
+
+
+def fold_all(store: Store, opened_before: int = 0) -> None:
+    """Folds what the sealed writers have counted, after sealing those that were opened before this time."""
+    for writer in seal_writers(store, opened_before):
+        fold(store, writer)
 
 
 def stored_features(store: Store, model: str = "m") -> dict[str, Any]:

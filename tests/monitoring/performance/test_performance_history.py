@@ -11,11 +11,11 @@ from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
 from tests.support.background import new_id
 from tests.support.events import NOON
 from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.stored import fold_all
 from tests.support.streams import HOUR, SECOND
 
 STREAM = StreamKey("m", "1", "production")
@@ -90,8 +90,7 @@ def test_what_was_rolled_up_before_a_reference_counts_in_its_layout(store: Store
     watch_yes(store)
     send_labelled(store, later(100), outcomes(200, 1), at=NOON, label_after=60 * SECOND)
     send_labelled(store, later(100), outcomes(200, 2), at=NOON + 96 * HOUR, label_after=60 * SECOND)
-    for writer in seal_writers(store, 1 << 60):
-        fold(store, writer)
+    fold_all(store, 1 << 60)
     assert roll_up(store, STREAM, Grain.of(0, START + 96 * 3_600), most=1_000) > 0
     set_labelled_reference(store, outcomes(2_000, 99))
     found = history(store, start=START + 600, end=START + 97 * 3_600, step=10 * 86_400)

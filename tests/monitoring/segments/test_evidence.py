@@ -7,11 +7,11 @@ import pytest
 from modelwatch.monitoring.segments.evidence import SegmentQuery, Stretch, gather_segments
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
 from tests.support.events import NOON, event, open_ledger
 from tests.support.labels import BINARY, CLASSES, label, set_layout
 from tests.support.segments import STREAM
+from tests.support.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 
@@ -29,8 +29,7 @@ def rolled_up(store: Store) -> Store:
     ledger = open_ledger(store)
     ledger.commit([event(f"{number}", timestamp=time * 1_000_000) for number, time in enumerate(times)])
     ledger.close()
-    for writer in seal_writers(store, 0):
-        fold(store, writer)
+    fold_all(store)
     assert roll_up(store, STREAM, Grain.of(NEWEST, 0), most=100) == 3
     return store
 

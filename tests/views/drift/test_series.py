@@ -18,7 +18,6 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
@@ -28,6 +27,7 @@ from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from tests.monitoring.test_verdicts import RULES
 from tests.support.events import NOON, event, open_ledger
 from tests.support.segments import name_segments, set_values
+from tests.support.stored import fold_all
 from tests.support.stores import ENGINES, FreshStores
 
 HOUR = 3_600
@@ -65,8 +65,7 @@ def filled(store: Store, predictions: list[Prediction]) -> None:
 
 def rolled_up(store: Store, before: int) -> None:
     """All windows before then become hours."""
-    for writer in seal_writers(store, 1 << 60):
-        fold(store, writer)
+    fold_all(store, 1 << 60)
     for version in ("1", "2"):
         assert roll_up(store, StreamKey("m", version, "production"), Grain.of(before, 0), most=1_000)
 

@@ -10,7 +10,6 @@ from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.storage.references.monitors import put_monitor
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App, pointers
-from tests.support.assessments import assessment
 from tests.support.background import background, run_out
 from tests.support.events import NOON, numbered, open_ledger
 
@@ -18,12 +17,7 @@ from tests.support.events import NOON, numbered, open_ledger
 @pytest.fixture
 def alerts(app: App) -> list[str]:
     """The ids of four alerts: m0 … m3; m1 in staging, m2 severe, m3 resolved."""
-    for index in range(4):
-        app.desk.clock.advance(1)
-        environment = "staging" if index == 1 else "production"
-        found = {"amount": "alert" if index == 2 else "warning"}
-        app.desk.take(assessment(0, found, model=f"m{index}", environment=environment))  # type: ignore[arg-type]
-    app.desk.take(assessment(1, model="m3"))
+    app.desk.four_alerts()
     return [alert.id for alert in app.desk.alerts()]
 
 

@@ -9,18 +9,8 @@ import yaml
 
 from modelwatch.errors import SettingsError
 from tests.support.app import App, pointers
-from tests.support.events import NOON, Clock
-from tests.support.streams import HOUR, normal, send_hours, set_reference
 
 PATH = "/api/v1/models/m/monitor"
-
-
-@pytest.fixture
-def watched(app: App) -> App:
-    """A model with twelve hours, shifted from hour 8 on."""
-    set_reference(app.store, normal(5_000, seed=99))
-    send_hours(app.store, Clock(NOON + 100 * HOUR), 12, shift_from=8)
-    return app
 
 
 def test_a_known_model_without_a_monitor_has_the_defaults(watched: App) -> None:
