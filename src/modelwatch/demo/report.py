@@ -56,7 +56,7 @@ def stable_lines(findings: Findings) -> Iterator[str]:
     summary = findings.final.report["summary"]
     stable = stable_subjects(findings)
     for name, (psi, p_value, checks) in stable.items():
-        yield f"  {name:<22} {checks} checks: PSI at most {plain(psi_text(psi))}, p at least {plain(chance(p_value))}"
+        yield f"  {name:<22} {checks} checks: largest PSI {plain(psi_text(psi))}, smallest p {plain(chance(p_value))}"
     threshold, alpha = Settings().psi_warning_threshold, summary["alpha"]
     subjects, lookbacks = summary["checked"], len(summary["lookbacks"])
     budget = f"{summary['false_alarm_budget']:g} false alarm a model in 30 days"
