@@ -109,6 +109,24 @@ def test_a_slash_that_is_not_encoded_is_told_how_it_is_written(app: App, method:
     assert detail == f"There is nothing at /api/v1/{path}. A slash in a name is written %2F: /api/v1/{encoded}."
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "elsewhere"),
+    [
+        ("POST", "/predictions", "/api/v1/predictions"),
+        ("GET", "/alerts", "/api/v1/alerts and at /ui/alerts"),
+        ("GET", "/models/m/features/x", "/ui/models/m/features/x"),
+        (
+            "GET",
+            "/models/org%2Fname/performance",
+            "/api/v1/models/org%2Fname/performance and at /ui/models/org%2Fname/performance",
+        ),
+    ],
+)
+def test_an_address_without_its_prefix_is_told_with_it(app: App, method: str, path: str, elsewhere: str) -> None:
+    answer = app.request(method, path)
+    assert (answer.status_code, answer.json()["detail"]) == (404, f"There is nothing at {path}, but at {elsewhere}.")
+
+
 @pytest.mark.parametrize("path", ["nothing/at/all", "models//Llama-3", "/".join("abcdefghijklmnop")])
 def test_an_address_that_no_encoding_would_help_gets_no_such_hint(app: App, path: str) -> None:
     assert "%2F" not in app.problem("GET", path, 404)["detail"]

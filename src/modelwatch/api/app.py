@@ -12,13 +12,13 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, compile_path
+from starlette.routing import BaseRoute, Match, Mount, Route, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import Grant, KnownKeys
 from modelwatch.api import docs, openapi
 from modelwatch.api.around import Addresses, SecurityHeaders
-from modelwatch.api.auth.gate import Gate
+from modelwatch.api.auth.gate import PAGES, Gate
 from modelwatch.api.auth.origins import SameOrigin
 from modelwatch.api.auth.scopes import GRANT, authorize
 from modelwatch.api.fast_lane import FastLane
@@ -32,7 +32,8 @@ from modelwatch.api.shared_answers import SharedAnswers
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
 
-PREDICTIONS, GROUND_TRUTH = "/api/v1/predictions", "/api/v1/ground-truth"
+PREFIX = "/api/v1"
+PREDICTIONS, GROUND_TRUTH = f"{PREFIX}/predictions", f"{PREFIX}/ground-truth"
 
 # Of a path that nothing is at, so many segments are looked at for a name with a slash.
 MOST_SEGMENTS = 12
@@ -90,7 +91,7 @@ def build_app(
     hot = {PREDICTIONS: HotPost(state, OnePrediction()), GROUND_TRUTH: HotPost(state, OneLabel())}
     app.router.routes += [Route(path, post, methods=["POST"]) for path, post in hot.items()]
     app.router.routes += routes()
-    app.mount("/ui", pages)
+    app.mount(PAGES, pages)
     app.add_middleware(
         SameOrigin,
         public_url=state.settings.reached_at,
@@ -156,10 +157,23 @@ def _with_hint(app: FastAPI, request: Request, error: Exception) -> Exception:
     if error.status_code == HTTPStatus.NOT_FOUND and shorter != path and _methods_at(app, shorter):
         detail = f"There is nothing at {excerpt(path)}, but at {excerpt(shorter)}, without the slash at the end."
         return HTTPException(error.status_code, detail)
+    if error.status_code == HTTPStatus.NOT_FOUND and (elsewhere := _below_a_prefix(app, path)):
+        detail = f"There is nothing at {excerpt(path)}, but at {' and at '.join(map(excerpt, elsewhere))}."
+        return HTTPException(error.status_code, detail)
     if error.status_code == HTTPStatus.NOT_FOUND and (encoded := _with_encoded_slash(app, path)) is not None:
         detail = f"There is nothing at {excerpt(path)}. A slash in a name is written %2F: {excerpt(encoded)}."
         return HTTPException(error.status_code, detail)
     return error
+
+
+def _below_a_prefix(app: FastAPI, path: str) -> list[str]:
+    """The addresses of the API and of a page that end with this path."""
+    api, page = f"{PREFIX}{path}", f"{PAGES}{path}"
+    scope = {"type": "http", "method": "GET", "path": page, "root_path": "", "headers": []}
+    mounted = next(route for route in app.routes if isinstance(route, Mount) and route.path == PAGES)
+    _, inside = mounted.matches(scope)
+    is_page = any(route.matches({**scope, **inside})[0] is Match.FULL for route in mounted.routes)
+    return [*([api] if _methods_at(app, api) else []), *([page] if is_page else [])]
 
 
 def _with_encoded_slash(app: FastAPI, path: str) -> str | None:
