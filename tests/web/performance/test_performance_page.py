@@ -142,6 +142,19 @@ def test_a_calm_model_says_that_nothing_is_worse(app: App) -> None:
     assert "How bad" not in text
 
 
+def test_a_loss_that_may_be_chance_says_so(app: App) -> None:
+    watch_yes(app.store)
+    set_labelled_reference(app.store, outcomes(3_000, 99))
+    send_labelled(app.store, later(100), outcomes(300, 7, flipped=0.04), at=NOON, label_after=HOUR)
+    send_labelled(app.store, later(100), outcomes(300, 8), at=NOON + 11 * HOUR, label_after=None)
+    evaluate(app)
+    page = visit(app, PATH)
+    assert "Accuracy may be chance 84.0 % 79.4–87.7 86.2 % −2.2 Precision 88.3 %" in page.text
+    assert re.search(
+        r'title="Worse by 2\.2 points, but explained by chance with p = [\d.]+ \(needs', app.request("GET", PATH).text
+    )
+
+
 def test_a_model_without_labels_says_what_to_do(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     text = visit(app, PATH).text

@@ -17,6 +17,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import performance_history
+from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.views.performance.performance_judged import JudgedPerformance, judged_performance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
@@ -34,7 +35,10 @@ SUBJECTS = {LABELS: "Drift of the labels", COVERAGE: "Label coverage"}
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A row of the table of metrics: texts, and the state of what is judged."""
+    """A row of the table of metrics: texts, and the state of what is judged.
+
+    may_be_chance: why a loss that would matter is no finding; empty for every other row.
+    """
 
     name: str
     value: str
@@ -42,6 +46,7 @@ class MetricRow:
     reference: str
     change: str
     state: State | None
+    may_be_chance: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,17 +103,7 @@ class PerformancePage:
         if self.is_judged and self.judged is not None and self.judged.window is not None:
             found = self.judged.window.metrics
             watched = [name for name in self.stretch.levels if name in found]
-            return [
-                MetricRow(
-                    metric_name(name),
-                    metric_value(name, found[name].value),
-                    metric_interval(name, found[name]),
-                    metric_value(name, found[name].reference),
-                    metric_change(name, found[name].change, unit=False),
-                    STATES.get(found[name].severity or "", "unknown"),
-                )
-                for name in watched
-            ]
+            return [_judged_row(name, found[name]) for name in watched]
         return self._of_stretch(list(self.stretch.levels))
 
     @property
@@ -169,6 +164,19 @@ class PerformancePage:
             for name, found in estimate.metrics.items()
             if found.value is not None
         ]
+
+
+def _judged_row(name: str, found: MetricReport) -> MetricRow:
+    beyond = found.loss is not None and found.warning_threshold is not None and found.loss >= found.warning_threshold
+    return MetricRow(
+        metric_name(name),
+        metric_value(name, found.value),
+        metric_interval(name, found),
+        metric_value(name, found.reference),
+        metric_change(name, found.change, unit=False),
+        STATES.get(found.severity or "", "unknown"),
+        (found.reason or "") if beyond and found.severity == "stable" else "",
+    )
 
 
 def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> PerformancePage | None:
