@@ -82,7 +82,7 @@ def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
         # The server closes the connection after such an error, and the next request on it would be cut off.
         headers.append((b"connection", b"close"))
         problem = Problem(
-            TYPE_PREFIX + "internal-error",
+            TYPE_PREFIX + slug_of(error),
             "The service made an error",
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "The request could not be served because of an error in the service; its log has the details.",
@@ -104,11 +104,28 @@ def framework_problem(error: Exception) -> Response:
     return problem_response(error)
 
 
+def is_fault_of_client(error: Exception) -> bool:
+    """True for what a client can mend, which is answered with a status of 4xx."""
+    return isinstance(error, RequestError | RequestValidationError | HTTPException)
+
+
+def slug_of(error: Exception) -> str:
+    """The kind of problem that an error is answered as, such as `not-found`; `internal-error` for unexpected ones."""
+    match error:
+        case RequestError() | ServiceError():
+            return error.slug
+        case RequestValidationError():
+            return InvalidInput.slug
+        case HTTPException():
+            return HTTPStatus(error.status_code).phrase.lower().replace(" ", "-").replace("'", "")
+        case _:
+            return "internal-error"
+
+
 def _as_problem(error: HTTPException) -> Problem:
     phrase = HTTPStatus(error.status_code).phrase
-    slug = phrase.lower().replace(" ", "-").replace("'", "")
     detail = error.detail if error.detail != phrase else f"{phrase}: see /docs for the routes."
-    return Problem(TYPE_PREFIX + slug, phrase, error.status_code, detail)
+    return Problem(TYPE_PREFIX + slug_of(error), phrase, error.status_code, detail)
 
 
 def _as_invalid_input(error: RequestValidationError) -> InvalidInput:

@@ -11,8 +11,8 @@ from modelwatch.alerting.queries import ChannelFacts
 from modelwatch.alerting.service import AlertService
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.nearest_models import NearestModels
+from modelwatch.api.problems import is_fault_of_client, slug_of
 from modelwatch.config import Settings
-from modelwatch.errors import RequestError, ServiceError
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -77,6 +77,10 @@ class ServiceState:
         """The channels that are configured."""
         return frozenset(channel.name for channel in self.channels)
 
-    def count_refusal(self, error: Exception) -> None:
-        """Counts a request that was refused, or that failed, by its reason."""
-        self.counters.rejected(error.slug if isinstance(error, RequestError | ServiceError) else "internal-error")
+    def count_refusal(self, error: Exception, method: str = "POST") -> None:
+        """Counts a request that was refused, or that failed, by its reason.
+
+        A GET (of which HEAD is one here) brings no data: its refusals count where the fault is the service's.
+        """
+        if method != "GET" or not is_fault_of_client(error):
+            self.counters.rejected(slug_of(error))

@@ -143,6 +143,20 @@ def test_the_service_shows_what_it_refused_and_its_store(app: App) -> None:
     assert "Evaluations State up to date" in text
 
 
+def test_what_a_client_asks_wrongly_is_no_fault_of_the_service_and_counts_only_where_it_brings_data(app: App) -> None:
+    for path in ("/favicon.ico", "/api/v1/models/unknown/drift", "/api/v1/alerts?limit=many", "/ui/nothing"):
+        assert app.request("GET", path).status_code in (404, 422)
+    app.tell()
+    assert "Nothing was refused." in visit(app, "/ui/service").text
+    for method, path in (("POST", "/predictions"), ("PUT", "/api/v1/predictions"), ("POST", "/api/v1/reference?for=m")):
+        assert app.request(method, path).status_code in (404, 405, 415, 422)
+    app.tell()
+    text = visit(app, "/ui/service").text
+    assert "internal-error" not in text
+    for reason in ("not-found An address", "method-not-allowed An address", "invalid-input A field"):
+        assert reason in text
+
+
 def test_the_service_shows_each_process_and_the_sum(app: App) -> None:
     now = app.asgi.app.state.service.clock()
     app.post("predictions", {"model_name": "m"}, 422)

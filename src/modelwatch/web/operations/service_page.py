@@ -37,6 +37,8 @@ REFUSALS = {
     "forbidden": "The key has not the scope, or is for other models.",
     "cross-site": "A form of another site.",
     "not-found": "An address or a model that there is not.",
+    "method-not-allowed": "An address that takes other methods; the answer names them.",
+    "misdirected": "A host that the service is not reached at.",
     "conflict": "Something else was changed or is under way.",
     "expired": "Older than what is kept (PREDICTION_RETENTION_DAYS).",
     "internal-error": "A fault of the service: its log has the details.",
