@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "docs" / "runbooks.md"
 TARGET = REPOSITORY / "src" / "modelwatch" / "web" / "templates" / "alerts" / "runbooks.html"
-STEPS = REPOSITORY / "src" / "modelwatch" / "alerting" / "runbook_steps.json"
+STEPS = REPOSITORY / "src" / "modelwatch" / "alerting" / "views" / "runbook_steps.json"
 
 HEAD = """\
 {% extends "base.html" %}

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from modelwatch.library.comparison import compare
     from modelwatch.library.profile import Profile, profile
     from modelwatch.library.reference import Reference
-    from modelwatch.library.report import Report
+    from modelwatch.library.reports.report import Report
 
 _HOMES = {
     "AsyncClient": "modelwatch_client",
     "Client": "modelwatch_client",
     "Profile": "modelwatch.library.profile",
     "Reference": "modelwatch.library.reference",
-    "Report": "modelwatch.library.report",
+    "Report": "modelwatch.library.reports.report",
     "compare": "modelwatch.library.comparison",
     "profile": "modelwatch.library.profile",
 }

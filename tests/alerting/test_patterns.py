@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.alerting.patterns import LONGEST_PATTERN, PatternError, compile_pattern, matches
+from modelwatch.alerting.silences import LONGEST_PATTERN, PatternError, compile_pattern, matches
 
 ATOMS = st.sampled_from(
     ["a", "b", ".", "[ab]", "[^a]", "[a-b_]", r"\w", r"\d", r"\.", "1", "-", r"[\d-]", r"[\]a]", "[]a]"]

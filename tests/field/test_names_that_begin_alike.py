@@ -8,12 +8,12 @@ import unicodedata
 
 import pytest
 
-from modelwatch.alerting.text import clipped as clipped_to_length
-from modelwatch.alerting.text import shortened as shortened_to_length
 from modelwatch.charts.drawing.text import clipped, isolated, shortened_apart, width
 from modelwatch.charts.drawing.text import shortened as shortened_to_width
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.rows import Category, categories
+from modelwatch.text import clipped as clipped_to_length
+from modelwatch.text import shortened as shortened_to_length
 from modelwatch.web.frame.rendering import name
 
 WINDOWS = [f"customer_transactions_amount_sum_last_{days}_days" for days in (1, 7, 30, 90)]

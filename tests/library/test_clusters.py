@@ -15,7 +15,7 @@ from modelwatch.config import Settings
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.library.comparison import compare
-from modelwatch.library.report import Report
+from modelwatch.library.reports.report import Report
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import SubjectReport

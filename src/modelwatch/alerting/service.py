@@ -27,7 +27,6 @@ from modelwatch.alerting.silences import (
     silence_from_row,
     silence_row,
 )
-from modelwatch.alerting.text import clean
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.findings import Assessment, Kind
 from modelwatch.storage.alerts.alerts import alert_by_id, alerts_page, latest_incident, remove_alert, unfinished_alerts
@@ -36,6 +35,7 @@ from modelwatch.storage.alerts.silences import add_silence, move_silence, silenc
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import newest_verdict
+from modelwatch.text import clean
 
 LONGEST_ACTOR = 200
 LONGEST_NOTE = 2_000

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from modelwatch.alerting.alert import SERVICE, Alert, Change, Member
 from modelwatch.alerting.notification import Event, Notification, NotificationMember, Trend
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.text import clipped, lookback, shortened, span
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import Doubt, Finding, Kind
 from modelwatch.measures import (
@@ -23,6 +22,7 @@ from modelwatch.measures import (
     score_value,
 )
 from modelwatch.stats.drift.patterns import ShiftPattern
+from modelwatch.text import clipped, lookback, shortened, span
 from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
 NAMED = 10

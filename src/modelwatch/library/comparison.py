@@ -16,7 +16,7 @@ from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
 from modelwatch.library.reading import column_counts, decoded, in_threads, progress_bar
 from modelwatch.library.reference import Reference, SubjectReference, seconds_of
-from modelwatch.library.report import Report, Side
+from modelwatch.library.reports.report import Report, Side
 from modelwatch.library.segments import Divided, SegmentRules, SegmentsComparison, divided, segments_comparison
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.monitoring.checks.drift.evaluation import results_of

@@ -24,7 +24,7 @@ from modelwatch.alerting.channels.presentation import (
     trend_text,
 )
 from modelwatch.alerting.notification import Notification, Trend
-from modelwatch.alerting.text import lowest_shown
+from modelwatch.text import lowest_shown
 from modelwatch.times import MICROS_PER_SECOND
 
 SUBJECT = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modelwatch.alerting.notification import Event, Notification, NotificationMember
-from modelwatch.alerting.text import sparkline
 from modelwatch.findings import Kind
+from modelwatch.text import sparkline
 from modelwatch.times import minute_of_micros
 
 CHANGES: dict[Event, str] = {

@@ -25,7 +25,7 @@ from modelwatch.measures import chance, from_to, plain, psi_text
 
 if TYPE_CHECKING:
     from modelwatch.library.performance import PerformanceComparison
-    from modelwatch.library.report import Report
+    from modelwatch.library.reports.report import Report
     from modelwatch.library.segments import SegmentComparison, SegmentsComparison
 
 

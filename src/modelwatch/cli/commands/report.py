@@ -44,7 +44,7 @@ def report(
 
     The file is one HTML page without scripts, the same as that of `modelwatch compare`.
     """
-    from modelwatch.library.served import served_report
+    from modelwatch.library.reports.served import served_report
 
     fail_on = fail_on_of(fail_on)
     of_model = f"/api/v1/models/{quote(model, safe='')}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from modelwatch.alerting.alert import Alert, Member
-from modelwatch.alerting.text import clipped, shortened, span
 from modelwatch.findings import Kind
 from modelwatch.measures import in_sentence, metric_interval, metric_value
 from modelwatch.monitoring.checks.headline import Headline
+from modelwatch.text import clipped, shortened, span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.models.model_state import ModelState
 from modelwatch.views.models.words import capitalized, listed

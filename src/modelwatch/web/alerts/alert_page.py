@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views.actions import SilenceLine
 from modelwatch.alerting.views.alerts import AlertLine, AlertReport, MemberReport, RecoveredLine, StepLine
 from modelwatch.alerting.views.deliveries import DeliveryLine
@@ -16,6 +15,7 @@ from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.rows import categories, categories_table
 from modelwatch.measures import metric_name
+from modelwatch.text import lookback, span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.views.models.words import listed
 from modelwatch.web.alerts.alert_cells import Cells

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modelwatch.alerting.text import lookback, span
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
 from modelwatch.measures import chance_limit, p_text
+from modelwatch.text import lookback, span
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.models.words import capitalized
 from modelwatch.web.frame.rendering import (

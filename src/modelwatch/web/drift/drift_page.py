@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwatch.alerting.text import span
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.annotations import Event
 from modelwatch.charts.curves import Driver, quadrant
@@ -31,6 +30,7 @@ from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import overview
+from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
 from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findings

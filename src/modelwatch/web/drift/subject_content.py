@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 
 from markupsafe import Markup
 
-from modelwatch.alerting.text import lookback, span
 from modelwatch.charts.annotations import Event
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
@@ -17,6 +16,7 @@ from modelwatch.charts.small import level_bar
 from modelwatch.measures import chance, chance_limit, psi_text
 from modelwatch.monitoring.segments.reports import SegmentLine, SegmentReport
 from modelwatch.storage.references.subjects import Subject
+from modelwatch.text import lookback, span
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.open_findings import KINDS, OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison

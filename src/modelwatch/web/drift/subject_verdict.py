@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from modelwatch.alerting.text import lookback
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.histogram import edge_texts
 from modelwatch.measures import chance_limit, from_to, p_text, psi_text
 from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
+from modelwatch.text import lookback
 from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison
 from modelwatch.web.drift.subject_lanes import STATES

@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from modelwatch.alerting.text import clipped, shortened, span
 from modelwatch.alerting.wording import KINDS
 from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
@@ -25,6 +24,7 @@ from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import number, percent, short_time
 from modelwatch.measures import NAMES as METRICS
 from modelwatch.measures import chance, in_sentence, psi_text, score_limit, score_title, score_value
+from modelwatch.text import clipped, shortened, span
 from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
 
 LONGEST_NAME = 120

@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwatch.alerting.text import span
 from modelwatch.charts.drawing.marks import STATES as STATE_WORDS
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.small import spark_bars, sparkline
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.measures import in_sentence, metric_value, psi_text
+from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.views.models.model_line import ModelLine
 from modelwatch.views.models.model_rows import Wanted

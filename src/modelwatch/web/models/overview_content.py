@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from modelwatch.alerting.alert import Member
-from modelwatch.alerting.text import span
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.small import histogram_pair, spark_bars
 from modelwatch.measures import metric_name, psi_text
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
+from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
 from modelwatch.views.models.model_situation import ModelSituation

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from modelwatch.alerting.text import clipped
 from modelwatch.charts.annotations import Event
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.marks import State, key
@@ -23,6 +22,7 @@ from modelwatch.charts.series import Role, Series
 from modelwatch.charts.timeline import EventMark, event_marks
 from modelwatch.measures import psi_text
 from modelwatch.storage.verdicts.headlines import Reading
+from modelwatch.text import clipped
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
 from modelwatch.views.drift.subject_series import SubjectSeries

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwatch.alerting.alert import Member
-from modelwatch.alerting.runbook import runbook_for
-from modelwatch.alerting.text import clipped
+from modelwatch.alerting.views.runbook import runbook_for
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
+from modelwatch.text import clipped
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 from modelwatch.views.models.model_sentence import DRIFT_KINDS, members_of, own_subjects, sentence_of
 from modelwatch.views.models.model_situation import ModelSituation

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwatch.alerting.text import span
 from modelwatch.charts.drawing.marks import State
+from modelwatch.text import span
 from modelwatch.views.durations import DurationReport
 from modelwatch.views.service import ProcessReport, ProcessState, ServiceReport, service_report
 from modelwatch.web.frame.rendering import When, microseconds, when

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelwatch.alerting.text import clipped
+from modelwatch.text import clipped
 
 LONGEST_CLASS = 24
 EXPLAINED = {

@@ -9,7 +9,6 @@ from typing import Literal
 
 from starlette.requests import Request
 
-from modelwatch.alerting.text import lookback
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.annotations import Event
 from modelwatch.charts.drawing.labels import Moments
@@ -19,6 +18,7 @@ from modelwatch.measures import metric_change, metric_interval, metric_name, met
 from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.storage.references.monitors import monitor_of
+from modelwatch.text import lookback
 from modelwatch.views.performance.performance_judged import JudgedPerformance, judged_performance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery

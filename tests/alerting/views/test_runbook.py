@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from modelwatch.alerting.runbook import runbook_for
+from modelwatch.alerting.views.runbook import runbook_for
 from modelwatch.findings import FindingSeverity, Kind
 from scripts.runbooks import SOURCE, STEPS, runbook_steps
 

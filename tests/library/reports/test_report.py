@@ -20,10 +20,10 @@ import pytest
 import modelwatch as mw
 from modelwatch.charts.drawing.numbers import SPACE
 from modelwatch.cli import main
-from modelwatch.library.report import Document, Report
+from modelwatch.library.reports.report import Document, Report
 from tests.support.examples import is_night
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = REPOSITORY / "docs" / "comparison.schema.json"
 # Looked at by axe in each run, as every page of the service; the other widths and schemes every night.
 BY_AXE = ((390, "light"), (1280, "dark"))

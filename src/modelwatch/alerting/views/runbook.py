@@ -49,5 +49,5 @@ def runbook_for(kind: Kind, severity: FindingSeverity, subject: str, model: str 
 
 @cache
 def _steps() -> dict[str, list[str]]:
-    raw = files("modelwatch.alerting").joinpath("runbook_steps.json").read_bytes()
+    raw = files("modelwatch.alerting.views").joinpath("runbook_steps.json").read_bytes()
     return msgspec.json.decode(raw, type=dict[str, list[str]])

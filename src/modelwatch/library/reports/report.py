@@ -213,7 +213,7 @@ class Report:
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report as one HTML file, without scripts, also written to a file when a path is given. Raises OSError."""
-        from modelwatch.library.html import render
+        from modelwatch.library.reports.html import render
 
         text = render(self)
         if path is not None:

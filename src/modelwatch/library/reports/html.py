@@ -19,8 +19,8 @@ from modelwatch.charts.rows import Category, categories
 from modelwatch.charts.small import histogram_pair
 from modelwatch.library.drift import SubjectComparison, in_words
 from modelwatch.library.performance import labels_in_words
-from modelwatch.library.performance_charts import performance_charts
 from modelwatch.library.quality import quality_in_words
+from modelwatch.library.reports.performance_charts import performance_charts
 from modelwatch.library.segments import SHOWN, moved_in
 from modelwatch.measures import chance, metric_change, metric_interval, metric_name, metric_value, psi_text
 from modelwatch.monitoring.checks.drift.judge import DRIFTED
@@ -28,7 +28,7 @@ from modelwatch.stats.drift.scores import psi_contributions
 from modelwatch.views.performance.outcomes import MetricValue
 
 if TYPE_CHECKING:
-    from modelwatch.library.report import Report
+    from modelwatch.library.reports.report import Report
 
 STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "shifted": "shifted", "stable": "stable"}
 WORDS = {"insufficient_data": "not enough data", "no_data": "no data", "no_reference": "no reference"}
@@ -61,7 +61,7 @@ def render(report: Report) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("modelwatch.library"),
+        loader=PackageLoader("modelwatch.library.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -91,7 +91,7 @@ def _environment() -> Environment:
 @cache
 def _style() -> str:
     """Style sheets of the charts and of the report, without what is not needed to read them."""
-    own = files("modelwatch.library").joinpath("templates/report.css").read_text("utf-8")
+    own = files("modelwatch.library.reports").joinpath("templates/report.css").read_text("utf-8")
     return re.sub(r"\n\s*", "\n", stylesheet() + own)
 
 
