@@ -7,7 +7,7 @@ import pytest
 
 from modelwatch.simulation.features import Feature, Names, drawn
 from modelwatch.simulation.shifts import CATEGORY_SHARE, Shift
-from modelwatch.simulation.streams import FeatureStream
+from modelwatch.simulation.streams import FeatureStream, _multinomial
 from modelwatch.simulation.traffic import HOUR, Traffic, schedule, traffic
 
 DAY = 24 * HOUR
@@ -58,6 +58,23 @@ def test_much_traffic_is_drawn_as_counts_with_the_same_shares(rate: float) -> No
     total = arriving.arrived[288:576].sum()
     assert day.sum() == total
     assert np.abs(np.cumsum(day) / total - np.cumsum(expected)).max() < 2.0 / np.sqrt(total)
+
+
+def test_counts_of_values_one_by_one_are_multinomial() -> None:
+    """Of each window, of all windows together, and in how much they vary from one to another."""
+    rng = np.random.default_rng(6)
+    shares = np.concatenate(([0.0, 1e-7, 0.3], rng.dirichlet(np.ones(20)) * 0.7, [0.0]))
+    shares /= shares.sum()
+    sizes = rng.integers(0, 200, 3_000)
+    counts = _multinomial(sizes, shares, rng)
+    assert counts.sum(axis=1).tolist() == sizes.tolist()
+    assert not counts[:, shares == 0.0].any()
+    filled, likely = sizes > 0, shares > 1e-3
+    expected = sizes.sum() * shares[likely]
+    assert ((counts.sum(axis=0)[likely] - expected) ** 2 / expected).sum() == pytest.approx(likely.sum(), abs=30)
+    of_windows = (counts[filled] - sizes[filled, None] * shares) ** 2 / sizes[filled, None]
+    variances = (shares * (1.0 - shares))[likely]
+    assert of_windows.mean(axis=0)[likely] == pytest.approx(variances, rel=0.25)
 
 
 def test_a_category_has_its_share_before_and_after() -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
+from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.combined import combined_tests
-from modelwatch.stats.drift.names import decode_split, encode_split, is_ids, split_reference
+from modelwatch.stats.drift.combined import DECLARED, combined_detectable, combined_tests
+from modelwatch.stats.drift.evidence import effective_rate_increase_p_value
+from modelwatch.stats.drift.names import (
+    decode_split,
+    encode_split,
+    expected_new,
+    is_ids,
+    names_p_value,
+    split_reference,
+)
+from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.variation.clusters import Clusters, KeyedRows, clusters_of, decode_clusters, encode_clusters
-from modelwatch.stats.drift.variation.overdispersion import LOCATION, ON_AVERAGE
+from modelwatch.stats.drift.variation.overdispersion import AT_MOST, LOCATION, ON_AVERAGE, widened_tail
 from modelwatch.stats.errors import MalformedProfile
 
 CLIENTS = [f"client {number}" for number in range(400)]
@@ -138,6 +151,128 @@ def test_damaged_clusters_are_refused() -> None:
         decode_clusters(b"{}")
     found = Clusters("client", 2.0, 40, 2.0, (0.1, 0.0, 0.1, 0.2), (0.1,), False)
     assert decode_clusters(encode_clusters(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("size", -1.0, "^size of"),
+        ("groups", -3, "^groups of"),
+        ("group_size", -0.5, "^group_size of"),
+        ("groups", 9, "at least 10 of more than one value"),
+        ("group_size", 1.0, "at least 10 of more than one value"),
+        ("statistics", (0.1, 0.2), "with 4 statistics"),
+        ("statistics", (0.1, -0.2, 0.0, 0.1), "no less than 0"),
+        ("cells", (-0.1,), "no less than 0"),
+    ],
+)
+def test_clusters_that_can_not_be_are_refused(field: str, value: object, why: str) -> None:
+    right = Clusters("client", 2.0, 40, 2.0, (0.1, 0.0, 0.1, 0.2), (0.1,), True)
+    with pytest.raises(MalformedProfile, match=why):
+        decode_clusters(encode_clusters(msgspec.structs.replace(right, **{field: value})))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ([2, 3, 1, 0, 5, 5], "clusters = 0"),
+        ([2, 13, 1, 12, 5, 5], "once = 13"),
+        ([2, 3, 13, 12, 5, 5], "twice = 13"),
+        ([2, 3, 1, 12, 0, 0], "at least one value"),
+        ([1, 3, 1, 0, 0], "at least one value"),
+        ([2, 3, 1, -12, 5, 5], "below 0"),
+        ([1, 3, 1, -5, 5], "below 0"),
+    ],
+)
+def test_splits_that_can_not_be_are_refused(numbers: list[int], why: str) -> None:
+    with pytest.raises(MalformedProfile, match=why):
+        decode_split(encode_counts(np.array(numbers, dtype=np.int64), signed=True))
+
+
+def test_the_smallest_shift_that_few_clusters_show_is_that_of_the_test_that_runs() -> None:
+    """Windows of as many values as 60 clusters of 40 have, in five classes that were declared. How alike they are is
+    known with 59 degrees of freedom alone, and so the same shift is worth less."""
+    rng, alpha = np.random.default_rng(4), 1e-5
+    values = [str(value) for _ in range(60) for value in rng.choice(5, 40, p=rng.dirichlet(np.full(5, 20.0)))]
+    keys = [CLIENTS[number] for number in np.arange(60).repeat(40)]
+    cells = categorical_binning(values)
+    reference = Profile.of(cells, values)
+    clusters = clusters_of(reference, values, KeyedRows("client", keys, categorical_binning(keys)))
+    n = 24_000
+    dispersion = clusters.dispersion(n, reference.n, 40.0)
+    assert dispersion is not None
+    detectable = combined_detectable(reference, alpha)
+    smallest = detectable.of_dispersed(n, 4, dispersion)
+    without = detectable.of(int(dispersion.effective[AT_MOST]), 4)
+    assert smallest is not None
+    assert smallest > 1.2 * without
+
+    def p_value(size: float) -> float:
+        """Of a window that shows the shift and no chance: its statistic is near the noncentrality."""
+        towards = reference.coarse * np.array([1.0, 1.0, 1.0, -1.0, -1.0, 0.0, 0.0])
+        least, most = 0.0, 0.99
+        for _ in range(40):
+            middle = 0.5 * (least + most)
+            shown = reference.coarse + middle * towards
+            least, most = (middle, most) if psi(reference.coarse, shown) < size else (least, middle)
+        counts = np.zeros(cells.size, dtype=np.int64)
+        counts[: len(shown)] = np.rint(n * shown / shown.sum())
+        [[found]] = combined_tests([(reference, None, [Profile(cells, counts)])], [[dispersion]])
+        return found.omnibus_p_value / DECLARED["all cells"]
+
+    assert p_value(smallest) < alpha < p_value(without)
+    # 12 clusters of 100: nothing at all can be said of windows of one cluster.
+    assert detectable.of_dispersed(100, 4, replace(dispersion, freedom=np.full(4, 1.0))) is None
+
+
+def test_what_the_reference_varies_counts_once_for_new_names() -> None:
+    """Its clusters are in what is expected: so a window counts as by Kish's own size."""
+    rng = np.random.default_rng(11)
+    keys = [CLIENTS[number] for number in np.arange(200).repeat(5)]
+    cities = of_customers(rng, 30, 200)
+    rows = KeyedRows("customer", keys, categorical_binning(keys))
+    binning, split = split_reference(cities, rows.cluster_of)
+    assert split is not None
+    reference = Profile.of(binning, cities)
+    tested = reference.n - int(split.naming.sum())
+    window = Profile.of(binning, ["elsewhere"] * 200 + cities[:400])
+    dispersion = clusters_of(reference, cities, rows).dispersion(window.n, tested, 5.0)
+    expected = expected_new(reference, split)
+    assert dispersion is not None
+    assert expected is not None
+    found = names_p_value(expected, window, dispersion, tested)
+    size = window.n / 5.0
+    assert dispersion.effective[ON_AVERAGE] < 0.7 * size
+    tail = effective_rate_increase_p_value(expected.hits, expected.n, window.unseen / 5.0, size)
+    assert found == pytest.approx(widened_tail(tail, float(dispersion.freedom[ON_AVERAGE])), rel=0.2)
+    # In the window again, as before, the same says less.
+    assert found < 0.1 * names_p_value(expected, window, dispersion.independent_draws(), tested)
+
+
+@pytest.mark.parametrize(("customers", "window"), [(12, 10), (30, 100), (200, 100)])
+def test_new_names_of_new_customers_keep_the_level(customers: int, window: int) -> None:
+    """Zipf's law with 1.2 or 1.6: each customer has five rows with one name."""
+    rng, found = np.random.default_rng(5), []
+    keys = [CLIENTS[number] for number in np.arange(customers).repeat(5)]
+    rows = KeyedRows("customer", keys, categorical_binning(keys))
+    shares = np.arange(1.0, 2_001.0) ** (-1.6 if customers < 200 else -1.2)
+    for _ in range(30):
+
+        def drawn(number: int) -> list[str]:
+            return [str(name) for name in rng.choice(2_000, number, p=shares / shares.sum()).repeat(5)]
+
+        sample = drawn(customers)
+        binning, split = split_reference(sample, rows.cluster_of)
+        reference = Profile.of(binning, sample)
+        if split is None or is_ids(reference, split):
+            continue
+        tested = reference.n - int(split.naming.sum())
+        clusters, expected = clusters_of(reference, sample, rows), expected_new(reference, split)
+        for _ in range(20):
+            now = Profile.of(binning, drawn(window))
+            found.append(names_p_value(expected, now, clusters.dispersion(now.n, tested, 5.0), tested))
+    assert len(found) > 300
+    assert np.mean(np.array(found) < 0.05) <= 0.05
 
 
 def of_customers(rng: np.random.Generator, kinds: int, customers: int) -> list[str]:

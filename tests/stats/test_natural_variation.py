@@ -158,11 +158,24 @@ def test_encoding_keeps_every_count(span: int, rows: list[tuple[int, int, int]])
 
 
 @pytest.mark.parametrize(
-    "numbers", [[], [300], [0, 2, 1, 1, 1, 1, 1], [300, 0, 1, 1, 1], [300, 2, 1, 30, 1, 5], [300, 2, 9, 1]]
+    "numbers",
+    [
+        [],
+        [300],
+        [0, 2, 1, 1, 1, 1, 1],
+        [300, 0, 1, 1, 1],
+        [300, 2, 1, 30, 1, 5],
+        [300, 2, 9, 1],
+        # A size of 0, sizes that don't ascend, a chance and a count below 0.
+        [300, 2, 1, 0, 1, 5, 5],
+        [300, 2, 2, 60, 30, 1, 1, 5, 5],
+        [300, 2, 1, 30, -1, 5, 5],
+        [300, 2, 1, 30, 1, -5, 5],
+    ],
 )
 def test_other_bytes_are_refused(numbers: list[int]) -> None:
     with pytest.raises(MalformedProfile):
-        decode_variation(encode_counts(np.array(numbers, dtype=np.int64)))
+        decode_variation(encode_counts(np.array(numbers, dtype=np.int64), signed=True))
 
 
 @given(

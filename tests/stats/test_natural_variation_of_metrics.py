@@ -174,3 +174,8 @@ def test_it_is_its_bytes_and_other_bytes_are_refused() -> None:
     assert decode_natural(encode_natural(known)) == known
     with pytest.raises(MalformedProfile, match="variation of metrics"):
         decode_natural(b"nothing")
+    for deviation, stretches in ((-0.1, 30), (float("nan"), 30), (float("inf"), 30), (0.1, 9), (0.1, 1)):
+        with pytest.raises(MalformedProfile, match="the variation of accuracy"):
+            decode_natural(
+                encode_natural(NaturalVariation({"86400": {"accuracy": MetricVariation(deviation, stretches)}}))
+            )

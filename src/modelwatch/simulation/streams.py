@@ -13,10 +13,13 @@ from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.traffic import HOUR, Floats, Integers, Schedule, Traffic
 from modelwatch.stats.drift.screen import Screen, Sums
 
-# With more values in a window than that on average, values are counted before they are added, and counts are drawn.
-SOME, MANY = 20, 100
+# With more values in a window than that on average, they are counted while they are drawn.
+MANY = 20
 # A value's place among shares is looked up in so many equal parts of [0, 1) first.
 PARTS = 4_096
+# The same of values that are counted: a part is a number of 16 bits, which are the fastest to draw. Windows that are
+# counted at once: their counts stay in the processor's cache.
+FINE_PARTS, AT_ONCE = 65_536, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,6 @@ class _Values:
 
     def sums(self, of_value: Floats) -> Floats:
         windows = len(self.before) - 1
-        if len(self.cells) > SOME * windows:
-            return _Counts(self.each(0, windows)).sums(of_value)
         window = np.repeat(np.arange(windows), np.diff(self.before))
         found = np.zeros((windows, of_value.shape[1]))
         for place, column in enumerate(of_value.T):
@@ -145,7 +146,11 @@ class _Counts:
 
     @classmethod
     def drawn(cls, parts: list[tuple[Integers, Floats]], rng: np.random.Generator) -> _Counts:
-        return cls(np.concatenate([rng.multinomial(sizes, shares) for sizes, shares in parts]))
+        counts = [
+            _multinomial(sizes, shares[0], rng) if len(shares) == 1 else rng.multinomial(sizes, shares)
+            for sizes, shares in parts
+        ]
+        return cls(np.concatenate(counts))
 
     def sums(self, of_value: Floats) -> Floats:
         return np.asarray(self.counts.astype(np.float64) @ of_value)
@@ -169,6 +174,32 @@ def _places(edges: Floats, values: Floats) -> Integers:
     ends = np.append(edges, np.inf)
     for _ in range(most):
         found += values >= ends[found]
+    return found
+
+
+def _multinomial(sizes: Integers, shares: Floats, rng: np.random.Generator) -> Integers:
+    """Multinomial counts of windows of so many values each, shape (windows, cells). Values are drawn one by one: with a
+    few for each cell that takes a third of the time of a binomial count for each.
+
+    >>> _multinomial(np.array([3, 0]), np.array([0.0, 1.0]), np.random.default_rng(0)).tolist()
+    [[0, 3], [0, 0]]
+    """
+    edges, cells = np.cumsum(shares)[:-1], len(shares)
+    borders = np.arange(FINE_PARTS + 1) / FINE_PARTS
+    starts, ends = edges.searchsorted(borders[:-1], side="right"), edges.searchsorted(borders[1:], side="left")
+    # What lies in a part with an edge is told by the rest of its digits.
+    place_of = np.where(starts == ends, starts, cells).astype(np.int16)
+    found = np.empty((len(sizes), cells), dtype=np.int64)
+    for start in range(0, len(sizes), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        parts = rng.integers(0, FINE_PARTS, int(sizes[some].sum()), dtype=np.uint16)
+        places = place_of[parts]
+        windows = np.repeat(np.arange(len(sizes[some])), sizes[some])
+        undecided = np.flatnonzero(places == cells)
+        values = (parts[undecided] + rng.random(len(undecided))) / FINE_PARTS
+        places[undecided] = edges.searchsorted(values, side="right")
+        number = len(sizes[some]) * cells
+        found[some] = np.bincount(windows * cells + places, minlength=number).reshape(-1, cells)
     return found
 
 

@@ -20,7 +20,7 @@ from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import DirectedTests, directed_tests
 from modelwatch.stats.drift.names import WEIGHTS as SPLIT
-from modelwatch.stats.drift.names import Split, comparison, expected_new, names_p_value
+from modelwatch.stats.drift.names import Split, beside, comparison, expected_new, names_p_value
 from modelwatch.stats.drift.power import DetectablePsi, samples_needed, smallest_window
 from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.drift.variation.overdispersion import (
@@ -103,8 +103,11 @@ def _new_names(cases: Sequence[Case], dispersions: Sequence[Sequence[Dispersion 
         if split is None:
             found += [math.nan] * len(windows)
             continue
-        expected = expected_new(reference, split)
-        found += [names_p_value(expected, *pair) for pair in zip(windows, of_case, strict=True)]
+        expected, tested = expected_new(reference, split), reference.n - int(split.naming.sum())
+        found += [
+            names_p_value(expected, window, beside(split, dispersion), tested)
+            for window, dispersion in zip(windows, of_case, strict=True)
+        ]
     return np.array(found)
 
 

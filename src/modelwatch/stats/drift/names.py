@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 
@@ -260,13 +260,19 @@ def times_each(reference: Profile) -> int | None:
     return most if names >= LEAST_BALANCED and most > 1 and reference.n == names * most else None
 
 
-def names_p_value(expected: ExpectedNew | None, current: Profile, dispersion: Dispersion | None = None) -> float:
-    """One-sided, that the window has so many unseen names by chance; 1 where nothing is expected."""
+def names_p_value(
+    expected: ExpectedNew | None, current: Profile, dispersion: Dispersion | None = None, tested: int = 0
+) -> float:
+    """One-sided, that the window has so many unseen names by chance; 1 where nothing is expected.
+
+    dispersion: of the window, as `beside` has it, and tested: the number of reference values that it is of; what these
+    vary more is in what is expected, which counts clusters, and not in the window again.
+    """
     if expected is None or not expected.n:
         return 1.0
     if dispersion is None:
         return rate_increase_p_value(expected.hits, expected.n, current.unseen, current.n)
-    n = float(dispersion.effective[ON_AVERAGE])
+    n, _ = dispersion.parted(float(dispersion.effective[ON_AVERAGE]), current.n, tested)
     tail = effective_rate_increase_p_value(expected.hits, expected.n, current.unseen * n / max(current.n, 1), n)
     return widened_tail(tail, float(dispersion.freedom[ON_AVERAGE]))
 
@@ -316,9 +322,14 @@ def comparison(
         coarse = coarse_of(binning, np.arange(binning.n_fine))
         parts = np.stack((coarse, binning.test_cell_of), axis=1)
         dispersions = [None if each is None else each.over(parts, len(r)) for each in dispersions]
-    if split is None or not split.clusters:
-        dispersions = [None if each is None else replace(each, times=1.0) for each in dispersions]
-    return Comparison(r, tested, groups, dispersions)
+    return Comparison(r, tested, groups, [beside(split, each) for each in dispersions])
+
+
+def beside(split: Split | None, dispersion: Dispersion | None) -> Dispersion | None:
+    """The dispersion of a window beside the counts of its reference: they vary more where clusters were drawn."""
+    if dispersion is None or (split is not None and split.clusters):
+        return dispersion
+    return dispersion.independent_draws()
 
 
 def window_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:
@@ -356,7 +367,17 @@ def decode_split(raw: bytes) -> Split:
     header = HEADERS.get(int(numbers[0])) if len(numbers) else None
     if header is None or len(numbers) <= header:
         raise MalformedProfile("these are not the bytes of how a reference was split")
-    return Split(numbers[header:], *numbers[1:header].tolist())
+    if numbers.min() < 0 or not numbers[header:].any():
+        raise MalformedProfile("a split holds counts of at least one value that names cells, none of them below 0")
+    found = Split(numbers[header:], *numbers[1:header].tolist())
+    if header == HEADERS[CLUSTERED_FORMAT]:
+        if found.clusters < 1:
+            raise MalformedProfile(f"a split by clusters has at least 1 of them, got clusters = {found.clusters}")
+        if max(found.once, found.twice) > found.clusters:
+            raise MalformedProfile(
+                f"of {found.clusters} clusters no more have names alone, got once = {found.once}, twice = {found.twice}"
+            )
+    return found
 
 
 def _groups(tested: NDArray[np.int64], split: Split) -> Groups:

@@ -11,6 +11,7 @@ import numpy as np
 from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.omnibus import SMALL_REFERENCE
 from modelwatch.stats.drift.tests import OMNIBUS_WEIGHT, homogeneity_p_values
+from modelwatch.stats.drift.variation.overdispersion import AT_MOST, SMALLEST, Dispersion, chi_square_needed
 from modelwatch.stats.errors import EmptySample, StatsError
 from modelwatch.stats.special import special
 
@@ -42,6 +43,18 @@ class DetectablePsi:
         """That of a window of n values, in the test with df degrees of freedom; both at least 1."""
         share = OMNIBUS_WEIGHT * self.alpha / (1.0 + SMALL_REFERENCE / self.n_reference)
         return _noncentrality(df, share, self.power) * (self.n_reference + n) / (self.n_reference * n)
+
+    def of_dispersed(self, n: int, df: int, dispersion: Dispersion) -> float | None:
+        """The same of a window that varies more than by chance: in the test of the values it counts for, whose variance
+        is known with some degrees of freedom only. None where too little is known for any shift to be seen."""
+        effective = max(1.0, float(dispersion.effective[AT_MOST]))
+        _, known = dispersion.parted(effective, n, self.n_reference)
+        statistic = chi_square_needed(OMNIBUS_WEIGHT * self.alpha, df, float(dispersion.freedom[AT_MOST]))
+        functions = special()
+        level = float(functions.chdtrc(df, statistic)) / (1.0 + SMALL_REFERENCE / known)
+        if level <= SMALLEST:
+            return None
+        return _noncentrality(df, level, self.power) * (1.0 / effective + 1.0 / self.n_reference)
 
 
 def minimum_detectable_psi(n_reference: int, n_current: int, df: int, alpha: float, power: float = 0.8) -> float:

@@ -156,9 +156,16 @@ def encode_natural(variation: NaturalVariation) -> bytes:
 def decode_natural(raw: bytes) -> NaturalVariation:
     """The variation of its bytes. Raises MalformedProfile when they are not one."""
     try:
-        return msgspec.msgpack.decode(raw, type=NaturalVariation)
+        found = msgspec.msgpack.decode(raw, type=NaturalVariation)
     except msgspec.MsgspecError as error:
         raise MalformedProfile(f"these are not the bytes of a variation of metrics: {error}") from error
+    for metric, each in (item for of_length in found.lengths.values() for item in of_length.items()):
+        if not (0.0 <= each.deviation < math.inf and each.stretches >= MIN_STRETCHES):
+            raise MalformedProfile(
+                f"the variation of {metric} is a deviation of at least 0 between at least {MIN_STRETCHES} stretches,"
+                f" got {each.deviation} between {each.stretches}"
+            )
+    return found
 
 
 def _stretches(times: NDArray[np.int64], length: int) -> NDArray[np.intp]:

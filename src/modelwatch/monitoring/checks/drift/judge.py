@@ -20,12 +20,12 @@ from modelwatch.measures import p_needed, p_text, plain
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import combined_detectable, combined_needed, combined_tests, effective_reach
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.names import Split, is_ids, window_detectable, window_needed, window_tests
+from modelwatch.stats.drift.names import Split, beside, is_ids, window_detectable, window_needed, window_tests
 from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
 from modelwatch.stats.drift.scores import psi_by_chance_of_many, psi_of_many
 from modelwatch.stats.drift.tests import Homogeneity
 from modelwatch.stats.drift.variation.natural_variation import DEVIATE
-from modelwatch.stats.drift.variation.overdispersion import AT_MOST, Dispersion
+from modelwatch.stats.drift.variation.overdispersion import Dispersion
 
 Severity = Literal["stable", "shifted", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
 
@@ -277,12 +277,20 @@ def chances_of_psi(windows: Sequence[tuple[Profile, Split | None, int]]) -> list
 
 
 class _Reach:
-    """What the windows of a case can show. detectable: the smallest PSI."""
+    """What the windows of a case can show."""
 
     def __init__(self, case: Case, alpha: float) -> None:
         of_rules = combined_detectable if case.directed else window_detectable
-        self.detectable = of_rules(case.reference, alpha, case.split)
+        self._detectable = of_rules(case.reference, alpha, case.split)
         self._case, self._alpha = case, alpha
+
+    def smallest(self, n: int, df: int, dispersion: Dispersion | None) -> float | None:
+        """The smallest PSI that a window of n values shows in the test with df degrees of freedom; None where it shows
+        none. dispersion: of the window."""
+        if not df:
+            return None
+        of_test = beside(self._case.split, dispersion)
+        return self._detectable.of(n, df) if of_test is None else self._detectable.of_dispersed(n, df, of_test)
 
     @cached_property
     def needed(self) -> int | None:
@@ -308,8 +316,7 @@ def _judged(
     """The judgement of a window by a score, what chance adds to it, and a test."""
     (current, allowed), dispersion = case.windows[at], case.dispersion(at) if case.dispersions else None
     n, needed = current.n, case.min_samples
-    effective = n if dispersion is None else max(1, math.floor(dispersion.effective[AT_MOST]))
-    detectable = reach.detectable.of(effective, test.df) if test.df else None
+    detectable = reach.smallest(n, test.df, dispersion)
     few = n < needed
     reason = f"{n} of at least {needed} values: {needed - n} more are needed." if few else ""
     if few and (case.least is None or n < case.least or test.p_value >= alpha):

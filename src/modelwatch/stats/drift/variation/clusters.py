@@ -18,7 +18,9 @@ from modelwatch.stats.counting.categorical import category_names
 from modelwatch.stats.counting.columns import column_of
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.variation.overdispersion import (
+    MIN_GROUPS,
     ON_AVERAGE,
+    STATISTICS,
     CellScores,
     Dispersion,
     Overdispersion,
@@ -153,6 +155,20 @@ def decode_clusters(raw: bytes) -> Clusters:
     True
     """
     try:
-        return msgspec.json.decode(raw, type=Clusters)
+        found = msgspec.json.decode(raw, type=Clusters)
     except msgspec.DecodeError as error:
         raise MalformedProfile(f"these are not the bytes of a reference's clusters: {error}") from error
+    for name, least in (("size", 0.0), ("groups", 0), ("group_size", 0.0)):
+        if getattr(found, name) < least:
+            raise MalformedProfile(
+                f"{name} of a reference's clusters is at least {least:g}, got {getattr(found, name)}"
+            )
+    known = len(found.statistics) == STATISTICS and found.groups >= MIN_GROUPS and found.group_size > 1.0
+    if found.varies and not known:
+        raise MalformedProfile(
+            f"clusters that are alike are at least {MIN_GROUPS} of more than one value each, with {STATISTICS}"
+            f" statistics, got {found.groups} of {found.group_size:g} with {len(found.statistics)}"
+        )
+    if min((*found.statistics, *found.cells), default=0.0) < 0.0:
+        raise MalformedProfile("statistics and cells of a reference's clusters are no less than 0")
+    return found

@@ -215,9 +215,14 @@ def decode_variation(raw: bytes) -> Variation:
     start = HEADER + 2 * sizes
     if span < 1 or cells < 1 or sizes < 1 or len(numbers) < start or (len(numbers) - start) % cells:
         raise MalformedProfile("these are not the bytes of a reference's variation")
+    of_sizes = numbers[HEADER : HEADER + sizes]
+    if numbers.min() < 0 or of_sizes[0] < 1 or (np.diff(of_sizes) <= 0).any():
+        raise MalformedProfile(
+            "counts and chances of a reference's variation are no less than 0, and its sizes ascend from 1 or more"
+        )
     return Variation(
         span,
         numbers[start:].reshape(-1, cells),
-        numbers[HEADER : HEADER + sizes],
+        of_sizes,
         numbers[HEADER + sizes : start] / UNITS,
     )

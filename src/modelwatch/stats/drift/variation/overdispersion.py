@@ -31,6 +31,7 @@ Floats = NDArray[np.float64]
 
 # Places of the statistics: location, scale, all cells on average, and in the direction that varies most.
 LOCATION, SCALE, ON_AVERAGE, AT_MOST = range(4)
+STATISTICS = 4
 # Fewer groups say nothing.
 MIN_GROUPS = 10
 # Variation that chance gives so often, of one statistic between groups of one size, is none.
@@ -155,6 +156,10 @@ class Dispersion:
         both = 1.0 / effective + 1.0 / n_reference
         of_window = max(both - self.times / n_reference, 1.0 / n)
         return 1.0 / of_window, 1.0 / (both - of_window)
+
+    def independent_draws(self) -> Dispersion:
+        """The same beside counts of the reference that vary as those of independent values are taken to."""
+        return replace(self, times=1.0)
 
     def over(self, cells: NDArray[np.intp], number: int) -> Dispersion:
         """The same over other cells, so many of them: of each the most careful among its parts. cells: shape (parts,
@@ -341,6 +346,16 @@ def widened_chi_square(p_values: Floats, df: Integers, freedom: Floats) -> Float
     functions = special()
     statistics = functions.chdtri(df, np.clip(p_values, SMALLEST, 1.0))
     return np.asarray(functions.fdtrc(df, freedom, statistics / df))
+
+
+def chi_square_needed(p_value: float, df: int, freedom: float) -> float:
+    """The chi-square statistic whose p-value `widened_chi_square` makes `p_value`, between 0 and 1.
+
+    >>> round(chi_square_needed(0.00039, 9, 30.0), 2), round(chi_square_needed(1e-6, 9, 1e9), 2)
+    (44.85, 44.81)
+    """
+    part = float(special().betaincinv(0.5 * freedom, 0.5 * df, p_value))
+    return freedom * (1.0 - part) / part if part > 0.0 else math.inf
 
 
 def level_of_normal(alpha: float, freedom: float) -> float | None:
