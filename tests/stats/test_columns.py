@@ -45,6 +45,7 @@ def test_a_column_gives_back_what_it_was_made_of(values: list[Scalar]) -> None:
     column = column_of(values)
     assert len(column) == len(values)
     assert typed(column.scalars()) == typed(values)
+    assert column.present().tolist() == [value is not None for value in values]
     codes, distinct = column.distinct()
     names = [None if code < 0 else distinct[code] for code in codes.tolist()]
     assert [(type(name), name) for name in names] == typed(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +23,7 @@ from modelwatch.events import Prediction
 from modelwatch.monitoring.scheduler.deletions import Deletions
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.profiles import sum_windows
-from modelwatch.storage.counts.volumes import features_between, recent_features
+from modelwatch.storage.counts.stored_values import numbers_between, recent_values
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, StreamKey, generation_of
 from modelwatch.storage.engine.protection import StoredPrediction
@@ -110,9 +110,8 @@ class TestACommit:
         for number in range(5):
             ledger.commit([event(f"s{number}", {"alone": 1.0})])
         with store.read() as connection:
-            seen = [*recent_features(connection, STREAM, (NOON + DAY) // 1_000_000, 20, NOON // 1_000_000 - 3_600)]
-        names = Counter(name for each in seen for name in each)
-        assert names == {"alone": 5, "z": 10, "b": 5}
+            seen = recent_values(connection, STREAM, (NOON + DAY) // 1_000_000, 20, NOON // 1_000_000 - 3_600)
+        assert (seen.rows, seen.given) == (20, {"alone": 5, "z": 10, "b": 5})
 
     def test_is_read_beside_one_whose_segments_are_those_of_now(self, store: Store) -> None:
         """Of rows that were stored with the present segments no features are asked for, so they seem to be in no
@@ -474,9 +473,16 @@ def state(store: Store) -> list[Any]:
             for segment in ("", *sorted(segments))
         ]
         streams = [StreamKey("m", version, "production") for version in "01"]
-        shown = [list(recent_features(connection, stream, span[1], 1_000, span[0])) for stream in streams]
+        shown = [recent_values(connection, stream, span[1], 1_000, span[0], ["x", "c", "n"]) for stream in streams]
         windows = [(start, start + 7_200) for start in range(*span, 14_400)]
-        spread = [list(features_between(connection, stream, windows)) for stream in streams]
+        spread = [
+            [
+                (start, numbers)
+                for starts, columns in numbers_between(connection, stream, windows, ["x", "c", "n"])
+                for start, *numbers in zip(starts.tolist(), *(column.tolist() for column in columns), strict=True)
+            ]
+            for stream in streams
+        ]
         duplicates = [duplicates_in(connection, stream, *ALWAYS) for stream in streams]
         window = (NOON, NOON + 3 * DAY)
         taken = list(events_between(connection, "m", "production", None, *window, store.protection, lambda _: True))
@@ -492,7 +498,7 @@ def state(store: Store) -> list[Any]:
         duplicates,
         stored_features(store),
         events,
-        [*map(bag, shown)],
+        [(each.rows, each.given, [*map(bag, each.values.values())]) for each in shown],
         [*map(bag, spread)],
     ]
 
@@ -501,9 +507,6 @@ def as_text(row: StoredPrediction) -> str:
     return repr((replace(row.event, features={}), sorted(row.event.features.items()), row.policy))
 
 
-def bag(values: list[Any]) -> Counter[str]:
-    """In no order, also of the features."""
-    return Counter(
-        repr(sorted(each.items())) if isinstance(each, dict) else repr((each[0], sorted(each[1].items())))
-        for each in values
-    )
+def bag(values: Iterable[Any]) -> Counter[str]:
+    """In no order."""
+    return Counter(map(repr, values))

@@ -16,7 +16,7 @@ from modelwatch.monitoring.references.references import take_provisional_referen
 from modelwatch.stats.errors import MalformedProfile
 from modelwatch.storage.counts import profiles
 from modelwatch.storage.counts.profiles import sum_windows
-from modelwatch.storage.counts.volumes import recent_features
+from modelwatch.storage.counts.stored_values import numbers_between, recent_values
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.models import StreamKey, generation_of
@@ -182,7 +182,7 @@ class TestALookAtRecentFeatures:
             with store.write() as connection:
                 connection.exec_driver_sql("ANALYZE")
         with store.read() as connection, watched(store) as seen:
-            assert len(list(recent_features(connection, STREAM, END, 20))) == 20
+            assert recent_values(connection, STREAM, END, 20).rows == 20
             [(statement, parameters)] = [each for each in seen if "ORDER BY prediction.arrived_at DESC" in each[0]]
             explain = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
             plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
@@ -200,7 +200,7 @@ class TestALookAtRecentFeatures:
     @staticmethod
     def _seen(store: Store, limit: int) -> list[Any]:
         with store.read() as connection:
-            return [row["x"] for row in recent_features(connection, STREAM, END, limit)]
+            return recent_values(connection, STREAM, END, limit, names=["x"]).values["x"]
 
 
 def first_ids(store: Store, limit: int, days: Sequence[int] = (TODAY, TODAY + 1)) -> list[str]:
@@ -271,7 +271,7 @@ def test_what_is_not_read_to_its_end_keeps_no_connection_at_an_old_state(
     with store.read() as connection:
         # Held, as the trace of an error holds them.
         begun: list[Iterator[Any]] = [
-            recent_features(connection, STREAM, END, 50),
+            numbers_between(connection, STREAM, [(END - 300, END)], ["x"]),
             pages_of_day(KeptFeatures(connection), select(tables.prediction), "m", TODAY),
         ]
         assert all(next(each) for each in begun)

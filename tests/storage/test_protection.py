@@ -15,7 +15,7 @@ from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.monitoring.references.references import set_reference_frame, take_provisional_reference
 from modelwatch.privacy import Keyring
 from modelwatch.storage.counts.profiles import sum_windows
-from modelwatch.storage.counts.volumes import recent_features
+from modelwatch.storage.counts.stored_values import recent_values
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
@@ -208,8 +208,10 @@ def test_recent_rows_name_protected_features_without_their_values(store: Store) 
         [event("1", {"x": 1.5, "iban": "canary", "name": "canary", "email": "canary", "c": None})]
     )
     with store.read() as connection:
-        [shown] = recent_features(connection, StreamKey("m", "1", "production"), NOON // 1_000_000 + 300, 10)
-    assert shown == {"x": 1.5, "iban": "(protected)", "email": "(protected)", "c": None}
+        names = ["x", "iban", "name", "email", "c"]
+        seen = recent_values(connection, StreamKey("m", "1", "production"), NOON // 1_000_000 + 300, 10, names=names)
+    assert seen.values == {"x": [1.5], "iban": ["(protected)"], "name": [None], "email": ["(protected)"], "c": [None]}
+    assert seen.given == {"x": 1, "iban": 1, "email": 1}
 
 
 class TestKeys:

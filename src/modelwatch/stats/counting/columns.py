@@ -48,6 +48,10 @@ class FloatColumn:
         """The values; None where one is missing."""
         return _with_gaps(self.values, np.isnan(self.values))
 
+    def present(self) -> NDArray[np.bool_]:
+        """Whether there is a value, shape (length,)."""
+        return ~np.isnan(self.values)
+
     def numbers(self) -> Floats:
         """The values, NaN where one is missing and ±inf where it is no number."""
         return self.values
@@ -74,6 +78,10 @@ class IntegerColumn:
     def scalars(self) -> list[Scalar]:
         """The values; None where one is missing."""
         return _with_gaps(self.values, self.missing)
+
+    def present(self) -> NDArray[np.bool_]:
+        """Whether there is a value, shape (length,)."""
+        return np.ones(len(self), dtype=np.bool_) if self.missing is None else ~self.missing
 
     def numbers(self) -> Floats:
         """The values as the nearest floats, NaN where one is missing."""
@@ -107,6 +115,11 @@ class TextColumn:
         texts = (*self.names, None)
         return [texts[code] for code in self.codes.tolist()]
 
+    def present(self) -> NDArray[np.bool_]:
+        """Whether there is a value, shape (length,)."""
+        there: NDArray[np.bool_] = self.codes != MISSING
+        return there
+
     def numbers(self) -> Floats:
         """No value is a number: inf, and NaN where one is missing."""
         return np.where(self.codes == MISSING, nan, inf)
@@ -135,6 +148,10 @@ class MixedColumn:
     def scalars(self) -> list[Scalar]:
         """The values; None where one is missing."""
         return [None if value is None or value != value else value for value in self.values]
+
+    def present(self) -> NDArray[np.bool_]:
+        """Whether there is a value, shape (length,)."""
+        return np.array([value is not None and value == value for value in self.values], dtype=np.bool_)
 
     def numbers(self) -> Floats:
         """The values as floats, NaN where one is missing and ±inf where it is no number."""

@@ -39,6 +39,7 @@ MOST_VALUES = 100_000
 PLACES_PER_VALUE = 2
 # Blocks that a reader keeps: rows are read block by block, or in the order in which they came.
 BLOCKS_KEPT = 4
+NOT_IN_IT = "It does not have a row that is said to be in it."
 
 _OF_SQLITE = "SELECT features FROM feature_block WHERE id = ?"
 _OF_POSTGRESQL = "SELECT features FROM feature_block WHERE id = %s"
@@ -176,6 +177,18 @@ class KeptFeatures:
         except DamagedBlock as error:
             self._report(row.block, error)
             return None
+
+    def rows_at(self, identity: int, places: Places) -> tuple[FeatureBlock | None, Places]:
+        """The block of this id, as `block` gives it, and of each place the number of its row in the columns; -1 where
+        there is none."""
+        block = self.block(identity)
+        if block is None or not len(block):
+            return block, np.full(len(places), -1, dtype=np.intp)
+        rows = np.minimum(block.places.searchsorted(places), len(block) - 1)
+        there = block.places[rows] == places
+        if not there.all():
+            self._report(identity, NOT_IN_IT)
+        return block, np.where(there, rows, -1)
 
     def block(self, identity: int) -> FeatureBlock | None:
         """The block of this id; None when it can't be read, or is not there. Raises NewerBlock where that is wanted."""

@@ -54,6 +54,8 @@ _EXACT = 2.0**53
 SINGLE_READS = 4
 # Of so many values first, whether they are decimals: most columns are given up there.
 _TRIED = 8
+# In memory, of a value by itself and of one in an array.
+BYTES_OF_VALUE, BYTES_OF_NUMBER = 40, 8
 
 Mask = NDArray[np.bool_]
 
@@ -333,6 +335,12 @@ class FeatureBlock:
 
     def __len__(self) -> int:
         return self._head.rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in memory, about, when all of its columns are read."""
+        each = BYTES_OF_VALUE if len(self) < ROWS_AS_ARRAYS else BYTES_OF_NUMBER
+        return len(self._content) + each * len(self) * len(self.columns)
 
     @cached_property
     def places(self) -> Places:

@@ -60,7 +60,9 @@ def pages_in_blocks(
 ) -> Iterator[Sequence[Row[Any]]]:
     """Of `pages_of_day`, the rows in blocks. newest_first: the blocks that were written last come first."""
     table, connection = tables.prediction, kept.connection
-    for blocks in _blocks(connection, model, day, stream, span, fewer_than, newest_first):
+    for blocks in blocks_of_day(
+        connection, model, day, stream=stream, span=span, fewer_than=fewer_than, newest_first=newest_first
+    ):
         # No condition on model and day, which the blocks have: SQLite would take the index of these.
         found = connection.execute(query.where(table.c.block.in_(blocks))).all()
         rows = by_block(found)
@@ -117,16 +119,18 @@ def newest_in_rows(
         rest = newest.where(table.c.arrived_at <= last.arrived_at, or_(table.c.arrived_at < last.arrived_at, later))
 
 
-def _blocks(
+def blocks_of_day(
     connection: Connection,
     model: str,
     day: int,
-    stream: StreamKey | None,
-    span: tuple[int, int] | None,
-    fewer_than: int | None,
-    newest_first: bool,
+    *,
+    stream: StreamKey | None = None,
+    span: tuple[int, int] | None = None,
+    fewer_than: int | None = None,
+    newest_first: bool = False,
 ) -> Iterator[list[int]]:
-    """The blocks of a day, in their order, some thousand rows of them at a time; less of wide ones."""
+    """The ids of the blocks of a day, in their order, some thousand rows of them at a time; less of wide ones. As
+    `pages_in_blocks`."""
     table = tables.feature_block
     conditions = [table.c.model == model, table.c.day == day]
     if stream is not None:

@@ -14,8 +14,8 @@ from modelwatch.monitoring.checks.not_judged import KNOWN_STATES, NotJudged
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler.freshness import usual_of
+from modelwatch.storage.counts.stored_values import recent_values
 from modelwatch.storage.counts.streams import newest_window
-from modelwatch.storage.counts.volumes import recent_features
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.references import overview
 from modelwatch.storage.references.subjects import Subject
@@ -123,10 +123,7 @@ def not_compared(connection: Connection, stream: StreamKey, rules: DriftRules, e
     """Subjects that no drift check compares: features that are sent and have no reference, and what the rules leave
     out. end: of the newest data, in seconds."""
     referenced = {subject for subject, _ in overview(connection, stream.model).get(stream.model, ())}
-    sent: dict[str, None] = {}
-    for row in recent_features(connection, stream, end, ROWS_LOOKED_AT):
-        sent |= dict.fromkeys(name for name, value in row.items() if value is not None)
-    for name in sorted(sent):
+    for name in sorted(recent_values(connection, stream, end, ROWS_LOOKED_AT).given):
         if Subject("feature", name) not in referenced:
             yield _line("drift", name, "no_reference", None)
     for subject in sorted(referenced):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,7 +29,8 @@ from modelwatch.stats.quality.codes import (
 )
 from modelwatch.stats.quality.extremes import Extreme
 from modelwatch.stats.quality.rates import Rule, reference_rates, unsound_counts
-from modelwatch.storage.counts.volumes import first_window, has_taken_provisional, hourly_volumes, recent_features
+from modelwatch.storage.counts.stored_values import recent_values
+from modelwatch.storage.counts.volumes import first_window, has_taken_provisional, hourly_volumes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import duplicates_in
@@ -150,8 +151,7 @@ def quality_evidence(
         chosen = {each.subject.name: each for each in reference}
         sample = Sample(0, {}, {})
         if watermark is not None and longest is not None:
-            rows = recent_features(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start)
-            sample = _sample(rows, chosen, longest, appeared)
+            sample = _sample(connection, stream, chosen, longest, appeared)
         classes = _classes(connection, store, inputs, stream, rules.min_samples, known_by)
     outside = Outside({}, {}, {})
     if longest is not None:
@@ -256,29 +256,19 @@ def volumes_of(by_hour: Mapping[int, int], last: int, weeks: int) -> Volumes:
 
 
 def _sample(
-    rows: Iterable[Mapping[str, object]],
+    connection: Connection,
+    stream: StreamKey,
     references: Mapping[str, StoredReference],
     longest: WindowQuality,
     appeared: Collection[str],
 ) -> Sample:
-    """Facts from the rows. Values are kept only of features whose counts say that one value may stand out."""
+    """Facts from rows of a window. Values are read only of features whose counts say that one value may stand out."""
     suspects = {name: (each, longest.features[name]) for name, each in references.items()}
     suspects = {name: each for name, each in suspects.items() if _may_stand_out(each[1])}
-    values: dict[str, list[Any]] = {name: [] for name in suspects}
-    # Most rows give the same features: those of each kind are counted together.
-    alike: Counter[tuple[str, ...]] = Counter()
-    number = 0
-    for row in rows:
-        number += 1
-        alike[tuple([name for name, value in row.items() if value is not None])] += 1
-        for name, known in values.items():
-            known.append(row.get(name))
-    given = Counter(dict.fromkeys(appeared, 0))
-    for names, times in alike.items():
-        for name in names:
-            given[name] += times
-    found = {name: _standing_out(*suspect, values[name]) for name, suspect in suspects.items()}
-    return Sample(number, dict(sorted(given.items())), {name: each for name, each in found.items() if each})
+    seen = recent_values(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start, list(suspects))
+    given = dict.fromkeys(appeared, 0) | seen.given
+    found = {name: _standing_out(*suspect, seen.values[name]) for name, suspect in suspects.items()}
+    return Sample(seen.rows, dict(sorted(given.items())), {name: each for name, each in found.items() if each})
 
 
 def _may_stand_out(counts: Counts) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import isfinite
 
 import numpy as np
 from sqlalchemy import Connection
@@ -13,10 +12,9 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.stats.counting.binning import NumericBinning
-from modelwatch.stats.counting.numeric import as_float
 from modelwatch.stats.quality.extremes import Extreme, extremes
 from modelwatch.storage.counts.profiles import WindowTails, tails_by_window
-from modelwatch.storage.counts.volumes import features_between
+from modelwatch.storage.counts.stored_values import numbers_between
 from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
@@ -109,16 +107,15 @@ def _values_outside(
     missing = [start for start in windows if start not in known]
     known.update((start, []) for start in missing)
     spans = [(start, start + BASE_WINDOW_SECONDS) for start in missing]
-    ranges = [
-        (each.subject.name, binning.low, binning.high)
+    ranges = {
+        each.subject.name: (binning.low, binning.high)
         for each in references
         if isinstance(binning := each.profile.binning, NumericBinning)
-    ]
-    for start, row in features_between(connection, stream, spans):
-        for name, low, high in ranges:
-            number = as_float(row.get(name))
-            if number is not None and not low <= number <= high and isfinite(number):
-                known[start].append((name, number))
+    }
+    for starts, columns in numbers_between(connection, stream, spans, list(ranges)):
+        for (name, (low, high)), numbers in zip(ranges.items(), columns, strict=True):
+            for place in np.flatnonzero(np.isfinite(numbers) & ((numbers < low) | (numbers > high))).tolist():
+                known[int(starts[place])].append((name, float(numbers[place])))
     found: dict[str, dict[int, list[float]]] = {each.subject.name: {} for each in references}
     for start in windows:
         for name, number in known[start]:
