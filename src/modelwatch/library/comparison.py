@@ -15,8 +15,9 @@ from modelwatch.library.performance import LabelledRowsNow, labels_now, performa
 from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
 from modelwatch.library.reading import column_counts, decoded, in_threads, progress_bar
-from modelwatch.library.reference import Reference, SubjectReference, seconds_of
+from modelwatch.library.reference import Reference, SubjectReference
 from modelwatch.library.reports.report import Report, Side
+from modelwatch.library.row_times import seconds_of
 from modelwatch.library.segments import Divided, SegmentRules, SegmentsComparison, divided, segments_comparison
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.monitoring.checks.drift.evaluation import results_of
@@ -160,7 +161,7 @@ def compare(
         left_out[key.name] = "rows are grouped by it"
     return Report(
         subject_reports(results),
-        unsound_values(profiles, rest),
+        unsound_values(chosen, counts, rest),
         profiles,
         Side(fitted.rows),
         Side(side.rows),

@@ -13,13 +13,15 @@ from modelwatch.monitoring.checks.quality.judge import rise_thresholds
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import Rule, rate_checks
+from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 
 
 class UnsoundValues(msgspec.Struct, frozen=True):
     """A share of values with an issue that has risen, by enough to matter and by more than chance.
 
-    reference_rate, rate: shares between 0 and 1. p_value: one-sided, that chance alone gives a rise like this.
+    reference_rate, rate: shares between 0 and 1; of unseen names the reference has none, and its rate is the one to be
+    expected by its rare names. p_value: one-sided, that chance alone gives a rise like this.
     """
 
     name: str
@@ -30,13 +32,19 @@ class UnsoundValues(msgspec.Struct, frozen=True):
     p_value: float
 
 
-def unsound_values(profiles: Mapping[Subject, tuple[Profile, Profile]], alpha: float) -> list[UnsoundValues]:
+def unsound_values(
+    references: Mapping[Subject, StoredReference], counts: Mapping[Subject, Profile], alpha: float
+) -> list[UnsoundValues]:
     """The shares that have risen, the worst first.
 
-    profiles: the counts of the reference and of the other data set. alpha: chance of a false alarm about all of them.
+    counts: of the other data set, by subject. alpha: chance of a false alarm about all of them.
     """
     rules = QualityRules(budget=0.0, check_interval=0)
-    checks = [(subject, check) for subject, pair in profiles.items() for check in rate_checks(*pair)]
+    checks = [
+        (subject, check)
+        for subject, each in references.items()
+        for check in rate_checks(each.profile, counts[subject], each.split)
+    ]
     limit = alpha / max(len(checks), 1)
     found = []
     for subject, check in checks:
@@ -58,7 +66,7 @@ def unsound_values(profiles: Mapping[Subject, tuple[Profile, Profile]], alpha: f
 
 RULES = {
     "missing": "missing values",
-    "invalid_type": "values of another type",
+    "invalid_type": "values of another type or infinite",
     "below_range": "values below the reference",
     "above_range": "values above the reference",
     "unseen_category": "unseen names",

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from modelwatch.events import Scalar, Task
 from modelwatch.library.labels import (
@@ -24,6 +23,7 @@ from modelwatch.library.labels import (
     unpacked_labels,
 )
 from modelwatch.library.reading import decoded, in_threads, progress_bar
+from modelwatch.library.row_times import Seconds, seconds_of
 from modelwatch.library.segments import (
     Divided,
     PackedSegments,
@@ -275,42 +275,6 @@ def _frequencies(codes: Any, values: Sequence[Any]) -> dict[str, int]:
     if not found:
         raise EmptySample("a categorical binning needs at least one reference value that is not null; there is none")
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Seconds:
-    """Times of rows in seconds since 1970. values: shape (rows,), 0 where there is none; known: where there is one."""
-
-    values: NDArray[np.int64]
-    known: NDArray[np.bool_]
-
-    @property
-    def all_known(self) -> bool:
-        """True when each row has a time."""
-        return bool(self.known.all())
-
-    @property
-    def of_known(self) -> NDArray[np.int64]:
-        """Times of the rows that have one."""
-        return self.values if self.all_known else self.values[self.known]
-
-    def listed(self) -> list[int | None]:
-        """Time of each row; None where there is none."""
-        pairs = zip(self.values.tolist(), self.known.tolist(), strict=True)
-        return [value if known else None for value, known in pairs]
-
-
-def seconds_of(source: Source, name: str) -> Seconds | None:
-    """The times of the rows; None without such a column. Raises ValueError for another type."""
-    import pyarrow as pa
-
-    if name not in source.names:
-        return None
-    try:
-        found = source.column(name).cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.int64())
-    except (pa.ArrowException, UnreadableColumn) as error:
-        raise ValueError(f"the column {name!r} holds no times: {str(error).splitlines()[0]}") from error
-    return Seconds(found.fill_null(0).to_numpy() // 1_000_000, found.is_valid().to_numpy())
 
 
 class _Packed(msgspec.Struct):

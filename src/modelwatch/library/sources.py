@@ -150,6 +150,6 @@ def _array(values: Any) -> pa.ChunkedArray:
 
     try:
         found = pa.array(values, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise UnreadableColumn(str(error).splitlines()[0]) from error
     return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])

@@ -185,6 +185,12 @@ def _metrics(found: PerformanceComparison) -> None:
         ),
         numbers=("reference", "now", "p"),
     )
+    print_notes(
+        (metric_name(each.name), each.reason) for each in found.metrics if each.severity is not None and each.reason
+    )
+    labels = found.label_drift
+    if labels is not None and labels.reason:
+        print_notes([("labels", labels.reason)])
 
 
 def _junit(report: Report) -> str:

@@ -21,6 +21,7 @@ from modelwatch.library.drift import SubjectComparison, in_words
 from modelwatch.library.performance import labels_in_words
 from modelwatch.library.quality import quality_in_words
 from modelwatch.library.reports.performance_charts import performance_charts
+from modelwatch.library.reports.title import drift_title, other_findings
 from modelwatch.library.segments import SHOWN, moved_in
 from modelwatch.measures import chance, metric_change, metric_interval, metric_name, metric_value, psi_text
 from modelwatch.monitoring.checks.drift.judge import DRIFTED
@@ -46,6 +47,8 @@ def render(report: Report) -> str:
         .render(
             report=report,
             document=report.document,
+            drift=drift_title(report.subjects),
+            others=other_findings(report.quality, found, report.segments),
             charts=[] if found is None else performance_charts(found),
             shown={
                 (each.kind, each.name)

@@ -21,6 +21,7 @@ from modelwatch.library.performance import (
     performance_in_words,
 )
 from modelwatch.library.quality import UnsoundValues, quality_in_words
+from modelwatch.library.reports.title import drift_title
 from modelwatch.library.segments import SegmentComparison, SegmentsComparison, segment_in_words
 from modelwatch.measures import plain, psi_text
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
@@ -146,17 +147,12 @@ class Report:
         >>> print(compare({"amount": values}, {"amount": values}).summary())
         No drift in 1 column: 1,000 rows compared with 1,000 of the reference.
         """
-        count = len(self.results)
-        columns = "1 column" if count == 1 else f"{count:,} columns"
-        head = f"{self.current.rows:,} rows compared with {self.reference.rows:,} of the reference"
-        lines = []
-        if self.drifted:
-            lines.append(f"{len(self.drifted)} of {columns} drifted: {head}.")
-            lines += [_in_words(each) for each in self.subjects if each.severity in DRIFTED][:NAMES_SHOWN]
-            if len(self.drifted) > NAMES_SHOWN:
-                lines.append(f"  and {len(self.drifted) - NAMES_SHOWN} more")
-        else:
-            lines.append(f"No drift in {columns}: {head}.")
+        rows = "1 row" if self.current.rows == 1 else f"{self.current.rows:,} rows"
+        head = f"{rows} compared with {self.reference.rows:,} of the reference"
+        lines = [f"{drift_title(self.subjects)}: {head}."]
+        lines += [_in_words(each) for each in self.subjects if each.severity in DRIFTED][:NAMES_SHOWN]
+        if len(self.drifted) > NAMES_SHOWN:
+            lines.append(f"  and {len(self.drifted) - NAMES_SHOWN} more")
         lines += [f"  {each.severity}: {quality_in_words(each)}" for each in self.quality[:NAMES_SHOWN]]
         lines += [] if self.performance is None else _performance_lines(self.performance)
         lines += [] if self.segments is None else _segment_lines(self.segments)
@@ -282,19 +278,41 @@ def _performance_lines(found: PerformanceComparison) -> list[str]:
         return [f"Performance on {head}: {values}. {found.reason}"]
     head += f" compared with {found.reference.labelled:,} of the reference"
     worse = [each for each in found.metrics if each.severity in DRIFTED]
+    stable = [each for each in found.metrics if each.severity == "stable"]
     lines = [f"  {each.severity}: {performance_in_words(each)}" for each in worse]
     if found.label_drift is not None and found.label_drift.severity in DRIFTED:
         lines.append(f"  {found.label_drift.severity}: {labels_in_words(found)}")
-    unjudged = next((each for each in found.metrics if each.severity not in (None, *DRIFTED, "stable")), None)
+    by_chance = [
+        f"  {each.severity}: {measures.metric_name(each.name)}: {each.reason}"
+        for each in stable
+        if _loses(each, "large")
+    ]
     if lines:
-        return [f"Performance is worse: {head}." if worse else f"The labels have shifted: {head}.", *lines]
+        verdict = "Performance is worse" if worse else "The labels have shifted"
+        return [f"{verdict}: {head}.", *lines, *by_chance]
+    unjudged = next((each for each in found.metrics if each.severity not in (None, *DRIFTED, "stable")), None)
     if unjudged is not None and found.severity not in KNOWN_STATES:
         return [f"No verdict on performance: {unjudged.reason}"]
-    judged = [each for each in found.metrics if each.severity == "stable"][:3]
-    values = ", ".join(map(_before_and_now, judged))
+    little = [each for each in stable if _loses(each, "little")]
+    verdict = "Performance is not worse"
+    if by_chance:
+        verdict = "Performance is not worse by more than chance explains"
+    elif little:
+        verdict = "Performance is worse by less than the tolerance"
+    values = ", ".join(map(_before_and_now, ((not by_chance and little) or stable)[:3]))
     small = found.label_drift is not None and found.label_drift.severity == "shifted"
     of_labels = [f"Small but real: {labels_in_words(found)}."] if small else []
-    return [f"Performance is not worse: {head}. {values}", *of_labels]
+    return [f"{verdict}: {head}. {values}", *by_chance, *of_labels]
+
+
+def _loses(found: MetricComparison, how: Literal["large", "little"]) -> bool:
+    """Whether a stable metric is worse all the same: by as much as matters, which chance explains, or really, but by
+    little."""
+    if found.loss is None or found.threshold is None or found.p_value is None or found.alpha is None:
+        return False
+    if how == "large":
+        return found.loss >= found.threshold
+    return 0.0 < found.loss < found.threshold and found.p_value < found.alpha
 
 
 def _now(found: MetricComparison) -> str:

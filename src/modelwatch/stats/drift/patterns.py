@@ -127,7 +127,7 @@ def _factor(edges: Floats, before: Floats, now: Floats) -> float | None:
     if len(at) < FEWEST_QUANTILES:
         return None
     old, new = np.interp(at, before, edges), np.interp(at, now, edges)
-    usable = old * new > 0.0
+    usable = np.sign(old) * np.sign(new) > 0.0
     if usable.sum() < FEWEST_QUANTILES or not usable.all():
         return None
     return float(np.median(new / old))

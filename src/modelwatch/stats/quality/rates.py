@@ -93,6 +93,7 @@ class SchemaChange:
 def rate_checks(
     reference: Profile,
     current: Profile,
+    split: Split | None = None,
     *,
     least_rise: float = LEAST_RISE,
     factor: float = FACTOR,
@@ -100,8 +101,9 @@ def rate_checks(
 ) -> tuple[RateCheck, ...]:
     """Every rule that applies to the feature: the range rules to numeric ones, unseen categories to categorical ones.
 
-    A rise is large when it is at least `least_rise`, or at least `least_factor_rise` and to `factor` times the
-    reference rate. Raises IncompatibleProfiles when the binnings differ.
+    split: how a categorical reference was split, which tells how many unseen categories are to be expected. A rise is
+    large when it is at least `least_rise`, or at least `least_factor_rise` and to `factor` times the reference rate.
+    Raises IncompatibleProfiles when the binnings differ.
 
     >>> from modelwatch.stats.counting.binning import categorical_binning
     >>> binning = categorical_binning(["a"] * 90 + ["b"] * 10)
@@ -118,7 +120,7 @@ def rate_checks(
             f"got binnings {reference.binning.id} and {current.binning.id}: count the window with the reference's"
         )
     return compare_rates(
-        unsound_counts(reference),
+        reference_rates(reference, split),
         unsound_counts(current),
         least_rise=least_rise,
         factor=factor,

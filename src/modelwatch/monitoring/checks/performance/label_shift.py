@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from modelwatch.charts.drawing.numbers import number
 from modelwatch.measures import p_needed, p_text, plain
 from modelwatch.monitoring.checks.drift.judge import (
     ODDS,
@@ -99,6 +100,12 @@ def judge_labels(
             severity = "shifted"
             reason = (
                 f"A real difference ({plain(p_text(p_value))}), but smaller than {TARGET_WARNING} standard deviations."
+            )
+        elif score >= TARGET_WARNING:
+            swings = "" if varies is None else f" and the reference's own variation, {plain(number(varies.deviation))},"
+            reason = (
+                f"The mean moved by {plain(number(score))} standard deviations, but explained by chance{swings} with"
+                f" {p_needed(p_value, alpha)}."
             )
         return Judgement(
             LABELS,
