@@ -38,6 +38,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 EXCERPT_LENGTH = 80
+# What a request is answered with that failed by an error of another kind than these.
+INTERNAL_ERROR = "internal-error"
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,7 @@ def test_the_rest_of_the_service_is_counted(counting: Counting) -> None:
     observer.rejected("invalid-input")
     observer.rejected("queue-full")
     observer.rejected("queue-full")
+    observer.failed()
     observer.evaluated("m", 0.25)
     observer.evaluated("m", 0.5)
     observer.job_failed()
@@ -249,3 +250,4 @@ def test_the_rest_of_the_service_is_counted(counting: Counting) -> None:
     assert found.value("ml_drift_check_duration_seconds_count", model_name="m") == 2
     assert found.value("ml_drift_check_duration_seconds_sum", model_name="m") == 0.75
     assert found.value("modelwatch_chores_failed_total") == 1
+    assert found.value("modelwatch_internal_errors_total") == 1

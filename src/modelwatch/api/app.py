@@ -119,7 +119,7 @@ def routes() -> Sequence[BaseRoute]:
 
 def _install_problems(app: FastAPI, state: ServiceState) -> None:
     async def answer(request: Request, error: Exception) -> Response:
-        state.count_refusal(error, request.method)
+        state.count_refusal(error, request.method, request.url.path)
         if isinstance(error, UnknownModel):
             error = await _with_nearest_model(state, request.scope.get(GRANT), error)
         return framework_problem(_with_hint(app, request, error))

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from modelwatch.errors import (
+    INTERNAL_ERROR,
     FieldError,
     InvalidInput,
     RequestError,
@@ -104,13 +105,8 @@ def framework_problem(error: Exception) -> Response:
     return problem_response(error)
 
 
-def is_fault_of_client(error: Exception) -> bool:
-    """True for what a client can mend, which is answered with a status of 4xx."""
-    return isinstance(error, RequestError | RequestValidationError | HTTPException)
-
-
 def slug_of(error: Exception) -> str:
-    """The kind of problem that an error is answered as, such as `not-found`; `internal-error` for unexpected ones."""
+    """The kind of problem that an error is answered as, such as `not-found`; INTERNAL_ERROR for unexpected ones."""
     match error:
         case RequestError() | ServiceError():
             return error.slug
@@ -119,7 +115,7 @@ def slug_of(error: Exception) -> str:
         case HTTPException():
             return HTTPStatus(error.status_code).phrase.lower().replace(" ", "-").replace("'", "")
         case _:
-            return "internal-error"
+            return INTERNAL_ERROR
 
 
 def _as_problem(error: HTTPException) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,8 +12,9 @@ from modelwatch.alerting.queries import ChannelFacts
 from modelwatch.alerting.service import AlertService
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.nearest_models import NearestModels
-from modelwatch.api.problems import is_fault_of_client, slug_of
+from modelwatch.api.problems import slug_of
 from modelwatch.config import Settings
+from modelwatch.errors import INTERNAL_ERROR
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -21,11 +23,17 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.received_profiles import TakenProfile
 from modelwatch.views.service import Process
 
+# What clients send data to; what comes before it is wrong in the settings of some.
+TAKES_DATA = re.compile(r"/(predictions|ground-truth|profiles|reference)(/batch)?/?$")
+SENDS_DATA = frozenset({"POST", "PUT", "PATCH"})
+
 
 class Counters(Protocol):
     """Counters of events that the routes increment."""
 
     def rejected(self, reason: str) -> None: ...
+
+    def failed(self) -> None: ...
 
     def checked(self, model: str, seconds: float) -> None: ...
 
@@ -77,10 +85,14 @@ class ServiceState:
         """The channels that are configured."""
         return frozenset(channel.name for channel in self.channels)
 
-    def count_refusal(self, error: Exception, method: str = "POST") -> None:
-        """Counts a request that was refused, or that failed, by its reason.
+    def count_refusal(self, error: Exception, method: str = "POST", path: str = "/predictions") -> None:
+        """Counts a request that was refused, or that failed.
 
-        A GET (of which HEAD is one here) brings no data: its refusals count where the fault is the service's.
+        By its reason where it brought data: of what asks, or changes an alert, nothing is missing in the counts. An
+        error of the service's own counts as one wherever it happens.
         """
-        if method != "GET" or not is_fault_of_client(error):
-            self.counters.rejected(slug_of(error))
+        reason = slug_of(error)
+        if method in SENDS_DATA and TAKES_DATA.search(path):
+            self.counters.rejected(reason)
+        if reason == INTERNAL_ERROR:
+            self.counters.failed()

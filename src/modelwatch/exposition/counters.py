@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from prometheus_client.metrics import MetricWrapperBase
 
 from modelwatch.batches import PredictionBatch
+from modelwatch.errors import INTERNAL_ERROR
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.ledger.counting import Increment
@@ -45,7 +46,7 @@ class EventCounters:
 
     def __init__(self, registry: CollectorRegistry, max_features: int = 100) -> None:
         self._max_features = max_features
-        self._accepted, self._waiting = 0, 0
+        self._accepted, self._waiting, self._failed = 0, 0, 0
         self._refused: collections.Counter[str] = collections.Counter()
         self._durations = {each: RecentDurations(INGEST_STRETCH) for each in REQUESTS}
         self._durations[EVALUATION] = RecentDurations(EVALUATION_STRETCH)
@@ -115,11 +116,16 @@ class EventCounters:
         self._rejected = _Children(
             Counter(
                 "ml_ingest_rejected_total",
-                "Rejected requests, and rejected rows of batches.",
+                "Rejected requests that brought data, and rejected rows of batches.",
                 ("reason",),
                 registry=registry,
             ),
             MAX_STREAMS,
+        )
+        self._errors = Counter(
+            "modelwatch_internal_errors_total",
+            "Requests of any kind that failed by an error in the service; its log has the details.",
+            registry=registry,
         )
         self._check_seconds = _Children(
             Summary(
@@ -199,6 +205,11 @@ class EventCounters:
         self._rejected.of(reason).inc()
         self._refused[reason] += 1
 
+    def failed(self) -> None:
+        """Counts a request that failed by an error in the service; if it brought data, beside its rejection."""
+        self._errors.inc()
+        self._failed += 1
+
     def accepted(self, request: str, seconds: float) -> None:
         """Observes how long an accepted request took, of a kind in REQUESTS, from when its body had arrived."""
         self._durations[request].add(seconds)
@@ -206,7 +217,10 @@ class EventCounters:
     def counted(self, now: int) -> ProcessCounts:
         """Counts of this process since it started, and its durations lately. now: microseconds. For one thread."""
         durations = {name: each.recent(now) for name, each in self._durations.items()}
-        return ProcessCounts(self._accepted, self._refused.copy(), self._waiting, durations)
+        refused = dict(self._refused)
+        if self._failed:
+            refused[INTERNAL_ERROR] = self._failed
+        return ProcessCounts(self._accepted, refused, self._waiting, durations)
 
     def evaluated(self, model: str, seconds: float) -> None:
         """Observes the duration of a scheduled evaluation of a registered model, in seconds."""

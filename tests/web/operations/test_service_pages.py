@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -148,6 +149,18 @@ def test_what_a_client_asks_wrongly_is_no_fault_of_the_service_and_counts_only_w
         assert app.request("GET", path).status_code in (404, 422)
     app.tell()
     assert "Nothing was refused." in visit(app, "/ui/service").text
+    others = (
+        "/api/v1/alerts/none/acknowledge",
+        "/api/v1/drift/check",
+        "/api/v1/silences",
+        "/ui/login",
+        "/wp-login.php",
+    )
+    for path in others:
+        assert app.request("POST", path, json={"model_name": "unknown"}).status_code in (404, 415, 422), path
+    assert app.request("DELETE", "/api/v1/predictions").status_code == 405
+    app.tell()
+    assert "Nothing was refused." in visit(app, "/ui/service").text
     for method, path in (("POST", "/predictions"), ("PUT", "/api/v1/predictions"), ("POST", "/api/v1/reference?for=m")):
         assert app.request(method, path).status_code in (404, 405, 415, 422)
     app.tell()
@@ -155,6 +168,33 @@ def test_what_a_client_asks_wrongly_is_no_fault_of_the_service_and_counts_only_w
     assert "internal-error" not in text
     for reason in ("not-found An address", "method-not-allowed An address", "invalid-input A field"):
         assert reason in text
+
+
+def test_an_error_of_the_service_counts_as_one_wherever_it_happens_and_as_rejected_data_only_where_there_is_some(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_given: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("modelwatch.web.operations.service_page.service_report", broken)
+    monkeypatch.setattr("modelwatch.api.routes.operations.service.service_report", broken)
+    assert [app.request("GET", path).status_code for path in ("/ui/service", "/api/v1/service")] == [500, 500]
+    assert metric_lines(app, "modelwatch_internal_errors_total", "ml_ingest_rejected_total") == [
+        "modelwatch_internal_errors_total 2.0"
+    ]
+    monkeypatch.undo()
+    monkeypatch.setattr("modelwatch.api.decoding.decoder.Decoder.reference", broken)
+    assert app.request("POST", "/api/v1/reference", json={}).status_code == 500
+    assert metric_lines(app, "modelwatch_internal_errors_total", "ml_ingest_rejected_total") == [
+        'ml_ingest_rejected_total{reason="internal-error"} 1.0',
+        "modelwatch_internal_errors_total 3.0",
+    ]
+    app.tell()
+    assert app.get("service")["ingest"]["refused"] == {"internal-error": 3}
+
+
+def metric_lines(app: App, *names: str) -> list[str]:
+    return [line for line in app.request("GET", "/metrics").text.splitlines() if line.startswith(names)]
 
 
 def test_the_service_shows_each_process_and_the_sum(app: App) -> None:

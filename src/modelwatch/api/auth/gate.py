@@ -51,7 +51,7 @@ class Gate:
             if grant is not None:
                 self._let_wait(grant)
         except (RequestError, ServiceError) as error:
-            self._state.count_refusal(error, scope["method"])
+            self._state.count_refusal(error, scope["method"], scope["path"])
             if isinstance(error, Unauthenticated) and _is_page(scope) and scope["method"] in ("GET", "HEAD"):
                 await _redirect(scope, send)
                 return

@@ -23,7 +23,7 @@ OWN_SITE = frozenset({"same-origin", "none"})
 class SameOrigin:
     """An ASGI application in front of another one. public_url: where people reach the service, not what Host says."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str, refused: Callable[[CrossSite], None]) -> None:
+    def __init__(self, app: ASGIApp, *, public_url: str, refused: Callable[[CrossSite, str, str], None]) -> None:
         self._app = app
         self._public = _netloc(public_url)
         self._refused = refused
@@ -33,7 +33,7 @@ class SameOrigin:
             error = CrossSite(
                 "A browser sent this for a page of another site; it was refused, and nothing has changed."
             )
-            self._refused(error)
+            self._refused(error, scope["method"], scope["path"])
             await problem_response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -52,7 +52,7 @@ def test_two_processes_of_one_store_tell_the_same_and_the_sum(tmp_path: Path) ->
     one, two = App(tmp_path), App(tmp_path)
     one.post("predictions", {"model_name": "m"}, 422)
     two.post("predictions", {"model_name": "m"}, 422)
-    two.problem("PUT", "nothing", 404)
+    two.problem("POST", "nothing/predictions", 404)
     one.tell("a:1")
     two.tell("b:2")
     answers = [each.get("service") for each in (one, two)]
