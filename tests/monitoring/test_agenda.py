@@ -110,6 +110,23 @@ def test_all_have_their_turn_in_the_end(store: Store) -> None:
     assert sorted(turns) == sorted(f"m{number}" for number in range(20))
 
 
+def test_a_model_that_catches_up_with_a_long_replay_lets_the_others_have_their_turns(store: Store) -> None:
+    clock = Clock(NOON + 9 * HOUR)
+    for model in ("old", "a", "b"):
+        set_reference(store, model)
+    for hour in range(8):
+        send(store, clock, {("old", "1"): 150}, at=NOON + hour * HOUR)
+    rounds = Rounds(store, clock, 1)
+    assert rounds.once() == ["old"]
+    send(store, clock, {("a", "1"): 150, ("b", "1"): 150}, at=NOON + 8 * HOUR)
+    turns = []
+    for _ in range(5):
+        clock.advance(1)
+        turns += rounds.once()
+    # Those that have come since need not wait for its end.
+    assert turns == ["old", "a", "b", "old", "old"]
+
+
 @contextmanager
 def counted(store: Store) -> Iterator[list[str]]:
     """The statements that are executed meanwhile."""

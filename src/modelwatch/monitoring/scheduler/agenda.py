@@ -67,6 +67,8 @@ class Agenda:
         self._settled: dict[StreamKey, State] = {}
         self._labels_settled: dict[StreamKey, State] = {}
         self._open_since: dict[StreamKey, int] = {}
+        # When the streams that are open had their last turn.
+        self._turns: dict[StreamKey, int] = {}
 
     def forget(self) -> None:
         """Everything is read anew at the next look: what writers had counted is nowhere apart once it was folded."""
@@ -121,11 +123,20 @@ class Agenda:
         )
 
     def open(self, now: int, refused: Refused) -> list[StreamKey]:
-        """The streams that have changed since they were settled, in the order in which they have their turn."""
+        """The streams that have changed since they were settled, in the order in which they have their turn.
+
+        One that had a turn and is not through, since it has weeks to catch up with, waits from then on.
+        """
         waited = self._open_since
         found = {stream: waited.get(stream, now) for stream in self._newest if self.is_open(stream, now, refused)}
         self._open_since = found
-        return list(in_turn(found, self._referenced))
+        self._turns = {stream: turn for stream, turn in self._turns.items() if stream in found}
+        waiting = {stream: max(since, self._turns.get(stream, since)) for stream, since in found.items()}
+        return list(in_turn(waiting, self._referenced))
+
+    def had_turn(self, stream: StreamKey, now: int) -> None:
+        """Others come first that have waited longer than since this turn. now: microseconds."""
+        self._turns[stream] = now
 
     def is_open(self, stream: StreamKey, now: int, refused: Refused) -> bool:
         """True when the stream may be due for evaluation."""
@@ -163,7 +174,7 @@ class Agenda:
         return {version: start + BASE_WINDOW_SECONDS for start, version in old if version != stream.version}
 
 
-def in_turn(open_since: dict[StreamKey, int], referenced: frozenset[str]) -> Iterator[StreamKey]:
+def in_turn(waiting_since: dict[StreamKey, int], referenced: frozenset[str]) -> Iterator[StreamKey]:
     """Streams by the turns of their models, and in each turn those first that have waited longest.
 
     >>> keys = [StreamKey("a", "1", "p"), StreamKey("a", "2", "p"), StreamKey("b", "1", "p")]
@@ -172,8 +183,8 @@ def in_turn(open_since: dict[StreamKey, int], referenced: frozenset[str]) -> Ite
     """
     turns: Counter[str] = Counter()
     ordered: list[tuple[int, int, StreamKey]] = []
-    for stream in sorted(open_since, key=lambda each: (open_since[each], each)):
-        ordered.append((turns[stream.model], open_since[stream], stream))
+    for stream in sorted(waiting_since, key=lambda each: (waiting_since[each], each)):
+        ordered.append((turns[stream.model], waiting_since[stream], stream))
         turns[stream.model] += 1
     ordered.sort()
     first = iter([stream for _, _, stream in ordered if stream.model in referenced])

@@ -116,6 +116,7 @@ class Evaluator:
             if index and self._timer() - began > self._round_seconds:
                 break
             self._catch_up(stream, lease, now)
+            self._agenda.had_turn(stream, now)
         left = [stream for stream in waiting if self._agenda.is_open(stream, now, partial(self._refused, now))]
         self._keep_progress(left, lease, now)
         return bool(left)
