@@ -27,7 +27,7 @@ DEFAULT_VERSION = "unversioned"
 DEFAULT_ENVIRONMENT = "production"
 
 
-class FeatureBody(msgspec.Struct, forbid_unknown_fields=True):
+class FeatureBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One feature of a prediction; `null` means missing."""
 
     name: str

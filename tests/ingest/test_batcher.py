@@ -16,7 +16,12 @@ from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest import Batcher, Refused
 from modelwatch.ingest.batcher import NOT_STORED
-from modelwatch.ingest.queue import MAX_BYTES_PER_COMMIT, MAX_EVENTS_PER_COMMIT, MAX_MODELS_PER_COMMIT
+from modelwatch.ingest.queue import (
+    ENOUGH_JOBS,
+    MAX_BYTES_PER_COMMIT,
+    MAX_EVENTS_PER_COMMIT,
+    MAX_MODELS_PER_COMMIT,
+)
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed, Ledger
@@ -124,6 +129,37 @@ def test_requests_that_wait_together_share_a_commit(batcher: Batcher, gate: Gate
     assert asyncio.run(scenario()) == [[True], [True], [True], [False]]
     assert observed.commits == [1, 3]
     assert max(observed.depths) == 3
+
+
+def test_a_commit_waits_while_the_loop_reads_more_requests_but_not_for_too_many(
+    gate: Gate, observed: Observed, store: Store
+) -> None:
+    gate.open.set()
+    number = ENOUGH_JOBS + 10
+    batcher = Batcher(
+        gate,  # type: ignore[arg-type]
+        observed,
+        max_events=number,
+        max_bytes=100 * number,
+        linger_seconds=0.0,
+    )
+    batcher.start()
+
+    async def scenario() -> list[list[bool | Refused | None]]:
+        sent = []
+        for place in range(number):
+            sent.append(asyncio.create_task(batcher.submit([event(str(place))], 100)))
+            # The loop comes by once for each request.
+            await asyncio.sleep(0)
+            assert place > ENOUGH_JOBS - 5 or not gate.reached.is_set()
+        assert gate.reached.wait(5)
+        return await asyncio.gather(*sent)
+
+    assert asyncio.run(scenario()) == [[True]] * number
+    batcher.close()
+    assert sum(observed.commits) == number
+    assert observed.commits[0] >= ENOUGH_JOBS
+    assert stored_and_counted(store) == (number, number)
 
 
 def test_a_full_queue_refuses_and_loses_nothing(batcher: Batcher, gate: Gate, store: Store) -> None:

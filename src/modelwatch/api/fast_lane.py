@@ -47,7 +47,8 @@ UNUSUAL = frozenset(
         b"x-forwarded-prefix",
     }
 )
-MOST_HEADS = 1_000
+# Heads of requests and of answers that are kept, and how long those of requests may be.
+MOST_HEADS, MOST_HEAD_BYTES = 1_000, 2_048
 CLOSE = (b"connection", b"close")
 
 
@@ -63,6 +64,14 @@ class Written(NamedTuple):
     closes: bool
 
 
+class KnownHead(NamedTuple):
+    """The head of a request that the lane takes. length: of its body."""
+
+    url: bytes
+    headers: RawHeaders
+    length: int
+
+
 class FastLane:
     """hot: the hot POSTs by their paths, as they are sent. around: what every answer has."""
 
@@ -73,6 +82,8 @@ class FastLane:
         self._kinds = {path: post.kind for path, post in hot.items()} if _is_open(state) else {}
         # Of what was accepted, by the length of the content.
         self._heads: dict[int, bytes] = {}
+        # By their bytes, without the blank line at their end.
+        self.known_heads: dict[bytes, KnownHead] = {}
         self._looks: set[asyncio.Task[None]] = set()
 
     def takes(self, url: bytes, headers: RawHeaders) -> bool:
@@ -92,6 +103,13 @@ class FastLane:
                     return False
                 has_length = True
         return is_json and has_length
+
+    def remember(self, head: bytes, known: KnownHead) -> None:
+        """Takes note of the head of a request that came here."""
+        if len(head) <= MOST_HEAD_BYTES:
+            if len(self.known_heads) >= MOST_HEADS:
+                self.known_heads.clear()
+            self.known_heads[head] = known
 
     def let_in(self, headers: RawHeaders) -> Grant | None:
         """The grant of a request; None: it goes the ordinary way, as if it had not come here."""

@@ -218,7 +218,11 @@ class Settings(BaseModel):
         le=2**40,
     )
     commit_linger_ms: float = _setting(
-        0.3, "Milliseconds that a commit waits for more predictions to join it.", "5", ge=0, le=1000
+        0.0,
+        "Milliseconds that a commit waits for more predictions to join it, beyond those that are coming in.",
+        "5",
+        ge=0,
+        le=1000,
     )
     writer_rotation_seconds: int = _setting(
         3600, "Seconds after which a worker takes a fresh writer slot, so that the old one can be folded.", "600", ge=1

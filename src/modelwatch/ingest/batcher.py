@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelwatch.batches import PredictionBatch, joined
 from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.ingest.queue import AGAIN, Answer, Deadlines, Job, JobQueue, Refused, Waiting, model_names
+from modelwatch.ingest.queue import AGAIN, ENOUGH_JOBS, Answer, Deadlines, Job, JobQueue, Refused, Waiting, model_names
 from modelwatch.storage.engine.store import is_about_values
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed, Ledger
@@ -117,6 +117,24 @@ class Batcher:
         job = Job(events, labels, len(rows), models, size, time.monotonic() + self._give_up, answer, deadlines)
         self._queue.put(job)
         deadlines.add(job)
+        self._gather(deadlines)
+
+    def _gather(self, deadlines: Deadlines) -> None:
+        """Lets the writer wait until the loop has read all that has come: clients that were answered together send
+        together, and one commit for all of them takes little longer than for the first."""
+        if not deadlines.gathering and self._queue.waiting < ENOUGH_JOBS:
+            deadlines.gathering = True
+            self._queue.gather()
+            deadlines.loop.call_soon(self._look_for_more, deadlines, 0)
+
+    def _look_for_more(self, deadlines: Deadlines, before: int) -> None:
+        """Lets the writer go on unless more wait than did `before`, when the loop was here last."""
+        waiting = self._queue.waiting
+        if before < waiting < ENOUGH_JOBS:
+            deadlines.loop.call_soon(self._look_for_more, deadlines, waiting)
+        else:
+            deadlines.gathering = False
+            self._queue.go_on()
 
     def _expire(self, job: Job) -> None:
         """Answers a request whose time is over. What still waits is never stored; a commit can't be called back."""
@@ -146,7 +164,34 @@ class Batcher:
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         self._queue.release([job for job, _ in outcomes])
-        _resolve(outcomes)
+        self._queue.gather()
+        self._resolve(outcomes)
+
+    def _resolve(self, outcomes: list[Outcome]) -> None:
+        """Answers the requests, each in the event loop that it waits in."""
+        by_loop: dict[Deadlines, list[Outcome]] = {}
+        for job, outcome in outcomes:
+            by_loop.setdefault(job.deadlines, []).append((job, outcome))
+        for deadlines, answers in by_loop.items():
+            try:
+                deadlines.loop.call_soon_threadsafe(self._answer, deadlines, answers)
+            except RuntimeError:
+                log.warning("%d requests were stored after their event loop had closed", len(answers))
+                self._queue.go_on()
+
+    def _answer(self, deadlines: Deadlines, answers: list[Outcome]) -> None:
+        for job, outcome in answers:
+            deadlines.remove(job)
+            if job.answer.done():
+                continue
+            if job.count > 1 and isinstance(outcome, Answer) and outcome.refused:
+                refused = next(each for each in (*outcome.accepted, *outcome.labels) if isinstance(each, Refused))
+                outcome = InvalidInput(refused.message)
+            if isinstance(outcome, Exception):
+                job.answer.set_exception(outcome)
+            else:
+                job.answer.set_result(outcome)
+        self._gather(deadlines)
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
         """The outcomes of jobs, as soon as they are known. The store is tried for as long as their clients wait."""
@@ -268,29 +313,3 @@ def _refusal(error: Exception) -> InvalidInput:
 
 def _refused(job: Job, message: str) -> Answer:
     return Answer([Refused(message)] * len(job.events), [Refused(message)] * len(job.labels))
-
-
-def _resolve(outcomes: list[Outcome]) -> None:
-    """Answers the requests, each in the event loop that it waits in."""
-    by_loop: dict[Deadlines, list[Outcome]] = {}
-    for job, outcome in outcomes:
-        by_loop.setdefault(job.deadlines, []).append((job, outcome))
-    for deadlines, answers in by_loop.items():
-        try:
-            deadlines.loop.call_soon_threadsafe(_answer, deadlines, answers)
-        except RuntimeError:
-            log.warning("%d requests were stored after their event loop had closed", len(answers))
-
-
-def _answer(deadlines: Deadlines, answers: list[Outcome]) -> None:
-    for job, outcome in answers:
-        deadlines.remove(job)
-        if job.answer.done():
-            continue
-        if isinstance(outcome, Answer) and outcome.refused:
-            refused = next(each for each in (*outcome.accepted, *outcome.labels) if isinstance(each, Refused))
-            outcome = InvalidInput(refused.message)
-        if isinstance(outcome, Exception):
-            job.answer.set_exception(outcome)
-        else:
-            job.answer.set_result(outcome)

@@ -21,6 +21,8 @@ MAX_EVENTS_PER_COMMIT = 2_000
 MAX_MODELS_PER_COMMIT = 250
 # What a commit writes is in memory several times: as events, as rows, and as the driver's parameters. Of bodies.
 MAX_BYTES_PER_COMMIT = 8 * 1024 * 1024
+# From so many on, none waits for more of them.
+ENOUGH_JOBS = 100
 # What is tried of a request on its own, row by row, before the rest of it is refused as a whole.
 MAX_REFUSED_ROWS = 20
 
@@ -133,7 +135,14 @@ class JobQueue:
         self._events = 0
         self._bytes = 0
         self._wake = threading.Condition()
+        # Whether an event loop is still reading what belongs into the next commit.
+        self._gathering = False
         self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs that wait to be taken."""
+        return len(self._jobs)
 
     @property
     def closing(self) -> bool:
@@ -141,7 +150,8 @@ class JobQueue:
         return self._closing
 
     def put(self, job: Job) -> None:
-        """Raises QueueFull when it doesn't fit, and StoreUnavailable when the queue is closing."""
+        """Takes in a job, to be taken after the next `go_on`. Raises QueueFull when it doesn't fit, and
+        StoreUnavailable when the queue is closing."""
         with self._wake:
             if self._closing:
                 raise StoreUnavailable("The service is shutting down.", retry_after=5)
@@ -149,8 +159,6 @@ class JobQueue:
             self._jobs.append(job)
             self._events += job.count
             self._bytes += job.size
-            if len(self._jobs) == 1:
-                self._wake.notify()
 
     def withdraw(self, job: Job) -> bool:
         """Withdraws a job that was not taken yet; False when it was."""
@@ -163,10 +171,21 @@ class JobQueue:
         self.release([job])
         return True
 
-    def wait(self) -> bool:
-        """Returns when there is a job; False when there will be none any more."""
+    def gather(self) -> None:
+        """Lets jobs wait for their companions until `go_on`."""
+        self._gathering = True
+
+    def go_on(self) -> None:
+        """Lets those that wait be taken."""
         with self._wake:
-            while not self._jobs and not self._closing:
+            self._gathering = False
+            if self._jobs:
+                self._wake.notify()
+
+    def wait(self) -> bool:
+        """Returns when there are jobs to take; False when there will be none any more."""
+        with self._wake:
+            while (self._gathering or not self._jobs) and not self._closing:
                 self._wake.wait()
             return bool(self._jobs)
 
@@ -231,6 +250,8 @@ class Deadlines:
         self._expire = expire
         self._jobs: dict[Job, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        # Whether the loop is reading what belongs into the next commit.
+        self.gathering = False
 
     def add(self, job: Job) -> None:
         """Waits for the deadline of a job, which is not before that of any other here."""

@@ -127,6 +127,9 @@ class BoundedProtocol(LaneProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.takes_again(data):
+            self._stop_head_timer()
+            return
         super().data_received(data)
         if self.transport.is_closing():
             return

@@ -2,6 +2,9 @@
 
 The ordinary way is uvicorn's. A request is handed over to it as long as nothing was answered: when the lane does not
 take its head, when its body does not come at once, and when the body is not valid.
+
+Clients send the same heads again and again. One that the lane has taken is known by its bytes, and its request needs no
+parser, which would find the same once more.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
-from modelwatch.api.fast_lane import FastLane, Written
+from modelwatch.api.fast_lane import FastLane, KnownHead, Written
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -27,6 +30,7 @@ class _NoEvent:
 
 
 _NO_EVENT = _NoEvent()
+END_OF_HEAD = b"\r\n\r\n"
 
 
 class _Owed:
@@ -58,6 +62,11 @@ class LaneProtocol(HttpToolsProtocol):
         # The lane that the request which is being read may take, and what came of its body.
         self._lane: FastLane | None = None
         self._body = b""
+        # Whether the parser stands between two requests, and the lane, while it stands behind one that was taken there.
+        self._is_between = True
+        self._lane_before: FastLane | None = None
+        # By which a request was let in whose body the lane has seen, and does not take.
+        self._grant: Grant | None = None
         # Since when the connection rests after an answer of the lane; None while it does not.
         self._rests_since: float | None = None
         self._rest_timer: TimerHandle | None = None
@@ -75,11 +84,15 @@ class LaneProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         # As uvicorn does it, but for the scope: what the lane takes needs none.
+        self._is_between, self._lane_before = False, None
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         lane: FastLane | None = getattr(self._application, "lane", None)
-        if (
+        if self._grant is not None:
+            grant, self._grant = self._grant, None
+            self._begin_cycle(grant)
+        elif (
             lane is not None
             and self.app is self._application
             and self.parser.get_method() == b"POST"
@@ -100,23 +113,55 @@ class LaneProtocol(HttpToolsProtocol):
             self._body += body
 
     def on_message_complete(self) -> None:
+        self._is_between = True
         if self._lane is not None:
             lane, self._lane = self._lane, None
             grant = lane.let_in(self.headers)
-            owed = _Owed(self)
-            if grant is not None and lane.begin(self.url, self._body, grant, owed.send):
-                self.cycle = owed  # type: ignore[assignment]
+            if grant is not None and self._begin(lane, self.url, self._body, grant):
+                self._lane_before = lane
                 return
             self._hand_over(grant)
         super().on_message_complete()
 
+    def _begin(self, lane: FastLane, url: bytes, body: bytes, grant: Grant) -> bool:
+        owed = _Owed(self)
+        if not lane.begin(url, body, grant, owed.send):
+            return False
+        self.cycle = owed  # type: ignore[assignment]
+        return True
+
+    def takes_again(self, data: bytes) -> bool:
+        """Takes what came in, if it is a request whose head is known. False: it is for the parser, as if it had not
+        come here."""
+        lane = self._lane_before
+        if lane is None or self.owes_answer or self.flow.write_paused:
+            return False
+        head, _, body = data.partition(END_OF_HEAD)
+        known = lane.known_heads.get(head)
+        if known is None or known.length != len(body):
+            return False
+        grant = lane.let_in(known.headers)
+        if grant is None:
+            return False
+        if not self._begin(lane, known.url, body, grant):
+            self._grant = grant
+            return False
+        self._unset_keepalive_if_required()
+        return True
+
     def data_received(self, data: bytes) -> None:
+        is_start = self._is_between
         super().data_received(data)
         if self._lane is not None:
             # The rest of the body may take its time, which the ordinary way bounds.
             self._lane = None
             if not self.transport.is_closing():
                 self._hand_over(None)
+        elif is_start and self._lane_before is not None:
+            head, _, body = data.partition(END_OF_HEAD)
+            # Otherwise there is more than this request.
+            if len(body) == len(self._body):
+                self._lane_before.remember(head, KnownHead(self.url, self.headers, len(body)))
 
     def _hand_over(self, grant: Grant | None) -> None:
         """Lets the request go the ordinary way. grant: that by which it was let in, if it was."""

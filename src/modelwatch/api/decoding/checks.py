@@ -263,10 +263,9 @@ class Checker:
     def _are_plain(self, names: Collection[str], values: Collection[Scalar]) -> bool:
         """True when features need no look at each of them: short names, floats and short texts, as most rows have."""
         kinds = set(map(type, values))
-        if not kinds <= FLOATS_AND_TEXTS or "" in names or max(map(len, names), default=1) > self._longest_name:
+        if not kinds <= FLOATS_AND_TEXTS or "" in names or not _are_short(names, self._longest_name):
             return False
-        texts = [value for value in values if type(value) is str] if str in kinds else ()
-        return max(map(len, texts), default=0) <= self._longest_value
+        return str not in kinds or _are_short([value for value in values if type(value) is str], self._longest_value)
 
     def _named(self, given: list[FeatureBody], may_contain_nul: bool, problems: list[FieldError]) -> dict[str, Scalar]:
         features: dict[str, Scalar] = {}
@@ -368,6 +367,11 @@ class Checker:
             if may_contain_nul or not 0 < len(name) <= longest:
                 self.check_name(pointer_to("prediction_probability", name[:longest]), name, problems)
         return given
+
+
+def _are_short(texts: Collection[str], longest: int) -> bool:
+    # Mostly they are so short that all together are: they are joined in a third of the time that a look at each takes.
+    return len("".join(texts)) <= longest or max(map(len, texts)) <= longest
 
 
 def _name_repetitions(given: list[FeatureBody], problems: list[FieldError]) -> None:
