@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
 import socket
+import sqlite3
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,6 +20,7 @@ from modelwatch.cli.commands.doctor import Finding, examine
 from modelwatch.storage.engine.store import Store
 from tests.support.events import Clock, event, open_ledger
 from tests.support.live_service import LiveService, free_port
+from tests.support.postgres import Cluster
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +100,46 @@ def test_a_full_disk_and_a_slow_one_are_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(doctor_module, "SLOW_FSYNC_MS", 0.0)
     found = findings()
     assert (found["free disk"].status, found["fsync"].status) == ("failed", "warning")
+
+
+def test_a_disk_that_takes_nothing_is_told_like_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(doctor_module, "_fsync", full)
+    found = findings()
+    assert found["fsync"].status == "failed"
+    assert found["fsync"].detail.startswith("nothing can be written to")
+    assert found["fsync"].detail.endswith("no space left on device")
+    assert {"store", "port", "clock"} <= found.keys()
+
+
+def test_a_file_that_another_program_locks_is_told_although_it_can_be_read(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["migrate"])
+    assert findings()["writes"].status == "ok"
+    file = place / "data" / "modelwatch.db"
+    monkeypatch.setattr("modelwatch.storage.engine.sqlite.SQLITE_BUSY_SECONDS", 0.1)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        found = findings()
+    assert (found["store"].status, found["writes"].status) == ("ok", "failed")
+    assert "database is locked" in found["writes"].detail
+    monkeypatch.setattr(doctor_module, "WRITE_SECONDS", 0.2)
+    with file.with_name("modelwatch.db.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        held = findings()["writes"]
+    assert (held.status, "another process holds the lock" in held.detail) == ("failed", True)
+
+
+def test_a_server_that_takes_no_writes_is_told(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    with postgres.database() as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert findings()["writes"].status == "ok"
+        postgres.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = on")
+        found = findings()["writes"]
+    assert (found.status, "must name the primary" in found.detail) == ("failed", True)
 
 
 def test_a_newer_schema_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:

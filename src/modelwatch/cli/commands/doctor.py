@@ -6,11 +6,13 @@ import dataclasses
 import errno
 import fcntl
 import os
+import queue
 import shutil
 import socket
 import sqlite3
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +41,8 @@ OLDEST_SQLITE = (3, 35, 0)  # INSERT ... RETURNING
 OLDEST_POSTGRESQL = (15,)
 SERVICE_NAME = "modelwatch"
 HEALTH_SECONDS = 5.0
+# Longer than SQLite itself waits for a lock.
+WRITE_SECONDS = 15.0
 TRAFFIC_SHOWN = 3
 
 
@@ -91,9 +95,12 @@ def _folder(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(present).free
     status: Status = "failed" if free < NO_DISK_BYTES else "warning" if free < LITTLE_DISK_BYTES else "ok"
     yield Finding("free disk", status, f"{free / GIGABYTE:,.1f} GB")
-    with tempfile.TemporaryDirectory(prefix="modelwatch-doctor-", dir=present) as trial:
-        yield _fsync(Path(trial) / "fsync")
-        yield _file_lock(Path(trial) / "lock")
+    try:
+        with tempfile.TemporaryDirectory(prefix="modelwatch-doctor-", dir=present) as trial:
+            yield _fsync(Path(trial) / "fsync")
+            yield _file_lock(Path(trial) / "lock")
+    except OSError as error:
+        yield Finding("fsync", "failed", f"nothing can be written to {present}: {_reason(error)}")
 
 
 def _fsync(path: Path) -> Finding:
@@ -152,6 +159,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
             yield Finding("store", "ok", f"{url} answers in {(time.perf_counter() - began) * 1_000:.1f} ms")
             if not is_sqlite:
                 yield _postgresql(store)
+            yield _writes(store)
             schema = schema_version(store)
             yield _schema(schema, newest_version())
             if schema == newest_version():
@@ -174,6 +182,37 @@ def _postgresql(store: Store) -> Finding:
     old = version < OLDEST_POSTGRESQL
     detail = ".".join(map(str, version)) + ("; 15 or newer is needed" if old else "")
     return Finding("PostgreSQL", "failed" if old else "ok", detail)
+
+
+def _writes(store: Store) -> Finding:
+    """Waits for a turn to write, as commits do, and writes nothing: readers don't see that others hold the lock."""
+    found: queue.SimpleQueue[Finding] = queue.SimpleQueue()
+    # The lock of a paused process never comes.
+    threading.Thread(target=lambda: found.put(_turn_to_write(store)), daemon=True).start()
+    try:
+        return found.get(timeout=WRITE_SECONDS)
+    except queue.Empty:
+        return Finding("writes", "failed", f"no turn to write in {WRITE_SECONDS:g} s: another process holds the lock")
+
+
+def _turn_to_write(store: Store) -> Finding:
+    from sqlalchemy import text
+
+    from modelwatch.errors import StoreUnavailable
+
+    try:
+        with store.write() as connection:
+            # The first statement begins the transaction.
+            asked = "SELECT 'off'" if store.is_sqlite else "SHOW transaction_read_only"
+            read_only = connection.execute(text(asked)).scalar() == "on"
+    except StoreUnavailable as error:
+        return Finding("writes", "failed", f"{error.detail}; end the program that holds the store's lock")
+    if read_only:
+        detail = (
+            "the server is read-only (a standby, or default_transaction_read_only): DATABASE_URL must name the primary"
+        )
+        return Finding("writes", "failed", detail)
+    return Finding("writes", "ok", "the store takes them")
 
 
 def _store_clock(store: Store) -> Finding:
@@ -284,7 +323,7 @@ def _port(settings: Settings) -> Finding:
         except (httpx.HTTPError, ValueError):
             health = None
         if health is None and error.errno != errno.EADDRINUSE:
-            return Finding("port", "failed", f"{port} of {host}: {(error.strerror or str(error)).lower()}")
+            return Finding("port", "failed", f"{port} of {host}: {_reason(error)}")
         if not isinstance(health, dict) or health.get("service") != SERVICE_NAME:
             return Finding("port", "failed", f"{port} is used by another program")
         healthy = health.get("status") == "healthy"
@@ -310,6 +349,10 @@ def _nearest(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     absolute = folder.absolute()
     return next(each for each in (absolute, *absolute.parents) if each.is_dir())
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _show(findings: list[Finding]) -> None:
