@@ -144,7 +144,8 @@ def compare(
             psi_alert=psi_alert,
             natural_variation=natural_variation,
         )
-        performance = performance_comparison(labels, fitted.labels, window, judging, rest)
+        unusable = fitted.left_out.get(fitted.columns.ground_truth)
+        performance = performance_comparison(labels, fitted.labels, window, judging, rest, unusable=unusable)
     key = None if fitted.cluster_by is None else Subject("feature", fitted.cluster_by)
     chosen = {subject: _stored(subject, fitted.subjects[subject]) for subject in counts if subject != key}
     results = results_of(

@@ -35,11 +35,15 @@ NO_TASK = "its labels tell no task: two classes or numbers are needed, in rows t
 
 @dataclass(frozen=True, slots=True)
 class LabelColumns:
-    """Predictions, their probabilities and labels of a data set, row by row; None where one is missing."""
+    """Predictions, their probabilities and labels of a data set, row by row; None where one is missing.
+
+    no_probabilities: why its scores are none, and left out.
+    """
 
     predictions: list[Scalar]
     probabilities: list[Probability]
     truths: list[Scalar]
+    no_probabilities: str | None = None
 
     @property
     def labelled_rows(self) -> list[int]:
@@ -71,13 +75,14 @@ class LabelledReference:
     """The labelled rows of a reference.
 
     counts: over their layout. natural: how the metrics vary over time, where that is known. errors: of a regression.
-    stated: task and positive class as given.
+    stated: task and positive class as given. no_probabilities: as of `LabelColumns`.
     """
 
     counts: OutcomeCounts
     natural: NaturalVariation | None = None
     errors: ErrorsOfReference | None = None
     stated: StatedTask = NOT_STATED
+    no_probabilities: str | None = None
 
     @property
     def layout(self) -> OutcomeLayout:
@@ -97,7 +102,20 @@ def label_columns(source: Source, names: ColumnNames) -> LabelColumns | None:
     predictions = category_values(_scalars(source, names.prediction))
     truths = _scalars(source, names.ground_truth)
     given = probabilities_in(source, names)
-    return LabelColumns(predictions, [None] * len(predictions) if given is None else given, truths)
+    wrong = None if given is None else _no_probabilities(given)
+    if given is None or wrong is not None:
+        given = [None] * len(predictions)
+    return LabelColumns(predictions, given, truths, wrong)
+
+
+def _no_probabilities(given: Sequence[Probability]) -> str | None:
+    """Why scores are no probabilities, as those of a ranking or a margin; None where they are. Few of them, which lie
+    between 0 and 1 by chance, tell nothing of how well the model ranks."""
+    numbers = np.array([each for each in given if isinstance(each, float | int)], dtype=np.float64)
+    outside = int(((numbers < 0.0) | (numbers > 1.0)).sum())
+    if not outside:
+        return None
+    return f"{outside:,} of {len(numbers):,} scores are not between 0 and 1, so they are no probabilities"
 
 
 def probabilities_in(source: Source, names: ColumnNames) -> list[Probability] | None:
@@ -156,7 +174,7 @@ def labelled_reference(
         raise ValueError("; ".join(f"{each.pointer.strip('/')}: {each.message}" for each in problem.errors)) from None
     if counts is None or not counts.n:
         return None
-    return LabelledReference(counts, natural_of(rows, counts), _errors(rows, counts), stated)
+    return LabelledReference(counts, natural_of(rows, counts), _errors(rows, counts), stated, columns.no_probabilities)
 
 
 def layout_of(rows: LabelledRows, stated: StatedTask) -> OutcomeLayout:
@@ -229,6 +247,7 @@ class PackedLabels(msgspec.Struct):
     errors: ErrorsOfReference | None = None
     task: str | None = None
     positive_class: Scalar = None
+    no_probabilities: str | None = None
 
 
 def packed_labels(labels: LabelledReference | None) -> PackedLabels | None:
@@ -242,6 +261,7 @@ def packed_labels(labels: LabelledReference | None) -> PackedLabels | None:
         labels.errors,
         labels.stated.task,
         labels.stated.positive_class,
+        labels.no_probabilities,
     )
 
 
@@ -253,4 +273,5 @@ def unpacked_labels(packed: PackedLabels | None) -> LabelledReference | None:
         return None
     layout = decode_outcome_layout(packed.layout)
     stated = StatedTask(packed.task, packed.positive_class)  # type: ignore[arg-type]
-    return LabelledReference(OutcomeCounts(layout, decode_counts(packed.counts)), packed.natural, packed.errors, stated)
+    counts = OutcomeCounts(layout, decode_counts(packed.counts))
+    return LabelledReference(counts, packed.natural, packed.errors, stated, packed.no_probabilities)

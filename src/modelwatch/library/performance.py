@@ -24,6 +24,7 @@ from modelwatch.monitoring.checks.performance.evaluation import judge_window
 from modelwatch.monitoring.checks.performance.interpretation import (
     POSITIVE,
     TASK,
+    beyond_classes,
     meaning_warnings,
     positive_class_reason,
     strange_labels,
@@ -45,7 +46,6 @@ from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, Performan
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
-from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
 from modelwatch.stats.performance import Estimate
@@ -118,13 +118,14 @@ class LabelledRowsNow:
     """Labels of the data set to compare, counted in the layout of the reference.
 
     rows: of the data set, labelled or not. calls: counts of the scores of all its predictions, as sparse bytes; empty
-    without any. errors: of a regression.
+    without any. errors: of a regression. no_probabilities: why its scores are none.
     """
 
     counts: OutcomeCounts
     rows: int
     calls: bytes = b""
     errors: RegressionErrors | None = None
+    no_probabilities: str | None = None
 
     def window(self, reference: OutcomeCounts | None) -> LabelledWindow:
         """The rows as a window with all of its labels."""
@@ -158,6 +159,7 @@ def labels_now(
         len(columns.predictions),
         b"" if calls is None else encode_sparse(calls),
         errors,
+        columns.no_probabilities,
     )
 
 
@@ -180,11 +182,18 @@ def performance_rules(
 
 
 def performance_comparison(
-    now: LabelledRowsNow, known: LabelledReference | None, window: Window, rules: PerformanceRules, alpha: float
+    now: LabelledRowsNow,
+    known: LabelledReference | None,
+    window: Window,
+    rules: PerformanceRules,
+    alpha: float,
+    *,
+    unusable: str | None = None,
 ) -> PerformanceComparison:
     """Judges every watched metric, and the labels. alpha: chance of a false alarm about any of them.
 
-    window: the stretch of time of the data set; an empty one without times.
+    window: the stretch of time of the data set; an empty one without times. unusable: why the labels of the reference
+    are left out, if it has some.
     """
     layout = now.counts.layout
     reference = None if known is None else known.counts
@@ -196,6 +205,13 @@ def performance_comparison(
         metric_comparison(name, measured.metrics[name], before.get(name), judgements.get(name))
         for name in sorted(measured.metrics, key=lambda name: name not in judgements)
     ]
+    reason = None
+    if reference is None:
+        reason = NO_LABELS if unusable is None else f"The labels of the reference are left out: {unusable}."
+        metrics = [
+            msgspec.structs.replace(each, reason=reason) if each.severity == "no_reference" else each
+            for each in metrics
+        ]
     severities = [each.severity for each in (*judgements.values(), *(() if labels is None else (labels,)))]
     wrong = wrong_scores(layout, counts_of(now.calls))
     stated = NOT_STATED if known is None else known.stated
@@ -213,8 +229,8 @@ def performance_comparison(
         errors=now.errors,
         task_reason=task,
         positive_class_reason=positive,
-        warnings=_warnings(now.counts, reference, layout, wrong),
-        reason=NO_LABELS if reference is None else None,
+        warnings=_warnings(now, known, wrong),
+        reason=reason,
     )
 
 
@@ -271,10 +287,16 @@ def _side(counts: OutcomeCounts, metrics: Mapping[str, Estimate], wrong: str | N
     return LabelledSide(found.labelled, found.confusion, found.per_class, found.calibration, found.curves)
 
 
-def _warnings(
-    counts: OutcomeCounts, reference: OutcomeCounts | None, layout: OutcomeLayout, wrong: str | None
-) -> list[str]:
-    found = [_here(each) for each in meaning_warnings(layout, NOT_STATED)]
+def _warnings(now: LabelledRowsNow, known: LabelledReference | None, wrong: str | None) -> list[str]:
+    counts, reference = now.counts, None if known is None else known.counts
+    found = [_here(each) for each in meaning_warnings(counts.layout, NOT_STATED)]
+    beyond = beyond_classes(counts)
+    if beyond is not None:
+        found.append(beyond)
+    of_reference = None if known is None else known.no_probabilities
+    for where, why in (("the data set to compare", now.no_probabilities), ("the reference", of_reference)):
+        if why is not None:
+            found.append(f"The metrics of scores are left out: in {where}, {why}.")
     strange = strange_labels(counts, reference)
     if strange.n:
         found.append(

@@ -154,7 +154,8 @@ class Report:
         if len(self.drifted) > NAMES_SHOWN:
             lines.append(f"  and {len(self.drifted) - NAMES_SHOWN} more")
         lines += [f"  {each.severity}: {quality_in_words(each)}" for each in self.quality[:NAMES_SHOWN]]
-        lines += [] if self.performance is None else _performance_lines(self.performance)
+        if self.performance is not None:
+            lines += [*_performance_lines(self.performance), *self.performance.warnings]
         lines += [] if self.segments is None else _segment_lines(self.segments)
         shifted = [each.name for each in self.subjects if each.severity == "shifted"]
         if shifted:

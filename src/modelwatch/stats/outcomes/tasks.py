@@ -94,9 +94,10 @@ def infer_task(
     kinds = len(set(numbers))
     if any(each is not None for each in probabilities):
         return "classes", "probabilities"
-    if kinds <= ALWAYS_CLASSES:
-        return "classes", "few"
     true = [number_of(value) for value in truths]
+    if kinds <= ALWAYS_CLASSES:
+        fractions = sum(math.isfinite(number) and not number.is_integer() for number in true)
+        return ("regression", "labels") if 2 * fractions > len(true) else ("classes", "few")
     if any(math.isfinite(number) and not number.is_integer() for number in true):
         return "regression", "labels"
     if kinds > MAX_CLASSES:

@@ -116,6 +116,9 @@ class ConfusionCounts(MergeableCounts[ConfusionLayout]):
 
 NO_ROWS = "there are no labelled rows"
 PRIOR_MASS = 2.0
+# Of pairs of an independent truth and prediction, those of which it is not known whether they are of one class, as far
+# as Matthews' correlation can bear them.
+MOST_UNKNOWN_PAIRS = 0.01
 MEANS = (
     "balanced_accuracy",
     "mcc",
@@ -179,6 +182,17 @@ class Margins:
     def f1(self) -> Floats:
         """Per class, 0 where undefined."""
         return ratio(2.0 * self.hits, self.truth[..., :-1] + self.predicted[..., :-1])
+
+    def without_mcc(self) -> str | None:
+        """Why one matrix has no Matthews' correlation; None where it has.
+
+        The chance of agreement within `other` is not known: it holds one class or thousands.
+        """
+        if max(self.truth.max(), self.predicted.max()) == self.n:
+            return "the truth or the predictions are of one class only"
+        if self.truth[-1] * self.predicted[-1] > MOST_UNKNOWN_PAIRS * self.n**2:
+            return f"too many rows are of classes that are counted together, as {OTHER}"
+        return None
 
     def mcc(self) -> Floats:
         """Matthews' correlation of all classes (Gorodkin's R_K), 0 where undefined."""
@@ -293,8 +307,9 @@ def _resampled(
     if not occurring.any():
         reason = "no known class is in the truth or in the predictions"
         means |= {name: undefined(reason) for name in MEANS if "macro" in name}
-    if max(margins.truth.max(), margins.predicted.max()) == n:
-        means["mcc"] = undefined("the truth or the predictions are of one class only", n)
+    without_mcc = margins.without_mcc()
+    if without_mcc is not None:
+        means["mcc"] = undefined(without_mcc, n)
     f1 = tuple(
         estimate if occurs else undefined(f"class {name} is neither in the truth nor in the predictions")
         for name, occurs, estimate in zip(counts.layout.classes, occurring, estimates[len(MEANS) :], strict=True)

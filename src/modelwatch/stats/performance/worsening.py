@@ -177,8 +177,9 @@ def _mean_of_classes(metric: str, reference: ConfusionCounts, current: Confusion
     sides = [Margins.of(counts.vector, classes) for counts in (reference, current)]
     if not all(side.n > 0.0 for side in sides):
         return _undefined(f"{metric} is undefined in the {'current' if sides[0].n else 'reference'}: it has no rows")
-    if metric == "mcc" and any(max(side.truth.max(), side.predicted.max()) == side.n for side in sides):
-        return _undefined("mcc is undefined where the truth or the predictions are of one class only")
+    without_mcc = next((why for why in (side.without_mcc() for side in sides) if why is not None), None)
+    if metric == "mcc" and without_mcc is not None:
+        return _undefined(f"mcc is undefined where {without_mcc}")
     supported = np.logical_and(*(side.truth[:-1] > 0.0 for side in sides))
     occurring = np.logical_and(*((side.truth + side.predicted)[:-1] > 0.0 for side in sides))
     mask = supported if metric == "balanced_accuracy" else occurring

@@ -17,6 +17,7 @@ from modelwatch.monitoring.checks.performance.coverage import COVERAGE, judge_co
 from modelwatch.monitoring.checks.performance.early.check import EarlyResult, evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.interpretation import (
     UNNAMED,
+    beyond_classes,
     meaning_warnings,
     positive_class_reason,
     strange_labels,
@@ -292,6 +293,9 @@ def _warnings(evaluation: PerformanceEvaluation) -> list[str]:
     longest = sorted(evaluation.windows, key=lambda each: each.found.window.start - each.found.window.end)[:2]
     labelled = max(longest, key=lambda each: each.window.counts.n, default=None)
     if labelled is not None:
+        beyond = beyond_classes(labelled.window.counts)
+        if beyond is not None:
+            found.append(beyond)
         strange = strange_labels(labelled.window.counts, reference)
         if strange.n:
             names = f" ({', '.join(map(repr, strange.names[:5]))})" if strange.names else ""

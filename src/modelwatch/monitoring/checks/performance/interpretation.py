@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelwatch.charts.drawing.numbers import percent
+from modelwatch.measures import plain
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import StatedTask
@@ -12,6 +14,8 @@ TASK = "set task in the model's monitor or with the reference"
 POSITIVE = "set positive_class in the model's monitor or with the reference"
 # With fewer labels of one window it may be chance that none is of a class that was predicted.
 ENOUGH_LABELS = 20
+# Share of the labels that are beyond the classes told apart from which on that is said.
+LEAST_BEYOND = 0.01
 UNNAMED = "the keys of prediction_probability do not include the predicted class: use the same names as in prediction"
 NO_COMMON_CLASS = (
     "predictions and labels have no class in common: {predicted} are predicted, {labelled} are labels; use the same"
@@ -128,6 +132,20 @@ def strange_labels(counts: OutcomeCounts, reference: OutcomeCounts | None) -> St
         # Both of a pair may be of the same new class; then it was predicted.
         n += int(truth[-1] - confusion.vector[-1])
     return StrangeLabels(n, confusion.n, tuple(names))
+
+
+def beyond_classes(counts: OutcomeCounts) -> str | None:
+    """What the means over classes leave out; None where they are over all classes, but for few labels."""
+    confusion = counts.confusion
+    if confusion is None or not counts.layout.is_full or not confusion.n:
+        return None
+    share = float(confusion.matrix[-1].sum() / confusion.n)
+    if share < LEAST_BEYOND:
+        return None
+    return (
+        f"{plain(percent(share))} of the labels are of other classes than the {len(counts.layout.classes)} most"
+        " frequent ones: they count in accuracy, and not in the macro and weighted means over classes."
+    )
 
 
 def without_common_class(counts: OutcomeCounts, reference: OutcomeCounts | None) -> str | None:
