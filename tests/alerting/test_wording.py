@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from modelwatch.alerting.alert import Alert, Change
-from modelwatch.alerting.lifecycle import acknowledge, resolve
+from modelwatch.alerting.lifecycle import acknowledge, assess, resolve
 from modelwatch.alerting.notification import Event, Notification
 from modelwatch.alerting.policy import AlertPolicy
-from modelwatch.alerting.wording import current_summary, notification_of, title_of
+from modelwatch.alerting.wording import current_summary, notification_of, title_of, worst_of
 from modelwatch.findings import Finding
 from modelwatch.stats.drift.patterns import ShiftPattern
-from tests.alerting.test_lifecycle import after, at, flap_until, opened, sized
+from tests.alerting.test_lifecycle import FLAP, after, at, flap_until, opened, sized
 from tests.support.assessments import HOUR, T0, assessment, finding
 
 POLICY = AlertPolicy()
@@ -220,6 +220,28 @@ def test_a_reminder_says_since_when() -> None:
     assert said.summary.startswith(
         "Still firing since 2025-06-15 15:05 UTC; nobody has acknowledged it. amount (version 1): "
     )
+
+
+def test_a_silence_is_as_long_as_it_is_by_now_and_not_as_it_was_when_it_was_found() -> None:
+    found = finding(
+        "predictions",
+        "alert",
+        kind="freshness",
+        score_name="silence in seconds",
+        score=900.0,
+        threshold=900.0,
+        detail="No predictions since 2025-06-15T15:05:00Z; usually one arrives within 4 minutes",
+    )
+    silent = structs.replace(assessment(0), kinds=("freshness",), findings=(found,))
+    opened_by = assess(None, silent, "freshness", now=at(0.25), flap=FLAP, new_id=lambda: "a1")
+    assert opened_by is not None
+    alert = opened_by.alert
+    later = notification(alert, Change(2, "reminder", at(30)), "reminder").summary
+    now = current_summary(alert)
+    since = "No predictions since 2025-06-15T15:05:00Z; usually one arrives within 4 minutes. "
+    assert later.endswith(since + "No predictions for 1 d 6 h. The limit is 15 min.")
+    assert now.endswith(since + "The limit is 15 min.")
+    assert worst_of(alert) == "No predictions since 2025-06-15 15:05 UTC (alert limit 15 min)"
 
 
 def test_links_are_left_out_when_the_address_is_not_known() -> None:

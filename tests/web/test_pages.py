@@ -624,6 +624,17 @@ def test_an_alert_of_every_kind_has_a_page(app: App, kind: str, subject: str, sc
     assert "It is over since" in visit(app, address).text
 
 
+def test_a_silence_that_goes_on_is_shown_as_long_as_it_is_by_now(app: App) -> None:
+    name, since = "silence in seconds", app.asgi.app.state.service.clock() // 1_000_000 - 36 * 3_600
+    found = finding(
+        "predictions", "alert", kind="freshness", score_name=name, score=900.0, threshold=900.0, since=since
+    )
+    told = assessment(0, kinds=("freshness",))
+    app.desk.take(structs.replace(told, window_end=since, findings=(found,)))
+    address = f"/ui/alerts/{app.desk.alert().id}"
+    assert "Silence 1 d 12 h , alert from 15" in visit(app, address).text
+
+
 def test_pages_are_compressed_for_those_who_ask(app: App) -> None:
     for path in ("/ui/alerts", "/ui/assets/charts.css"):
         plain = app.request("GET", path, headers={"Accept-Encoding": "identity"})

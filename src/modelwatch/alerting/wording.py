@@ -140,7 +140,7 @@ def worst_of(alert: Alert) -> str:
 def summary_of(alert: Alert, change: Change, event: Event, policy: AlertPolicy) -> str:
     """Summary of a change: a few sentences, in one paragraph."""
     happened = _what_happened(alert, change, event, policy)
-    return " ".join([*happened, *(_ended_state(alert) if event == "resolved" else _open_state(alert))])
+    return " ".join([*happened, *(_ended_state(alert) if event == "resolved" else _open_state(alert, change.at))])
 
 
 def current_summary(alert: Alert) -> str:
@@ -197,9 +197,10 @@ def _growth(member: Member) -> str:
     return f"{_name(member)}, {shortened(score_title(finding.score_name), LONGEST_NAME)} {before} → {now}"
 
 
-def _open_state(alert: Alert) -> Iterable[str]:
+def _open_state(alert: Alert, at: int | None = None) -> Iterable[str]:
+    """at: when this is said, in microseconds; None where it is read at any time."""
     worst, *others = alert.members
-    yield from _at_length(worst)
+    yield from _at_length(worst, at)
     if others:
         shown = others[: NAMED - 1]
         yield "Also: " + "; ".join(map(_in_short, shown)) + _more(len(others) - len(shown)) + "."
@@ -219,11 +220,13 @@ def _ended_state(alert: Alert) -> Iterable[str]:
         yield f"Recovered: {_listed(_recovered(alert), NAMED)}."
 
 
-def _at_length(member: Member) -> Iterable[str]:
+def _at_length(member: Member, at: int | None) -> Iterable[str]:
     finding = member.finding
     yield f"{_name(member)}: {clipped(finding.detail, LONGEST_DETAIL).rstrip('.')}."
     if finding.kind == "freshness":
-        yield f"{_score(finding)}, since {_time(finding.since)}."
+        # The finding has its size when it was found; the silence goes on.
+        lasts = "" if at is None else f"No predictions for {span(at // MICROS_PER_SECOND - finding.since)}. "
+        yield f"{lasts}The limit is {span(int(finding.threshold))}."
         return
     if finding.pattern is not None:
         yield pattern_text(finding.pattern)
@@ -332,7 +335,7 @@ def _in_short(member: Member) -> str:
 
 def _score(finding: Finding) -> str:
     if finding.kind == "freshness":
-        return f"No predictions for {span(int(finding.score))} (alert limit {span(int(finding.threshold))})"
+        return f"No predictions since {_time(finding.since)} (alert limit {span(int(finding.threshold))})"
     title = shortened(score_title(finding.score_name), LONGEST_NAME)
     return f"{title} {_size(finding, finding.score)}{_thresholds(finding)}"
 

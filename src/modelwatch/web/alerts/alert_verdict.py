@@ -41,7 +41,7 @@ def alert_verdict(report: AlertReport, now: int) -> Verdict:
         _sentence(report, now, is_open=is_open),
         [
             Answer("Since", _since(report, now)),
-            Answer("How bad", _how_bad(members)),
+            Answer("How bad", [_silence(report, now)] if alert.kind == "freshness" else _how_bad(members)),
             Answer("Why", _why(report.alert.kind, members)),
             Answer("What to do", _what_to_do(report, is_open=is_open)),
         ],
@@ -97,6 +97,15 @@ def _between(report: AlertReport, now: int) -> Sequence[str]:
     if first is None or first.began_earliest is None or first.began_latest is None:
         return []
     return between(when(first.began_earliest, now), when(first.began_latest, now))
+
+
+def _silence(report: AlertReport, now: int) -> str:
+    """Line on how long nothing has come by now: the finding has only what it was when it was found."""
+    alert, worst = report.alert, report.members[0]
+    ended = alert.ended_at or alert.resolved_at or alert.updated_at
+    until = microseconds(ended) if alert.state == "resolved" else now
+    lasts = span(max(until - microseconds(alert.started_at), 0) // MICROS_PER_SECOND)
+    return joined(["Silence ", strong(lasts), from_limit(worst)], "")
 
 
 def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
