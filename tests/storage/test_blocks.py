@@ -24,6 +24,7 @@ from modelwatch.monitoring.scheduler.deletions import Deletions
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.stored_values import numbers_between, recent_values
+from modelwatch.storage.counts.volumes import duplicates_in
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, StreamKey, generation_of
 from modelwatch.storage.engine.protection import StoredPrediction
@@ -33,7 +34,7 @@ from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.counting import segment_columns
 from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
 from modelwatch.storage.ledger.pages import pages_of_day
-from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
+from modelwatch.storage.ledger.repeats import Repeats
 from modelwatch.storage.ledger.rows import events_between
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.deletion import request_deletion

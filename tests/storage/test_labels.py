@@ -13,10 +13,10 @@ from sqlalchemy import insert, select, text
 
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.storage.counts.outcomes import give_up_labels, newest_label, waiting_labels
+from modelwatch.storage.counts.volumes import duplicates_in
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.repeats import duplicates_in
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger

@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from modelwatch.events import Prediction, Scalar
+from modelwatch.storage.counts.volumes import duplicates_in
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.repeats import Repeats, duplicates_in
+from modelwatch.storage.ledger.repeats import Repeats
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
 from tests.support.stored import fold_all

@@ -20,12 +20,11 @@ from modelwatch.storage.counts.profiles import predictions_in, predictions_of_ge
 from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
 from modelwatch.storage.counts.segments import segment_outcomes, segment_profiles
 from modelwatch.storage.counts.streams import count_streams, newest_window, streams
-from modelwatch.storage.counts.volumes import first_window, hourly_volumes, window_arrivals
+from modelwatch.storage.counts.volumes import duplicates_in, first_window, hourly_volumes, window_arrivals
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
-from modelwatch.storage.ledger.repeats import duplicates_in
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.rollup import roll_up

@@ -13,11 +13,16 @@ from modelwatch.events import Prediction
 from modelwatch.storage.counts import label_times
 from modelwatch.storage.counts.label_times import later_outcomes
 from modelwatch.storage.counts.outcomes import delays_by_window, sum_outcomes
-from modelwatch.storage.counts.profiles import sum_windows, tails_by_window
+from modelwatch.storage.counts.profiles import counts_by_window, sum_windows, tails_by_window
+from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
+from modelwatch.storage.counts.stored_values import recent_values
+from modelwatch.storage.counts.volumes import duplicates_in, first_window
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
+from modelwatch.storage.maintenance.backfill_profiles import stale_days
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.subjects import Subject
@@ -105,6 +110,16 @@ def observed(store: Store, end: int) -> object:
         delays = delays_by_window(connection, model, layouts, environment, version, (FIRST, end), grain)
         x = layouts.of(version).slices[Subject("feature", "x")]
         tails = tails_by_window(connection, STREAM, layouts.generation, spans[0], [x])
+        cells = np.arange(x.start, x.stop, 1 + end // 3_600 % 2)
+        starts, counts = counts_by_window(connection, STREAM, layouts.generation, spans[1], cells)
+        repeats = [duplicates_in(connection, STREAM, *span) for span in spans]
+        stale = [
+            stale_days(connection, model, layouts.generation + 1, *spans[0]),
+            stale_outcome_days(connection, model, layouts.outcome_generation + 1, *spans[1]),
+        ]
+        rolled = [rolled_windows(connection, model, environment, *spans[0], of) for of in (version, None)]
+        first = first_window(connection, STREAM)
+        recent = recent_values(connection, STREAM, end, 50, spans[1][0], ["x"])
     return (
         [
             [{name: (slot.predictions, slot.counts.tolist()) for name, slot in of_span.items()} for of_span in sums]
@@ -117,6 +132,8 @@ def observed(store: Store, end: int) -> object:
             (start, each.predictions, each.valid.tolist(), each.below.tolist(), each.above.tolist())
             for start, each in tails
         ),
+        (starts, counts.tolist()),
+        (repeats, stale, rolled, first, recent),
     )
 
 
@@ -129,6 +146,7 @@ def test_a_snapshot_reads_what_single_reads_do(store: Store, monkeypatch: pytest
     send_days(store, like_any_other(1.0), days=6, a_day=60)
     ledger = open_ledger(store, Clock(NOON + 20 * DAY_SECONDS * SECOND), prefix="x")
     ledger.commit([_with_x(index) for index in range(600)])
+    ledger.commit([_with_x(index) for index in range(0, 600, 7)])
     ledger.close()
     fold_all(store)
     assert roll_up(store, STREAM, Grain.of(FIRST + 2 * DAY_SECONDS, FIRST + DAY_SECONDS), most=1_000)

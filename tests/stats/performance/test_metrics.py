@@ -26,8 +26,9 @@ from modelwatch.stats.performance import (
     wilson,
 )
 from modelwatch.stats.performance.confusion import confusion_metrics
-from modelwatch.stats.performance.intervals import bootstrap
+from modelwatch.stats.performance.intervals import bootstrap, percentile_interval
 from modelwatch.stats.performance.regression import regression_metrics
+from modelwatch.stats.performance.score_metrics import PRECISION_DRAWS, average_precision, resampled_precision
 
 BINARY = ConfusionLayout(("no", "yes"), "yes")
 CLASSES = ConfusionLayout(("a", "b", "c"))
@@ -141,6 +142,23 @@ def test_intervals_are_the_same_every_time_and_move_with_the_seed() -> None:
     counts = binary(50, 10, 20, 20)
     assert confusion_metrics(counts) == confusion_metrics(counts)
     assert confusion_metrics(counts)["f1"].low != confusion_metrics(counts, seed=1)["f1"].low
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60), st.integers(1, 3))
+def test_the_ends_of_an_interval_are_quantiles(values: list[float], columns: int) -> None:
+    resampled = np.array(values)[:, None] * np.arange(1, columns + 1)
+    low, high = percentile_interval(resampled)
+    expected = np.quantile(resampled, [0.025, 0.975], axis=0)
+    assert np.array([low, high]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_cells_without_rows_do_not_change_resamples_of_the_average_precision() -> None:
+    counts = scored([0.9, 0.8, 0.8, 0.31], [0.8, 0.1, 0.05, 0.3, 0.31])
+    both = np.concatenate((counts.negatives, counts.positives))
+    of_all_cells = bootstrap(
+        both, np.zeros(len(both)), lambda shares: average_precision(shares)[:, None], draws=PRECISION_DRAWS
+    )
+    assert resampled_precision(counts) == pytest.approx(of_all_cells, abs=1e-13)
 
 
 def test_a_perfect_sample_does_not_prove_a_perfect_model() -> None:

@@ -283,7 +283,8 @@ def _resampled(
         return {name: undefined(NO_ROWS) for name in MEANS}, (undefined(NO_ROWS),) * classes
 
     def statistics(cells: Floats) -> Floats:
-        return mean_columns(Margins.of(cells, classes), supported, occurring)
+        # Column by column, since there are many rows and few columns.
+        return mean_columns(Margins.of(np.asfortranarray(cells), classes), supported, occurring)
 
     values = statistics(counts.vector[None, :].astype(np.float64))[0]
 

@@ -21,7 +21,7 @@ from modelwatch.stats.performance.intervals import (
     wilson,
 )
 from modelwatch.stats.performance.mergeable import Floats, Integers, effective_df
-from modelwatch.stats.performance.scores import CELLS, SCORE_EDGES, ClassScoreCounts, ScoreCounts
+from modelwatch.stats.performance.scores import SCORE_EDGES, ClassScoreCounts, ScoreCounts
 
 CALIBRATION_BINS = 10
 # Hundreds of cells a draw: fewer draws than for a confusion matrix keep a page quick.
@@ -208,10 +208,12 @@ def pr_auc(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Estimate:
 
 def resampled_precision(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Floats:
     """The average precision of resamples of the cells, shape (draws, 1); at least one row is positive."""
-    both = np.concatenate((counts.negatives, counts.positives))
+    # A cell without rows adds nothing.
+    held = np.flatnonzero(counts.negatives + counts.positives)
+    both = np.concatenate((counts.negatives[held], counts.positives[held]))
     return bootstrap(
         both,
-        np.zeros(2 * CELLS),
+        np.zeros(len(both)),
         lambda shares: average_precision(shares)[:, None],
         seed=seed,
         draws=PRECISION_DRAWS,
@@ -225,8 +227,10 @@ def average_precision_of(counts: ScoreCounts) -> float:
 
 
 def average_precision(cells: Floats) -> Floats:
-    """Average precision of stacked histograms, negatives then positives by ascending cell: (rows, 656) to (rows,)."""
-    positives, negatives = cells[:, : CELLS - 1 : -1], cells[:, CELLS - 1 :: -1]
+    """Average precision of stacked histograms, negatives then positives by ascending cell: (rows, 2 * cells) to
+    (rows,)."""
+    held = cells.shape[1] // 2
+    positives, negatives = cells[:, : held - 1 : -1], cells[:, held - 1 :: -1]
     hits = np.cumsum(positives, axis=1)
     called = hits + np.cumsum(negatives, axis=1)
     precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0.0)

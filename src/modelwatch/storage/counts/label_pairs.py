@@ -29,7 +29,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction
 from modelwatch.storage.ledger.pages import ROWS_PER_READ
 from modelwatch.storage.ledger.rows import decode_scalar
-from modelwatch.storage.references.layouts import Counts, ModelLayouts
+from modelwatch.storage.references.layouts import ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 MAX_PAIR_BYTES = 16 * 1024 * 1024
@@ -44,7 +44,7 @@ class WindowPairs:
     """Additions of a window's labelled predictions to its counts.
 
     known_at: shape (pairs,), when each label became known first, in microseconds, ascending. rows, places, amounts:
-    shape (entries,), of which pair, at which place of the counts, and how much.
+    shape (entries,), of which pair, ascending, at which place of the counts, and how much.
     """
 
     known_at: Integers
@@ -52,13 +52,14 @@ class WindowPairs:
     places: Integers
     amounts: Integers
 
-    def after(self, moment: int, size: int) -> Counts | None:
-        """Additions of labels first known after a moment (microseconds), shape (size,); None where there are none."""
+    def after(self, moment: int) -> tuple[Integers, Integers] | None:
+        """Places and amounts of what labels first known after a moment (microseconds) add; None where there are
+        none."""
         first = int(self.known_at.searchsorted(moment, side="right"))
         if first == len(self.known_at):
             return None
-        later = self.rows >= first
-        return np.bincount(self.places[later], weights=self.amounts[later], minlength=size).astype(np.int64)
+        start = int(self.rows.searchsorted(first))
+        return self.places[start:], self.amounts[start:]
 
     @property
     def nbytes(self) -> int:

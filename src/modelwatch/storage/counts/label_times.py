@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.storage.counts.label_pairs import pairs_of_windows
+from modelwatch.storage.counts.label_pairs import Integers, pairs_of_windows
 from modelwatch.storage.counts.profiles import predictions_in
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
@@ -70,21 +70,33 @@ def _of_windows(
     after: int,
 ) -> list[Counts | None]:
     """The same from the labelled predictions of whole windows, which are remembered."""
-    found: list[Counts | None] = [None] * len(spans)
     size = layouts.of(stream.version).outcome.size
     oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
-    for (start, _), pairs in pairs_of_windows(connection, store, stream, layouts, touched, after).items():
-        counts = pairs.after(after, size)
-        if counts is not None and start // SECONDS_PER_DAY >= oldest:
-            _add_to_spans(found, spans, start, counts)
+    # By the spans that a window lies in: all that such windows add is counted at once.
+    alike: dict[tuple[int, ...], list[tuple[Integers, Integers]]] = {}
+    for (first, _), pairs in pairs_of_windows(connection, store, stream, layouts, touched, after).items():
+        added = pairs.after(after)
+        if added is not None and first // SECONDS_PER_DAY >= oldest:
+            inside = tuple([place for place, (start, end) in enumerate(spans) if start <= first < end])
+            alike.setdefault(inside, []).append(added)
+    found: list[Counts | None] = [None] * len(spans)
+    for inside, some in alike.items():
+        places, amounts = (np.concatenate(parts) for parts in zip(*some, strict=True))
+        counts = np.bincount(places, weights=amounts, minlength=size).astype(np.int64)
+        for place in inside:
+            _add(found, place, counts)
     return found
 
 
 def _add_to_spans(found: list[Counts | None], spans: Sequence[Span], window_start: int, counts: Counts) -> None:
     for place, (start, end) in enumerate(spans):
         if start <= window_start < end:
-            total = found[place]
-            found[place] = counts.copy() if total is None else np.add(total, counts, out=total)
+            _add(found, place, counts)
+
+
+def _add(found: list[Counts | None], place: int, counts: Counts) -> None:
+    total = found[place]
+    found[place] = counts.copy() if total is None else np.add(total, counts, out=total)
 
 
 class Stretch(NamedTuple):
@@ -244,11 +256,11 @@ def _by_label(
             for row in predictions.read(connection, model, list(labels)):
                 in_stretch = touched[0] <= row.ts // MICROS_PER_SECOND < touched[1]
                 if in_stretch and row.day >= oldest and (row.version, row.environment) == (version, environment):
-                    _add(contributions, row, labels[row.prediction_id])
+                    _contribute(contributions, row, labels[row.prediction_id])
             yield contributions
 
 
-def _add(contributions: Contributions, prediction: Any, label: Any) -> None:
+def _contribute(contributions: Contributions, prediction: Any, label: Any) -> None:
     contributions.add(LabelledPrediction.from_row(prediction), decode_scalar(label.value), label.first_ts, label.ts)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.storage.counts.known_sums import known_sum
-from modelwatch.storage.counts.rolled_windows import rolled_windows
+from modelwatch.storage.counts.rolled_windows import all_rolled
 from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import memory_of, remembered
@@ -28,8 +28,6 @@ FIRST_ROWS, MOST_ROWS, BYTES_AT_ONCE = 50, 2_000, 4 << 20
 
 # Of a numeric subject: missing, invalid, below and above.
 BESIDE_CELLS = 4
-# Seconds beyond any window.
-FAR = 1 << 40
 
 
 def sum_windows(
@@ -68,13 +66,8 @@ def sliding_sums(
     if memory_of(connection) is None:
         return SlidingSums()
 
-    def rolled() -> tuple[Span, ...]:
-        found = rolled_windows(connection, model, environment, -FAR, FAR, version)
-        return tuple(found)
-
     def is_edge(moment: int) -> bool:
-        windows = remembered(connection, (rolled_windows, model, environment, version), rolled)
-        return not any(start < moment < end for start, end in windows)
+        return not any(start < moment < end for start, end in all_rolled(connection, model, environment, version))
 
     return remembered(connection, key, lambda: SlidingSums(is_edge))
 
@@ -201,21 +194,41 @@ def counts_by_window(
 ) -> tuple[list[int], Counts]:
     """The starts in seconds, oldest first, of the stream's windows inside the span [start, end) as they are stored, and
     their counts in these cells, shape (windows, cells). Raises MalformedProfile when counts can't be read."""
+    # For one set of cells at a time: of many subjects they take much memory.
+    last = remembered(connection, (counts_by_window, stream), dict[bytes, Stretched[Span, Counts]])
+    key = b"%d %b" % (generation, cells.tobytes())
+    if key not in last:
+        last.clear()
+        last[key] = Stretched()
+    known = last[key]
+    known.extend(span, lambda missing: _read_cells(connection, stream, generation, missing, cells))
+    found: dict[int, Counts] = {}
+    for (start, end), counts in known.found.items():
+        if span[0] <= start and end <= span[1]:
+            found[start] = found[start] + counts if start in found else counts
+    starts = sorted(found)
+    return starts, np.stack([found[start] for start in starts]) if starts else np.zeros((0, len(cells)), dtype=np.int64)
+
+
+def _read_cells(
+    connection: Connection, stream: StreamKey, generation: int, span: Span, cells: NDArray[np.intp]
+) -> dict[Span, Counts]:
+    """Counts of the windows that start in a span."""
     table = tables.profile
     rows = connection.execute(
-        select(table.c.window_start, table.c.counts).where(
+        select(table.c.window_start, table.c.window_start + table.c.window_len, table.c.counts).where(
             *of_stream(stream),
             table.c.window_start >= span[0],
-            table.c.window_start + table.c.window_len <= span[1],
+            table.c.window_start < span[1],
             table.c.generation == generation,
         )
     )
-    found: dict[int, Counts] = {}
-    for start, encoded in rows:
+    found: dict[Span, Counts] = {}
+    for start, end, encoded in rows:
         counts = decode_counts(encoded)[cells]
-        found[start] = found[start] + counts if start in found else counts
-    starts = sorted(found)
-    return starts, np.stack([found[start] for start in starts]) if starts else np.zeros((0, len(cells)), dtype=np.int64)
+        window = (start, end)
+        found[window] = found[window] + counts if window in found else counts
+    return found
 
 
 def windows_since(

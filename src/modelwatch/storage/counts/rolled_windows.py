@@ -9,18 +9,35 @@ from sqlalchemy import CompoundSelect, Connection, bindparam, select, union
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import memory_of, remembered
 from modelwatch.times import SECONDS_PER_DAY
+
+# Seconds beyond any window.
+FAR = 1 << 40
 
 
 def rolled_windows(
     connection: Connection, model: str, environment: str, start: int, end: int, version: str | None = None
 ) -> list[Span]:
     """The rolled-up windows, [start, end) in seconds, that overlap a span; of a version, or of any."""
+    if memory_of(connection) is None:
+        return _read(connection, model, environment, (start, end), version)
+    windows = all_rolled(connection, model, environment, version)
+    return [each for each in windows if each[0] < end and start < each[1]]
+
+
+def all_rolled(connection: Connection, model: str, environment: str, version: str | None) -> list[Span]:
+    """All of them, read once in a snapshot."""
+    key = (all_rolled, model, environment, version)
+    return remembered(connection, key, lambda: _read(connection, model, environment, (-FAR, FAR), version))
+
+
+def _read(connection: Connection, model: str, environment: str, span: Span, version: str | None) -> list[Span]:
     where = {
         "of_model": model,
-        "after": start - SECONDS_PER_DAY,
-        "end": end,
-        "start": start,
+        "after": span[0] - SECONDS_PER_DAY,
+        "end": span[1],
+        "start": span[0],
         "of_environment": environment,
     }
     if version is not None:

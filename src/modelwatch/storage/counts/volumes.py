@@ -1,17 +1,21 @@
-"""Reading how much comes: volumes by hour, and arrivals."""
+"""Reading how much comes: volumes by hour, arrivals, and repeats."""
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, bindparam, func, or_, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage.counts.profiles import of_stream, rolled_pace
+from modelwatch.storage.counts.sliding import Stretched
 from modelwatch.storage.counts.streams import first_base_window
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.ledger.repeats import Repeats
 from modelwatch.times import SECONDS_PER_HOUR
 
 
@@ -48,8 +52,12 @@ def predictions_since(connection: Connection, start: int) -> int:
 
 def first_window(connection: Connection, stream: StreamKey) -> int | None:
     """The start of the stream's first base window, in seconds."""
-    stored = connection.execute(select(func.min(tables.profile.c.window_start)).where(*of_stream(stream))).scalar()
-    return None if stored is None else first_base_window(connection, stream, stored)
+
+    def read() -> int | None:
+        stored = connection.execute(select(func.min(tables.profile.c.window_start)).where(*of_stream(stream))).scalar()
+        return None if stored is None else first_base_window(connection, stream, stored)
+
+    return remembered(connection, (first_window, stream), read)
 
 
 def window_arrivals(connection: Connection, model: str, environment: str, since: int) -> list[tuple[int, int]]:
@@ -67,6 +75,41 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
         arrived, latest = newest.get(window.window_start, (0, EARLIEST_TIME))
         newest[window.window_start] = (max(arrived, window.arrived_at), max(latest, window.latest_ts))
     return sorted(each for each in newest.values() if each[0])
+
+
+def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: int) -> Repeats:
+    """Number of repeats of predictions in the stream's windows in [start, end); seconds."""
+    known = remembered(connection, (duplicates_in, stream), Stretched[tuple[int, int], Repeats])
+    known.extend((start, end), lambda missing: _repeats(connection, stream, missing))
+    inside = [each for (first, length), each in known.found.items() if start <= first and first + length <= end]
+    return Repeats(sum(each.total for each in inside), sum(each.changed for each in inside))
+
+
+def _repeats(connection: Connection, stream: StreamKey, span: tuple[int, int]) -> dict[tuple[int, int], Repeats]:
+    """Repeats by start and length of the windows that start in a span and have some."""
+    where = {"of_model": stream.model, "of_environment": stream.environment, "of_version": stream.version}
+    rows = connection.execute(_windows_with_repeats(), {**where, "start": span[0], "end": span[1]})
+    return {(row[0], row[1]): Repeats(int(row[2] or 0), int(row[3] or 0)) for row in rows}
+
+
+@cache
+def _windows_with_repeats() -> Select[int, int, int, int]:
+    table = tables.profile
+    return (
+        select(
+            table.c.window_start, table.c.window_len, func.sum(table.c.duplicates), func.sum(table.c.changed_duplicates)
+        )
+        .where(
+            table.c.model == bindparam("of_model"),
+            table.c.environment == bindparam("of_environment"),
+            table.c.version == bindparam("of_version"),
+            table.c.segment == "",
+            table.c.window_start >= bindparam("start"),
+            table.c.window_start < bindparam("end"),
+            or_(table.c.duplicates != 0, table.c.changed_duplicates != 0),
+        )
+        .group_by(table.c.window_start, table.c.window_len)
+    )
 
 
 def has_taken_provisional(connection: Connection, model: str) -> bool:

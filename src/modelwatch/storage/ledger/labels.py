@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, ScalarSelect, bindparam, select, update
+from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, select, update
 
 from modelwatch.events import GroundTruth
 from modelwatch.storage.engine import tables
@@ -291,7 +291,7 @@ class _Stale:
             self._connection.execute(update(table).where(table.c.name == self._model).values(label_changes=changes))
 
 
-def expired_before(model: str) -> ScalarSelect[int]:
+def expired_before(model: str | BindParameter[str]) -> ScalarSelect[int]:
     """The day, since 1970, before which the predictions of a model have expired; part of a query."""
     table = tables.model
     return select(table.c.expired_before).where(table.c.name == model).scalar_subquery()

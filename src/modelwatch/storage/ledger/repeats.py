@@ -7,11 +7,10 @@ outside of the sample, dropped ones) is not compared. Time stamp and latency may
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from modelwatch.errors import ProtectionUnavailable
 from modelwatch.events import Prediction, Scalar
@@ -80,28 +79,6 @@ def repeats_by_window(
             before = windows.get(key, Repeats())
             windows[key] = Repeats(before.total + len(again), before.changed + changed)
     return windows
-
-
-def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: int) -> Repeats:
-    """Number of repeats of predictions in the stream's windows in [start, end); seconds."""
-    where = {"of_model": stream.model, "of_environment": stream.environment, "of_version": stream.version}
-    found = connection.execute(_duplicates(), {**where, "start": start, "end": end}).one()
-    return Repeats(int(found[0]), int(found[1]))
-
-
-@cache
-def _duplicates() -> Select[int, int]:
-    table = tables.profile
-    return select(
-        func.coalesce(func.sum(table.c.duplicates), 0), func.coalesce(func.sum(table.c.changed_duplicates), 0)
-    ).where(
-        table.c.model == bindparam("of_model"),
-        table.c.environment == bindparam("of_environment"),
-        table.c.version == bindparam("of_version"),
-        table.c.segment == "",
-        table.c.window_start >= bindparam("start"),
-        table.c.window_start + table.c.window_len <= bindparam("end"),
-    )
 
 
 def stored_repeats(

@@ -8,12 +8,14 @@ changes meanwhile is moved over by its writer (see labels.py), which the model's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, delete, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, bindparam, cast, delete, select
 
 from modelwatch.events import EARLIEST_DAY
-from modelwatch.storage.counts.sliding import Span
+from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.counting import (
@@ -37,19 +39,31 @@ def stale_outcome_days(connection: Connection, model: str, since: int, start: in
 
     Of days whose predictions have expired the outcomes can't be counted again: they stay in their generation.
     """
+    known = remembered(connection, (stale_outcome_days, model, since), Stretched[int, None])
+    known.extend((start, end), lambda missing: _stale_windows(connection, model, since, missing))
+    return sorted({each // SECONDS_PER_DAY for each in known.found if start <= each < end}, reverse=True)
+
+
+def _stale_windows(connection: Connection, model: str, since: int, span: Span) -> dict[int, None]:
+    """Starts of the windows in a span with such outcomes."""
+    where = {"of_model": model, "start": span[0], "end": span[1], "since": since}
+    return dict.fromkeys(connection.execute(_stale(), where).scalars())
+
+
+@cache
+def _stale() -> Select[int]:
     table = tables.outcome
-    rows = connection.execute(
+    return (
         select(table.c.window_start)
         .where(
-            table.c.model == model,
-            table.c.window_start >= start,
-            table.c.window_start < end,
-            table.c.window_start >= cast(expired_before(model), BigInteger) * SECONDS_PER_DAY,
-            table.c.generation < since,
+            table.c.model == bindparam("of_model"),
+            table.c.window_start >= bindparam("start"),
+            table.c.window_start < bindparam("end"),
+            table.c.window_start >= cast(expired_before(bindparam("of_model")), BigInteger) * SECONDS_PER_DAY,
+            table.c.generation < bindparam("since"),
         )
         .distinct()
-    ).scalars()
-    return sorted({start // SECONDS_PER_DAY for start in rows}, reverse=True)
+    )
 
 
 def backfill_outcomes(store: Store, model: str, start: int, end: int) -> int:

@@ -25,8 +25,9 @@ from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.counting.kernel import Places
 from modelwatch.stats.outcomes.predicted_scores import ScoredPrediction
 from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
-from modelwatch.storage.counts.sliding import Span
+from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
@@ -44,9 +45,15 @@ _RowId = tuple[str, str, str, int, int, int, str]
 
 def stale_days(connection: Connection, model: str, generation: int, start: int, end: int) -> list[int]:
     """The days with windows in [start, end) that still have profiles of an older generation, newest first."""
-    where = {"of_model": model, "start": start, "end": end, "in_force": generation}
-    rows = connection.execute(_stale_windows(), where).scalars()
-    return sorted({start // SECONDS_PER_DAY for start in rows}, reverse=True)
+    known = remembered(connection, (stale_days, model, generation), Stretched[int, None])
+    known.extend((start, end), lambda missing: _stale(connection, model, generation, missing))
+    return sorted({each // SECONDS_PER_DAY for each in known.found if start <= each < end}, reverse=True)
+
+
+def _stale(connection: Connection, model: str, generation: int, span: Span) -> dict[int, None]:
+    """Starts of the windows in a span with such profiles."""
+    where = {"of_model": model, "start": span[0], "end": span[1], "in_force": generation}
+    return dict.fromkeys(connection.execute(_stale_windows(), where).scalars())
 
 
 @cache

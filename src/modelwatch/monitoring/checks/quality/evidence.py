@@ -30,10 +30,9 @@ from modelwatch.stats.quality.codes import (
 from modelwatch.stats.quality.extremes import Extreme
 from modelwatch.stats.quality.rates import Rule, reference_rates, unsound_counts
 from modelwatch.storage.counts.stored_values import recent_values
-from modelwatch.storage.counts.volumes import first_window, has_taken_provisional, hourly_volumes
+from modelwatch.storage.counts.volumes import duplicates_in, first_window, has_taken_provisional, hourly_volumes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.repeats import duplicates_in
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.times import SECONDS_PER_HOUR
 

@@ -109,8 +109,10 @@ def _rate(feature: str, window: WindowQuality, check: RateCheck, rules: QualityR
             missing = rules.min_samples - check.current_n
             reason = f"{check.current_n} of at least {rules.min_samples} values: {missing} more are needed."
             return RateJudgement(feature, window, check, "insufficient_data", reason)
-        chance = f"Risen, but explained by chance: {p_needed(check.p_value, alpha)}."
-        return RateJudgement(feature, window, check, "stable", chance if check.large else None)
+        chance = None
+        if check.large:
+            chance = f"Risen, but explained by chance: {p_needed(check.p_value, alpha)}."
+        return RateJudgement(feature, window, check, "stable", chance)
     _, alert = rise_thresholds(check.reference_rate or 0.0, rules)
     severe = (check.change or 0.0) >= alert - ROUNDING
     return RateJudgement(feature, window, check, "alert" if severe else "warning", None)
