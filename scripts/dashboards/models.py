@@ -214,8 +214,8 @@ def _health() -> list[Panel]:
         ),
         number(
             "Notifications given up",
-            "Notifications that could not be delivered to a channel and are not retried.",
-            "sum(max by (channel) (ml_outbox_dead))",
+            "Notifications of this time range that could not be delivered to a channel and are not retried.",
+            'sum(increase(ml_notifications_total{outcome="dead"}[$__range]))',
             "none",
             "No channel is configured",
             (None, GREEN),

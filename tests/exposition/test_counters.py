@@ -14,7 +14,7 @@ from modelwatch.monitoring.scheduler.runner import JobObserver
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from tests.exposition.scraping import Scrape, scrape, set_reference
-from tests.support.events import event, open_ledger
+from tests.support.events import NOON, event, open_ledger
 
 
 class Counting:
@@ -229,6 +229,18 @@ def test_streams_beyond_the_limit_share_a_series(store: Store, monkeypatch: pyte
         counting.commit(event(f"id-{index}", version=f"v{index}"))
     predictions = counting.scrape().values("ml_predictions_total", "model_version")
     assert predictions == {"v0": 1, "v1": 1, "v2": 1, "(other)": 2}
+
+
+def test_accepted_requests_are_counted_when_the_process_reports(counting: Counting) -> None:
+    assert set(counting.scrape().values("ml_ingest_accepted_total", "request").values()) == {0}
+    for _ in range(3):
+        counting.counters.accepted("prediction batch", 0.01)
+    counting.counters.counted(NOON)
+    counting.counters.accepted("label", 0.01)
+    counting.counters.counted(NOON + 10_000_000)
+    counting.counters.counted(NOON + 20_000_000)
+    found = counting.scrape().values("ml_ingest_accepted_total", "request")
+    assert found == {"prediction": 0, "prediction batch": 3, "label": 1, "label batch": 0}
 
 
 def test_the_rest_of_the_service_is_counted(counting: Counting) -> None:

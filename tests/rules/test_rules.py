@@ -108,11 +108,20 @@ def test_what_is_recorded_is_one_series_for_all_replicas() -> None:
 
 def test_what_the_service_can_not_take_is_an_overload_and_the_rest_is_refused() -> None:
     own_fault, clients_fault = {"internal-error", *slugs_of(ServiceError)}, slugs_of(RequestError)
-    for name, operator in (("ModelwatchIngestOverloaded", "=~"), ("ModelwatchIngestRejecting", "!~")):
-        [rule] = [rule for rule in ALERTS if rule["alert"] == name]
-        [reasons] = re.findall(rf'reason{operator}"([^"]+)"', rule["expr"])
-        assert all(re.fullmatch(reasons, slug) for slug in own_fault)
-        assert not any(re.fullmatch(reasons, slug) for slug in clients_fault)
+    overloaded, rejecting = (
+        next(rule["expr"] for rule in ALERTS if rule["alert"] == name)
+        for name in ("ModelwatchIngestOverloaded", "ModelwatchIngestRejecting")
+    )
+    [reasons] = re.findall(r'reason=~"([^"]+)"', overloaded)
+    assert all(re.fullmatch(reasons, slug) for slug in own_fault)
+    assert not any(re.fullmatch(reasons, slug) for slug in clients_fault)
+    # What rows are refused for is a share of the rows, and the rest of what is the client's fault of the requests.
+    [of_rows] = re.findall(r'reason=~"([^"]+)"', rejecting)
+    not_of_requests, not_of_all_requests = re.findall(r'reason!~"([^"]+)"', rejecting)
+    assert not_of_all_requests == of_rows
+    for slug in own_fault | clients_fault:
+        told = bool(re.fullmatch(of_rows, slug)), not re.fullmatch(not_of_requests, slug)
+        assert sum(told) == (slug in clients_fault), slug
 
 
 def slugs_of(kind: type[RequestError | ServiceError]) -> set[str]:

@@ -122,6 +122,15 @@ class EventCounters:
             ),
             MAX_STREAMS,
         )
+        self._taken = dict.fromkeys(REQUESTS, 0)
+        self._requests = Counter(
+            "ml_ingest_accepted_total",
+            "Accepted requests with predictions, profiles (as prediction batches) or labels, some seconds later.",
+            ("request",),
+            registry=registry,
+        )
+        for request in REQUESTS:
+            self._requests.labels(request)
         self._errors = Counter(
             "modelwatch_internal_errors_total",
             "Requests of any kind that failed by an error in the service; its log has the details.",
@@ -217,6 +226,10 @@ class EventCounters:
     def counted(self, now: int) -> ProcessCounts:
         """Counts of this process since it started, and its durations lately. now: microseconds. For one thread."""
         durations = {name: each.recent(now) for name, each in self._durations.items()}
+        # Here, and not for each request: it would be noticed there.
+        for request, before in self._taken.items():
+            self._taken[request] = self._durations[request].total
+            self._requests.labels(request).inc(self._taken[request] - before)
         refused = dict(self._refused)
         if self._failed:
             refused[INTERNAL_ERROR] = self._failed

@@ -133,7 +133,7 @@ class _Families:
         )
         self._p_value = GaugeMetricFamily(
             "ml_drift_p_value",
-            "p-value: the chance of a difference this large without drift (chi-square homogeneity).",
+            "p-value: the chance of a difference this large without drift, by all tests of the subject together.",
             labels=SUBJECT,
         )
         self.last_evaluation = GaugeMetricFamily(

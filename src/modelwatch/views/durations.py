@@ -85,6 +85,11 @@ class RecentDurations:
         """Counts one."""
         self._counts[bucket_of(seconds)] += 1
 
+    @property
+    def total(self) -> int:
+        """Number of all that were added."""
+        return sum(self._counts)
+
     def recent(self, now: int) -> dict[int, int]:
         """Counts by bucket since so long ago, or since the first call. now: microseconds."""
         counts, before = self._counts.copy(), self._before
