@@ -38,7 +38,7 @@ def alerts() -> list[Panel]:
     now = filled(
         table.Panel(),
         "Current findings",
-        "Findings of open alerts. The score is a PSI or odds ratio for drift, the loss of a metric, the rise of a rate.",
+        "Findings of open alerts. The score: PSI or odds ratio of a drift, the loss of a metric, the rise of a rate.",
         [
             query(f"max by ({by}) (ml_finding_severity{{{FOUND}}})", ref="A", now=True, table=True),
             query(f"max by ({by}) (ml_finding_score{{{FOUND}}})", ref="B", now=True, table=True),
