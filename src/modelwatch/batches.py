@@ -159,6 +159,10 @@ class PredictionBatch(Sequence[Prediction]):
             None if self.given_maps is None else [self.given_maps[place] for place in some],
         )
 
+    def where(self, chosen: NDArray[np.bool_]) -> PredictionBatch:
+        """The batch of the chosen rows; of all of them, this batch itself. chosen: of each row, whether it is one."""
+        return self if chosen.all() else self.take(np.flatnonzero(chosen))
+
     def feature(self, name: str) -> Column:
         """The values of a feature; missing where a row does not have it."""
         parts = []

@@ -189,19 +189,19 @@ class Ledger:
             in_force = self._in_force(connection, batch, [*labels, *batch.labels()])
             layouts = in_force.layouts
             first_days = np.array([in_force.first_day(stream) for stream in batch.streams], dtype=np.int64)
-            not_expired = np.flatnonzero(batch.times // MICROS_PER_DAY >= first_days[batch.stream_of])
-            taken = batch.take(not_expired)
+            not_expired = batch.times // MICROS_PER_DAY >= first_days[batch.stream_of]
+            taken = batch.where(not_expired)
             given = [*labels, *taken.labels()]
             segments = segments_of_batch(taken, {model: layouts[model].segmentation for model in taken.models})
             is_new = self._insert_rows(connection, taken, segments, in_force)
-            fresh = taken.take(np.flatnonzero(is_new))
+            fresh = taken.where(is_new)
             fresh_segments = list(compress(segments, is_new.tolist()))
             now = self._clock()
             increments = count_predictions(fresh, layouts, self._store.protection)
             self._register_streams(connection, increments)
             repeats: Mapping[SlotKey, Repeats] = {}
             if fresh is not taken:
-                repeated = taken.take(np.flatnonzero(~is_new))
+                repeated = taken.where(~is_new)
                 repeats = repeats_by_window(
                     connection, self._statements.repeated, repeated, layouts, self._store.protection
                 )
@@ -240,7 +240,7 @@ class Ledger:
         accepted: list[bool | None] = is_new.tolist()
         if taken is not batch:
             accepted = [None] * len(batch)
-            for place, new in zip(not_expired.tolist(), is_new.tolist(), strict=True):
+            for place, new in zip(np.flatnonzero(not_expired).tolist(), is_new.tolist(), strict=True):
                 accepted[place] = new
         return Committed(accepted, increments, applied.statuses[: len(labels)])
 

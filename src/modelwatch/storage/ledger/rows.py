@@ -157,6 +157,9 @@ def rows_by_kind(
 
     Raises ProtectionUnavailable when a needed key is missing.
     """
+    if len(whole) == len(batch) and not blocks:
+        written = written_features(batch)
+        return [RowsOfAKind(in_order, {"features": [written[row] for row in in_order]})]
     kept = set(whole.tolist())
     in_block = {row: (identity, place) for identity, block in blocks for place, row in enumerate(block.rows.tolist())}
     kinds = []
