@@ -6,6 +6,7 @@ Metrics that are shares are written as per cent and their changes as points of p
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from modelwatch.charts.drawing.numbers import (
@@ -250,9 +251,15 @@ def p_needed(p_value: float, alpha: float) -> str:
     """
     if p_value < LEAST_P <= alpha:
         return plain(f"{p_text(p_value)} (needs {chance_limit(alpha)})")
-    tries = ((number(p_value, digits), number(alpha, digits)) for digits in range(P_DIGITS, MOST_DIGITS))
+    tries = ((number(p_value, digits), _limit(alpha, digits)) for digits in range(P_DIGITS, MOST_DIGITS))
     p, needed = next((pair for pair in tries if pair[0] != pair[1]), (chance(p_value), chance_limit(alpha)))
     return plain(f"p = {p} (needs {'less than ' * (p == needed)}{needed})")
+
+
+@lru_cache(maxsize=256)
+def _limit(alpha: float, digits: int) -> str:
+    """One limit stands beside all p-values of an evaluation."""
+    return number(alpha, digits)
 
 
 def plain(text: str) -> str:

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
+from modelwatch.stats.drift import directed
 from modelwatch.stats.drift.directed import SMALL_SCALE, DirectedTests, directed_tests, pooled_scores
 from modelwatch.stats.drift.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 from tests.stats.strategies import count_pairs
+
+PARTS = ("location_z", "location_p_value", "scale_z", "scale_p_value")
 
 
 def of_one(reference: list[int], window: list[int], *, normal_below: float = 0.0) -> DirectedTests:
@@ -142,9 +145,29 @@ def test_many_windows_are_tested_as_each_by_itself() -> None:
     together = directed_tests(references, windows)
     for row in range(40):
         alone = directed_tests(references[row], windows[row : row + 1])
-        for part in ("location_z", "location_p_value", "scale_z", "scale_p_value"):
+        for part in PARTS:
             assert getattr(together, part)[row] == pytest.approx(getattr(alone, part)[0], rel=1e-7)
     assert together.location_p_value[7] == together.scale_p_value[7] == 1.0
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_windows_computed_some_at_a_time_are_to_the_bit_those_computed_at_once(
+    empty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several references, most windows far out in the tail."""
+    rng = np.random.default_rng(8)
+    references, of = rng.multinomial(300, np.full(30, 1 / 30), 5), rng.integers(0, 5, 70)
+    windows = rng.multinomial(80, rng.dirichlet(np.full(30, 0.6), 70))
+    windows[[3, 69]] *= not empty
+    found = {}
+    for cells in (30, 210, 100_000):
+        monkeypatch.setattr(directed, "AT_ONCE", cells)
+        tests = directed_tests(references, windows, of=of)
+        found[cells] = [getattr(tests, part).tolist() for part in PARTS]
+    assert found[30] == found[210] == found[100_000]
+    of_its_own = directed_tests(references[of], windows)
+    assert [getattr(of_its_own, part).tolist() for part in PARTS] == found[30]
+    assert (np.abs(of_its_own.location_z) > 2.5).sum() > 5
 
 
 def test_more_data_of_a_shift_is_more_evidence_down_to_the_smallest_number() -> None:
@@ -160,6 +183,10 @@ def test_counts_over_the_same_cells_and_a_reference_are_needed() -> None:
         directed_tests(np.array([1, 2]), np.array([[1, 2, 3]]))
     with pytest.raises(IncompatibleProfiles):
         directed_tests(np.array([1, 2]), np.array([1, 2]))
+    with pytest.raises(IncompatibleProfiles):
+        directed_tests(np.ones((3, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
+    with pytest.raises(IncompatibleProfiles):
+        directed_tests(np.ones((3, 2), dtype=np.int64), np.ones((2, 3), dtype=np.int64), of=np.array([0, 2]))
     with pytest.raises(EmptySample):
         directed_tests(np.array([0, 0]), np.array([[1, 2]]))
 

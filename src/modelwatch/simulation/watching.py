@@ -148,6 +148,7 @@ class Watch:
             rules.names_shifted,
             rules.directed,
             rules.least(thresholds.min_samples),
+            least_reference=rules.least_reference,
         )
         [judgements] = judge_all([case], alpha)
         judged = [

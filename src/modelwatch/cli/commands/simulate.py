@@ -184,6 +184,7 @@ def rules_of_before(rules: DriftRules) -> DriftRules:
         directed=False,
         looks_after=None,
         detects_from=None,
+        least_reference=0,
     )
 
 

@@ -24,6 +24,8 @@ LOOKS_AFTER = 15
 # From so many values on the tests are right far out in their tails, and from this part of what a verdict needs on a
 # shift that is no chance is said.
 DETECTS_FROM, DETECTING_SHARE = 30, 0.3
+# With fewer values of the reference directed tests say up to five times too much, and a single value is always unusual.
+LEAST_REFERENCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class DriftRules(AccruingBudget):
     on a look-back may show a shift, though a verdict needs `min_samples`, and only look-backs that hold so many have a
     part of the level (None: all have, and nothing is shown by fewer than `min_samples`). dispersed: whether p-values
     allow for the natural variation of the reference. cluster_by: feature whose values group predictions that are alike;
-    it is not watched.
+    it is not watched. least_reference: number of reference values without which a subject is not judged.
     """
 
     psi_warning: float
@@ -103,6 +105,7 @@ class DriftRules(AccruingBudget):
     detects_from: int | None = None
     dispersed: bool = False
     cluster_by: str | None = None
+    least_reference: int = 0
 
     @classmethod
     def of(cls, settings: Settings) -> DriftRules:
@@ -123,6 +126,7 @@ class DriftRules(AccruingBudget):
             looks_after=LOOKS_AFTER,
             detects_from=DETECTS_FROM,
             dispersed=True,
+            least_reference=LEAST_REFERENCE,
         )
 
     @property

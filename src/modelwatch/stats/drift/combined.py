@@ -194,20 +194,24 @@ def _directions(cases: Sequence[Case], dispersions: Sequence[Sequence[Dispersion
         rows = np.flatnonzero(np.isin(of_cases, places))
         if not len(rows):
             continue
-        references = np.repeat([cases[place][0].fine for place in places], [lengths[place] for place in places], axis=0)
+        references = np.stack([cases[place][0].fine for place in places])
+        of = np.repeat(np.arange(len(places)), [lengths[place] for place in places])
         windows = np.concatenate([each.counts[:cells] for place in places for each in cases[place][2]])
         of_windows = [dispersion for place in places for dispersion in dispersions[place]]
-        tests = _directed(references, windows.reshape(-1, cells), of_windows)
+        tests = _directed(references, of, windows.reshape(-1, cells), of_windows)
         found[:, rows] = tests.location_z, tests.location_p_value, tests.scale_z, tests.scale_p_value
     return DirectedTests(*found)
 
 
 def _directed(
-    references: NDArray[np.int64], windows: NDArray[np.int64], dispersions: Sequence[Dispersion | None]
+    references: NDArray[np.int64],
+    of: NDArray[np.intp],
+    windows: NDArray[np.int64],
+    dispersions: Sequence[Dispersion | None],
 ) -> DirectedTests:
-    """The directed tests of windows, each against the reference at its place. Of those that vary more than by chance
+    """The directed tests of windows. of: the place of the reference of each. Of those that vary more than by chance
     the p-values are those of the values they count for; the deviations are as they are."""
-    found = directed_tests(references, windows)
+    found = directed_tests(references, windows, of=of)
     places = [place for place, dispersion in enumerate(dispersions) if dispersion is not None]
     if not places:
         return found
@@ -216,7 +220,7 @@ def _directed(
     p_values = [found.location_p_value.copy(), found.scale_p_value.copy()]
     for statistic, of_statistic in zip((LOCATION, SCALE), p_values, strict=True):
         effective = np.array([each.effective[statistic] for each in of_places])
-        of_parts = directed_tests(references[places], windows[places] * (effective / n)[:, None])
+        of_parts = directed_tests(references, windows[places] * (effective / n)[:, None], of=of[places])
         freedom = np.array([each.freedom[statistic] for each in of_places])
         of_statistic[places] = widened((of_parts.location_p_value, of_parts.scale_p_value)[statistic], freedom)
     return replace(found, location_p_value=p_values[0], scale_p_value=p_values[1])

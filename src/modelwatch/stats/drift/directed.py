@@ -33,8 +33,9 @@ EQUAL = 1e-9
 STEPS, HALVINGS, SOLVED = 60, 30, 1e-11
 # With so many filled cells any score says the same.
 BINARY = 2
-# Windows that are computed at once: their matrices stay in the processor's cache.
-BATCH = 512
+# Cells of windows that are computed at once: matrices of so many stay in the processor's cache, and are small enough
+# for memory that was used before; larger ones cost more than what is computed.
+AT_ONCE = 8_192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +52,18 @@ class DirectedTests:
     scale_p_value: Floats
 
 
-def directed_tests(reference: Integers, windows: Counts, *, normal_below: float = NORMAL_BELOW) -> DirectedTests:
+def directed_tests(
+    reference: Integers,
+    windows: Counts,
+    *,
+    of: NDArray[np.intp] | None = None,
+    normal_below: float = NORMAL_BELOW,
+) -> DirectedTests:
     """The directed tests of windows against their reference, over cells in ascending order.
 
-    reference: shape (cells,), or (windows, cells) for one of its own for each; none all zero. windows: shape
-    (windows, cells), of counts or effective counts. normal_below: |z| from which the saddle-point is used.
+    reference: shape (cells,), or (references, cells); none all zero. windows: shape (windows, cells), of counts or
+    effective counts. of: of several references the place of each window's, shape (windows,); None where each window
+    has one of its own. normal_below: |z| from which the saddle-point is used.
     Raises EmptySample when the reference has no observations, IncompatibleProfiles when the cells differ.
     Sources: van der Waerden (1952) and Klotz (1962) for the scores; Robinson (1982), Saddlepoint approximations for
     permutation tests; Skovgaard (1987), Saddlepoint expansions for conditional distributions.
@@ -65,15 +73,25 @@ def directed_tests(reference: Integers, windows: Counts, *, normal_below: float 
     ([2.8328, 0.0], [0.00346, 1.0])
     """
     r, c = np.asarray(reference, dtype=np.int64), np.asarray(windows)
-    if c.ndim != 2 or r.shape not in (c.shape, c.shape[1:]):
+    if c.ndim != 2 or r.shape[-1:] != c.shape[1:] or (of is None and r.shape not in (c.shape, c.shape[1:])):
         raise IncompatibleProfiles(f"windows over the cells of the reference are needed, got {r.shape} and {c.shape}")
-    of_each = np.broadcast_to(r, c.shape)
-    n_reference, n = of_each.sum(axis=1), c.sum(axis=1)
+    references = r.reshape(-1, r.shape[-1])
+    if of is None:
+        of = np.arange(len(c)) if r.ndim > 1 else np.zeros(len(c), dtype=np.intp)
+    n_reference, n = references.sum(axis=1)[of], c.sum(axis=1)
     if len(c) and n_reference.min() <= 0:
         raise EmptySample("the reference sample has no observations")
     z, p_values = np.zeros((2, len(c))), np.ones((2, len(c)))
-    for rows in _batches(n > 0):
-        z[:, rows], p_values[:, rows] = _both(of_each[rows], c[rows], normal_below)
+    places, rest = np.arange(len(c)), []
+    for rows in _batches(n > 0, max(1, AT_ONCE // c.shape[1])):
+        z[:, rows], p_values[:, rows], far, beyond = _both(references[of[rows]], c[rows], normal_below)
+        if beyond is not None:
+            statistics, windows = np.nonzero(far)
+            rest.append((statistics, places[rows][windows], *beyond))
+    if rest:
+        # All at once: their number hardly matters to how long it takes.
+        statistics, windows, *tables = map(np.concatenate, zip(*rest, strict=True))
+        p_values[statistics, windows] = np.minimum(1.0, 2.0 * _far_tails(*tables))
     small = 1.0 + SMALL_SCALE / n_reference
     return DirectedTests(z[0], p_values[0], z[1], np.minimum(1.0, p_values[1] * small))
 
@@ -122,18 +140,21 @@ def _falls(at_edges: Floats) -> Floats:
     return found
 
 
-def _batches(filled: NDArray[np.bool_]) -> Iterator[NDArray[np.intp] | slice]:
-    """The places of windows with values, some at a time."""
+def _batches(filled: NDArray[np.bool_], size: int) -> Iterator[NDArray[np.intp] | slice]:
+    """The places of windows with values, so many at a time."""
     if filled.all():
-        yield from (slice(start, start + BATCH) for start in range(0, len(filled), BATCH))
+        yield from (slice(start, start + size) for start in range(0, len(filled), size))
         return
     rows = np.flatnonzero(filled)
-    yield from (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+    yield from (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def _both(reference: Integers, windows: Counts, normal_below: float) -> tuple[Floats, Floats]:
-    """The statistics of location and of scale in standard deviations of their permutation distribution, and two-sided
-    p-values; each of shape (2, windows)."""
+def _both(
+    reference: Integers, windows: Counts, normal_below: float
+) -> tuple[Floats, Floats, NDArray[np.bool_], tuple[Floats, Counts, Counts] | None]:
+    """The statistics of location and of scale in standard deviations of their permutation distribution, two-sided
+    p-values, and which are too far out for the normal law; each of shape (2, windows). Of these, one after the other,
+    what `_far_tails` takes; None where there are none."""
     together = reference + windows
     sums = _score_sums(together)
     # In doubles: products of large counts leave the integers. Empty cells have no score.
@@ -158,13 +179,13 @@ def _both(reference: Integers, windows: Counts, normal_below: float) -> tuple[Fl
             p_values[~constant[:, row], row] = _of_two_cells(together[row], windows[row])
             far[:, row] = False
     rows = np.nonzero(far)[1]
-    if len(rows):
-        # By the sign of the statistic, its tail is an upper one.
-        signed = np.where(z[far] < 0.0, -1.0, 1.0) * total[rows] / deviations[far]
-        upward = np.concatenate([of_one[some] for of_one, some in zip(sums, far, strict=True)]) * each[rows]
-        upward *= signed[:, None]
-        p_values[far] = np.minimum(1.0, 2.0 * _far_tails(upward, together[rows], windows[rows]))
-    return z, p_values
+    if not len(rows):
+        return z, p_values, far, None
+    # By the sign of the statistic, its tail is an upper one.
+    signed = np.where(z[far] < 0.0, -1.0, 1.0) * total[rows] / deviations[far]
+    upward = np.concatenate([of_one[some] for of_one, some in zip(sums, far, strict=True)]) * each[rows]
+    upward *= signed[:, None]
+    return z, p_values, far, (upward, together[rows], windows[rows])
 
 
 def _far_tails(scores: Floats, together: Counts, windows: Counts) -> Floats:

@@ -229,6 +229,7 @@ def results_of(
                 rules.directed,
                 least,
                 dispersions if any(dispersions) else (),
+                rules.least_reference,
             )
         )
     return tuple(

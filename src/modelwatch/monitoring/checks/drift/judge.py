@@ -173,7 +173,7 @@ class Case:
     names_shifted: whether what is detected and small is `shifted`; in verdicts of earlier releases it is `stable`.
     directed: whether the directed tests are among those that decide, and sizes are less what chance adds; in verdicts
     of earlier releases neither is so. dispersions: how much more than by chance each window varies; none at all where
-    the values of all are independent.
+    the values of all are independent. least_reference: number of reference values without which nothing is judged.
     """
 
     reference: Profile
@@ -184,6 +184,7 @@ class Case:
     directed: bool = True
     least: int | None = None
     dispersions: tuple[Dispersion | None, ...] = ()
+    least_reference: int = 0
 
     def dispersion(self, window: int) -> Dispersion | None:
         """The dispersion of the window at this place."""
@@ -211,18 +212,19 @@ def judge_all(cases: Sequence[Case], alpha: float) -> list[list[Judgement]]:
         (case.reference, case.windows[at][0]) for case, places in zip(cases, compared, strict=True) for at in places
     ]
     scores = iter(psi_of_many(pairs))
-    ids = [case.split is not None and is_ids(case.reference, case.split) for case in cases]
+    refusals = [refusal(case.reference, case.split, case.least_reference) for case in cases]
     tested = [
-        (case, places) for case, places, of_ids in zip(cases, compared, ids, strict=True) if places and not of_ids
+        (case, places)
+        for case, places, refused in zip(cases, compared, refusals, strict=True)
+        if places and not refused
     ]
     of_tested = _tests(tested)
     tests, chances = iter(of_tested), iter(_chances(tested, of_tested))
     found = []
-    for case, of_case, places, of_ids in zip(cases, without, compared, ids, strict=True):
+    for case, of_case, places, refused in zip(cases, without, compared, refusals, strict=True):
         of_windows = zip(places, islice(scores, len(places)), strict=True)
-        if of_ids and case.split is not None:
-            reason = ids_reason(case.reference, case.split)
-            judged = [Judgement("insufficient_data", score, None, alpha, None, reason) for _, score in of_windows]
+        if refused:
+            judged = [Judgement("insufficient_data", score, None, alpha, None, refused) for _, score in of_windows]
         elif places:
             reach = _Reach(case, alpha)
             judged = [
@@ -410,6 +412,16 @@ def odds_measure(
     # The test of the whole decides about chance, so that no look takes more than its level; that it is this category
     # which has moved is what its own test is for.
     return (Measure(ODDS, odds.ratio, *allowed.of_odds(odds), max(p_value, odds.p_value), odds.cell),)
+
+
+def refusal(reference: Profile, split: Split | None, least: int) -> str | None:
+    """Why no window is judged beside a reference, whatever it holds; None where windows are. least: number of values
+    that a reference must hold."""
+    if 0 < reference.n < least:
+        return f"Not judged: the reference holds {reference.n} of at least {least} values that the tests need."
+    if split is not None and is_ids(reference, split):
+        return ids_reason(reference, split)
+    return None
 
 
 def ids_reason(reference: Profile, split: Split) -> str:

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.monitoring.checks.drift.evaluation import dispersion_of, results_of
-from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity, dispersed_out_of_reach, needed_for
+from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity, dispersed_out_of_reach, needed_for, refusal
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.names import is_ids
 from modelwatch.stats.drift.scores import psi_of_windows
 from modelwatch.stats.drift.screen import Screen
 from modelwatch.storage.references.layouts import Counts
@@ -58,7 +57,7 @@ def _passing(
     some = [
         (reference, counts)
         for reference, counts in zip(references.values(), vectors, strict=True)
-        if rules.directed and reference.profile.n and not _of_ids(reference)
+        if rules.directed and reference.profile.n and not _is_refused(reference, rules)
     ]
     if not some:
         return {}
@@ -68,8 +67,8 @@ def _passing(
     return {reference.subject: of_one for (reference, _), of_one in zip(some, found.T, strict=True)}
 
 
-def _of_ids(reference: StoredReference) -> bool:
-    return reference.split is not None and is_ids(reference.profile, reference.split)
+def _is_refused(reference: StoredReference, rules: DriftRules) -> bool:
+    return refusal(reference.profile, reference.split, rules.least_reference) is not None
 
 
 def _screened(
@@ -93,7 +92,7 @@ def _screened(
     scores = psi_of_windows(profile.coarse, coarse)
     found: list[Severity] = ["no_data"] * len(windows)
     needed = needed_for(rules.directed)(profile, alpha, split)
-    if _of_ids(reference):
+    if _is_refused(reference, rules):
         judged, enough = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
     else:
         enough = n >= max(thresholds.min_samples, 1 if needed is None else needed)
