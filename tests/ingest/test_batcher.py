@@ -162,6 +162,30 @@ def test_a_commit_waits_while_the_loop_reads_more_requests_but_not_for_too_many(
     assert stored_and_counted(store) == (number, number)
 
 
+def test_what_waits_after_a_commit_is_stored_however_many_requests_they_are(gate: Gate, observed: Observed) -> None:
+    number = 2 * ENOUGH_JOBS
+    batcher = Batcher(
+        gate,  # type: ignore[arg-type]
+        observed,
+        max_events=2 * number,
+        max_bytes=200 * number,
+        linger_seconds=0.0,
+        give_up_seconds=60,
+    )
+    batcher.start()
+
+    async def scenario() -> list[list[bool | Refused | None]]:
+        first = asyncio.create_task(batcher.submit([event("first")], 100))
+        assert await asyncio.to_thread(gate.reached.wait, 10)
+        sent = [asyncio.create_task(batcher.submit([event(str(place))], 100)) for place in range(number)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        return await asyncio.wait_for(asyncio.gather(first, *sent), 20)
+
+    assert asyncio.run(scenario()) == [[True]] * (number + 1)
+    batcher.close()
+
+
 def test_a_full_queue_refuses_and_loses_nothing(batcher: Batcher, gate: Gate, store: Store) -> None:
     async def scenario() -> None:
         waiting = asyncio.create_task(batcher.submit([event(str(index)) for index in range(4)], 100))

@@ -122,10 +122,14 @@ class Batcher:
     def _gather(self, deadlines: Deadlines) -> None:
         """Lets the writer wait until the loop has read all that has come: clients that were answered together send
         together, and one commit for all of them takes little longer than for the first."""
-        if not deadlines.gathering and self._queue.waiting < ENOUGH_JOBS:
-            deadlines.gathering = True
-            self._queue.gather()
-            deadlines.loop.call_soon(self._look_for_more, deadlines, 0)
+        if deadlines.gathering:
+            return
+        if self._queue.waiting >= ENOUGH_JOBS:
+            self._queue.go_on()
+            return
+        deadlines.gathering = True
+        self._queue.gather()
+        deadlines.loop.call_soon(self._look_for_more, deadlines, 0)
 
     def _look_for_more(self, deadlines: Deadlines, before: int) -> None:
         """Lets the writer go on unless more wait than did `before`, when the loop was here last."""
