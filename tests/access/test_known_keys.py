@@ -85,6 +85,18 @@ def test_a_key_counts_until_it_expires(store: Store, known: KnownKeys, clock: Cl
     assert known.grant_of(text) is None
 
 
+def test_only_who_has_the_secret_of_an_expired_key_is_told_that_it_expired(
+    store: Store, known: KnownKeys, clock: Clock
+) -> None:
+    _, text = make_key(store, "read", expires_at=NOON + SECOND)
+    known.refresh()
+    clock.now += SECOND
+    assert known.refusal_of(text) == "This API key expired at 2025-06-15 15:05 UTC."
+    last = "0" if text[-1] != "0" else "1"
+    for wrong in ("", "mw_", text[:-1] + last):
+        assert known.refusal_of(wrong) == "This API key is unknown or revoked."
+
+
 def test_a_session_ends_with_its_time_with_its_key_and_when_it_is_left(
     store: Store, known: KnownKeys, clock: Clock
 ) -> None:

@@ -13,7 +13,7 @@ from modelwatch.access.tokens import hash_of, parse_token, session_hash, session
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.secrets.api_keys import StoredKey, all_keys, all_sessions, begin_session, end_session, note_uses
-from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.times import MICROS_PER_SECOND, minute_of_micros
 
 # A key that is revoked is refused by every process after so long, and a new one is known.
 FRESH_SECONDS = 3
@@ -96,12 +96,15 @@ class KnownKeys:
 
     def grant_of(self, text: str) -> Grant | None:
         """The grant of the key with this text; None when there is no such key, or no longer."""
-        token = parse_token(text)
-        known = self._known
-        key = None if token is None or known is None else known.keys.get(token.key_id)
-        hashed = hash_of("" if token is None else token.secret)
-        right = hmac.compare_digest(hashed, NOBODY if key is None else key.hashed)
-        return self._in_force(key.id) if right and key is not None else None
+        key = self._key_of(text)
+        return None if key is None else self._in_force(key.id)
+
+    def refusal_of(self, text: str) -> str:
+        """Sentence on why there is no grant for this text. Only who has the secret of a key learns that it expired."""
+        key = self._key_of(text)
+        if key is None or key.expires_at is None or self._clock() < key.expires_at:
+            return "This API key is unknown or revoked."
+        return f"This API key expired at {minute_of_micros(key.expires_at)}."
 
     def grant_of_session(self, cookie: str) -> Grant | None:
         """The grant of the key of this session; None when the session or its key is over.
@@ -150,6 +153,15 @@ class KnownKeys:
     def _has_failed(self) -> bool:
         """True when the store could not be reached within the last RETRY_SECONDS."""
         return self._failed is not None and 0 <= self._clock() - self._failed[0] < RETRY_SECONDS * MICROS_PER_SECOND
+
+    def _key_of(self, text: str) -> StoredKey | None:
+        """The key with this text, also when it has expired."""
+        token = parse_token(text)
+        known = self._known
+        key = None if token is None or known is None else known.keys.get(token.key_id)
+        hashed = hash_of("" if token is None else token.secret)
+        right = hmac.compare_digest(hashed, NOBODY if key is None else key.hashed)
+        return key if right else None
 
     def _in_force(self, key_id: str) -> Grant | None:
         known = self._known

@@ -93,7 +93,7 @@ class Gate:
         if token is not None:
             grant = self._keys.grant_of(token)
             if grant is None:
-                raise Unauthenticated("This API key is unknown, revoked or expired.")
+                raise Unauthenticated(self._keys.refusal_of(token))
             return grant
         # A browser sends a cookie with every request by itself: it is for the pages alone.
         grant = None

@@ -99,7 +99,7 @@ class Login:
             await asyncio.to_thread(self._keys.refresh)
         grant = self._keys.grant_of(key)
         if grant is None:
-            raise Unauthenticated("This API key is unknown, revoked or expired.")
+            raise Unauthenticated(self._keys.refusal_of(key))
         require_pages(grant)
         return grant
 
