@@ -6,6 +6,7 @@ evaluated in one process, with alerts and their notifications.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import statistics
 import tempfile
@@ -69,6 +70,9 @@ def _caught_up(folder: Path) -> tuple[float, int]:
     history = History(folder)
     seen = _Counted()
     jobs = history.jobs(seen)
+    # As a service does at its start.
+    gc.collect()
+    gc.freeze()
     began = time.process_time()
     while jobs.once() and jobs.more:
         pass

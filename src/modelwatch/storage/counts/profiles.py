@@ -368,17 +368,26 @@ def last_window_end(
 
     before: seconds; of the windows that begin before then.
     """
+    where: dict[str, str | int] = {"of_model": model, "of_environment": environment}
+    if version is not None:
+        where["of_version"] = version
+    if before is not None:
+        where["before"] = before
+    newest = connection.execute(_newest_window(version is not None, before is not None), where).first()
+    return None if newest is None else newest.window_start + newest.window_len
+
+
+@cache
+def _newest_window(of_one_version: bool, before: bool) -> Select[int, int]:
+    """Statement for the newest window of an environment, or of a version, or of those that begin before a time."""
     table = tables.profile
     # By the primary key, from its end: a maximum over the environment's rows would read them all.
     query = (
         select(table.c.window_start, table.c.window_len)
-        .where(table.c.model == model, table.c.environment == environment)
+        .where(table.c.model == bindparam("of_model"), table.c.environment == bindparam("of_environment"))
         .order_by(table.c.window_start.desc())
         .limit(1)
     )
-    if version is not None:
-        query = query.where(table.c.version == version)
-    if before is not None:
-        query = query.where(table.c.window_start < before)
-    newest = connection.execute(query).first()
-    return None if newest is None else newest.window_start + newest.window_len
+    if of_one_version:
+        query = query.where(table.c.version == bindparam("of_version"))
+    return query.where(table.c.window_start < bindparam("before")) if before else query

@@ -26,7 +26,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import unpack
-from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
+from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.feature_columns import FeatureBlock
 from modelwatch.storage.ledger.pages import blocks_of_day, newest_in_rows, pages_in_blocks, pages_in_rows
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
@@ -232,10 +232,12 @@ def _timed_blocks(
     table, kept = tables.prediction, KeptFeatures(connection)
     kept.expect(blocks)
     # As in `pages_in_blocks`: no condition on model and day.
-    query = select(table.c.block, table.c.place, table.c.ts).where(
-        table.c.version == stream.version, table.c.environment == stream.environment, table.c.block.in_(blocks)
+    query = (
+        select(table.c.block, table.c.place, table.c.ts)
+        .where(table.c.version == stream.version, table.c.environment == stream.environment, table.c.block.in_(blocks))
+        .order_by(table.c.block, table.c.place)
     )
-    named = {identity: list(rows) for identity, rows in groupby(by_block(connection.execute(query)), _identity)}
+    named = {identity: list(rows) for identity, rows in groupby(connection.execute(query), _identity)}
     for identity in blocks:
         yield identity, _timed(kept, identity, named.get(identity, ()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 
 from sqlalchemy import Connection, Select, bindparam, func, or_, select
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, func, or_, select
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage.counts.profiles import of_stream, rolled_pace
-from modelwatch.storage.counts.sliding import Stretched
+from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.counts.streams import first_base_window
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.memory import remembered
@@ -79,17 +80,29 @@ def window_arrivals(connection: Connection, model: str, environment: str, since:
 
 def duplicates_in(connection: Connection, stream: StreamKey, start: int, end: int) -> Repeats:
     """Number of repeats of predictions in the stream's windows in [start, end); seconds."""
-    known = remembered(connection, (duplicates_in, stream), Stretched[tuple[int, int], Repeats])
-    known.extend((start, end), lambda missing: _repeats(connection, stream, missing))
-    inside = [each for (first, length), each in known.found.items() if start <= first and first + length <= end]
-    return Repeats(sum(each.total for each in inside), sum(each.changed for each in inside))
+    [found] = duplicates_by_span(connection, stream, [(start, end)])
+    return found
 
 
-def _repeats(connection: Connection, stream: StreamKey, span: tuple[int, int]) -> dict[tuple[int, int], Repeats]:
-    """Repeats by start and length of the windows that start in a span and have some."""
+def duplicates_by_span(connection: Connection, stream: StreamKey, spans: Sequence[Span]) -> list[Repeats]:
+    """The same of several spans, which are read together."""
+    if not spans:
+        return []
+    known = remembered(connection, (duplicates_by_span, stream), Stretched[Span, Repeats])
+    hull = (min(start for start, _ in spans), max(end for _, end in spans))
+    known.extend(hull, lambda missing: _repeats(connection, stream, missing))
+    found = []
+    for start, end in spans:
+        inside = [each for (first, last), each in known.found.items() if start <= first and last <= end]
+        found.append(Repeats(sum(each.total for each in inside), sum(each.changed for each in inside)))
+    return found
+
+
+def _repeats(connection: Connection, stream: StreamKey, span: Span) -> dict[Span, Repeats]:
+    """Repeats in the windows that start in a span, [start, end) in seconds, and have some."""
     where = {"of_model": stream.model, "of_environment": stream.environment, "of_version": stream.version}
     rows = connection.execute(_windows_with_repeats(), {**where, "start": span[0], "end": span[1]})
-    return {(row[0], row[1]): Repeats(int(row[2] or 0), int(row[3] or 0)) for row in rows}
+    return {(row[0], row[0] + row[1]): Repeats(int(row[2] or 0), int(row[3] or 0)) for row in rows}
 
 
 @cache

@@ -43,15 +43,15 @@ def outcomes_in_force(connection: Connection, model: str, generation: int | None
 
     Raises MalformedProfile when stored counts are damaged.
     """
-    table = tables.reference
-    condition: ColumnElement[bool] = table.c.to_generation.is_(None)
-    if generation is not None:
-        condition = and_(
-            table.c.from_generation <= generation,
-            or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
-        )
 
     def read() -> list[StoredOutcomes]:
+        table = tables.reference
+        condition: ColumnElement[bool] = table.c.to_generation.is_(None)
+        if generation is not None:
+            condition = and_(
+                table.c.from_generation <= generation,
+                or_(table.c.to_generation.is_(None), table.c.to_generation > generation),
+            )
         query = select(table).where(table.c.model == model, table.c.kind == OUTCOME, condition)
         return sorted((_stored(row) for row in connection.execute(query)), key=lambda item: item.version or "")
 

@@ -30,7 +30,7 @@ from modelwatch.stats.quality.codes import (
 from modelwatch.stats.quality.extremes import Extreme
 from modelwatch.stats.quality.rates import Rule, reference_rates, unsound_counts
 from modelwatch.storage.counts.stored_values import recent_values
-from modelwatch.storage.counts.volumes import duplicates_in, first_window, has_taken_provisional, hourly_volumes
+from modelwatch.storage.counts.volumes import duplicates_by_span, first_window, has_taken_provisional, hourly_volumes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.stored_reference import StoredReference
@@ -204,7 +204,9 @@ def _windows(
     found = []
     longest = max((window.end - window.start for window in evidence.windows), default=0)
     codes: dict[str, tuple[Sentinel, ...]] = {}
-    for place, (window, sums) in enumerate(zip(evidence.windows, evidence.sums, strict=True)):
+    spans = [(window.start, window.end) for window in evidence.windows]
+    of_windows = zip(evidence.windows, evidence.sums, duplicates_by_span(connection, stream, spans), strict=True)
+    for place, (window, sums, repeats) in enumerate(of_windows):
         counts: dict[str, Counts] = {}
         for subject, reference in sorted(features.items(), key=lambda item: item[0]):
             current = inputs.counts[subject].profiles[place]
@@ -214,7 +216,6 @@ def _windows(
             }
             if window.end - window.start == longest and (known := known_codes(reference.profile, current)):
                 codes[subject.name] = known
-        repeats = duplicates_in(connection, stream, window.start, window.end)
         found.append(
             WindowQuality(
                 window.lookback,

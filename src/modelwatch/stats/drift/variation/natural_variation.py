@@ -51,6 +51,7 @@ class Variation:
     sizes: NDArray[np.int64]
     chance: NDArray[np.float64]
     _known: dict[int, float | None] = field(default_factory=dict, init=False, repr=False)
+    _known_odds: dict[tuple[int, int], float | None] = field(default_factory=dict, init=False, repr=False)
     _lengths: dict[int, int | None] = field(default_factory=dict, init=False, repr=False)
     _stretches_of: dict[str, Stretches] = field(default_factory=dict, init=False, repr=False)
 
@@ -75,6 +76,10 @@ class Variation:
 
         As `tolerance`, beyond the chance that the odds of the cell have in each stretch.
         """
+        return kept(self._known_odds, (length, cells), self._odds_tolerance)
+
+    def _odds_tolerance(self, length_and_cells: tuple[int, int]) -> float | None:
+        length, cells = length_and_cells
         stretches = self._stretches(length)
         if stretches is None:
             return None

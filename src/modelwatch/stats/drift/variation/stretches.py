@@ -6,7 +6,7 @@ chance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ PHASES = 4
 # Which lengths there are, requests choose: so many are remembered, more than a monitor has look-backs.
 MOST_LENGTHS = 64
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
@@ -109,8 +110,9 @@ class Stretches:
         return float((special().stdtrit(found.freedom, USUAL) ** 2 / found.effective)[:AT_MOST].max())
 
 
-def kept(known: dict[int, V], length: int, make: Callable[[int], V]) -> V:
-    """What is known of a length, made when it is not; then the oldest ones go that are too many.
+def kept(known: dict[K, V], length: K, make: Callable[[K], V]) -> V:
+    """What is known of a length, or of one and what else is asked of it, made when it is not; then the oldest ones go
+    that are too many.
 
     >>> known = {}
     >>> [kept(known, length, lambda length: -length) for length in (1, 2, 1)], known
