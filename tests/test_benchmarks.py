@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from argparse import ArgumentTypeError
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -23,8 +24,10 @@ from benchmarks.peers.environments import PeerMissing
 from benchmarks.peers.run import peers_named
 from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
 from benchmarks.report import Row, compared, less
+from benchmarks.servers import Server
 from benchmarks.shapes import SHAPES
 from tests.support.arrivals import KINDS
+from tests.support.live_service import LiveService
 from tests.support.programs import installed
 
 FAST = Row("counting", 10.0, "ns", 40.0, 4.0, "9-11 | quiet")
@@ -40,26 +43,42 @@ SMALL: dict[str, dict[str, Any]] = {
     "detection": {"TRAFFIC": {100.0: (20, 20, ("1",))}},
     "directed_levels": {"CASES": dict(list(directed_levels.CASES.items())[:1])},
     "evaluation": {"QUICK_SIZES": ((50, 14, 10), (60, 4, 20)), "QUICK_ROUNDS": 2},
-    "ingest": {"SECONDS": 1},
+    "ingest": {"SECONDS": 1, "CONNECTIONS": 2},
+    "kernels": {"FEATURES": 5, "CATEGORICAL": 1, "PSEUDO_VALUES": 1_000},
     "labels": {"QUICK": 2_000, "BATCH": 200},
     "levels": {"CASES": levels.CASES[:1], "NAMES": ONE_CASE, "GRID": ONE_CASE},
     "merging": {"QUICK_PROFILES": 20, "MADE": 2, "REFERENCE_ROWS": 1_000},
     "nearly_ids": {"CASES": ((Names(540, 0.0, 300, 300), 10_000),)},
     "pages": {"QUICK_MODELS": 5, "QUICK_HOURS": 3, "FEATURES": 8, "REPETITIONS": 2},
     "postgres": {"QUICK_SECONDS": 0.1, "QUICK_ROUNDS": 1, "QUICK_LABELS": 200, "PROCESSES": (1, 2)},
-    "reads": {"MODELS": 3, "HOURS": 2, "WIDE": 5, "DAYS": 3, "HOURS_A_DAY": 3, "QUICK": 3},
+    "reads": {"MODELS": 3, "HOURS": 2, "FEATURES": 5, "WIDE": 5, "DAYS": 3, "HOURS_A_DAY": 2, "QUICK": 2},
     "replay": {"QUICK": 500, "DAYS": 10},
-    "retention": {"QUICK_PREDICTIONS": 2_000, "SMALL_COMMITS": 20, "QUICK_ROWS_A_DAY": 400},
+    "retention": {"QUICK_PREDICTIONS": 1_000, "SMALL_COMMITS": 5, "QUICK_ROWS_A_DAY": 400},
     "segments": {"PREDICTIONS": 2_000},
-    "soak": {"QUICK_SECONDS": 4.0},
+    "soak": {"QUICK_SECONDS": 2.0},
     "starvation": {"QUICK_SHARE": 200},
-    "store": {"QUICK_BATCHES": 2, "GROUPS": 2, "SHAPES": (SHAPES[0], SHAPES[-1])},
+    "store": {"QUICK_BATCHES": 2, "GROUPS": 2, "QUICK_KNOWN": 50, "COMMITS": 2, "SHAPES": (SHAPES[0], SHAPES[-1])},
     "volume": {"KINDS": {"constant": KINDS["constant"]}, "RATES": (10,)},
     "ways": {"SPANS": {"one window": 200}},
 }
+
+
+@contextmanager
+def forked_service(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A service as benchmarks measure them, but on any core and there at once."""
+    with LiveService(folder, **(environment or {})) as live:
+        assert live.pid is not None
+        yield Server(live.port, live.pid)
+
+
 BESIDE: dict[str, dict[str, Any]] = {
-    "catching_up": {"modelwatch.demo.story.STREAM_HOURS": 12, "modelwatch.demo.story.STREAM_SIZE": 3_000},
-    "keys": {"benchmarks.ingest.SECONDS": 1},
+    "batches": {"benchmarks.batches.service": forked_service},
+    "catching_up": {"modelwatch.demo.story.STREAM_HOURS": 6, "modelwatch.demo.story.STREAM_SIZE": 3_000},
+    "keys": {
+        "benchmarks.ingest.SECONDS": 1,
+        "benchmarks.ingest.CONNECTIONS": 2,
+        "benchmarks.keys.service": forked_service,
+    },
 }
 
 
@@ -163,6 +182,7 @@ def test_every_benchmark_is_in_the_documentation(repository: Path) -> None:
     assert {goal.benchmark for goal in GOALS} <= {*BENCHMARKS, *LONG}
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", BENCHMARKS + LONG)
 def test_a_benchmark_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = import_module("benchmarks.peers.run" if name == "compare" else f"benchmarks.{name}")

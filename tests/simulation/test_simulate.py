@@ -14,7 +14,7 @@ from tests.proofs.lock import Proofs
 
 # A few look-backs and evaluations once an hour: what is tested here does not depend on how many there are.
 RULES = dataclasses.replace(DriftRules.of(Settings()), lookbacks=("1h", "6h", "24h"), looks_after=None)
-SMALL = Scenario(features=5, months=2, repetitions=20)
+SMALL = Scenario(features=5, months=2, repetitions=8)
 
 
 def moved(*sizes: float) -> tuple[Shift, ...]:
@@ -49,7 +49,7 @@ def test_each_experiment_draws_its_own_numbers(plain: Simulation) -> None:
 def test_steps_are_counted_to_the_end() -> None:
     done: list[int] = []
     simulate(SMALL, RULES, done.append)
-    assert sum(done) == steps(SMALL) == 2 * 2 * 5 + 2 * 2 * 20
+    assert sum(done) == steps(SMALL) == 2 * 2 * 5 + 2 * 2 * 8
 
 
 def test_without_a_shift_there_is_no_delay() -> None:
