@@ -12,15 +12,22 @@ from sqlalchemy import event as sql
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.monitoring.scheduler.agenda import Agenda
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
 from modelwatch.monitoring.scheduler.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.runner import Lease
+from modelwatch.storage.counts.outcomes import fresh_labels
+from modelwatch.storage.counts.streams import fresh_windows
 from modelwatch.storage.engine.leases import acquire
+from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.backfill_outcomes import backfill_outcomes
+from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.verdicts.evaluations import evaluation_progress
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.labels import BINARY, CLASSES, label, set_layout
 from tests.support.streams import HOUR, SECOND, finish, normal
 
 pytestmark = pytest.mark.both_engines
@@ -69,6 +76,37 @@ class Rounds:
         self.seen.models.clear()
         self.evaluator(self.lease, self.clock())
         return list(self.seen.models)
+
+
+def test_a_new_model_whose_windows_were_counted_again_before_the_first_look_at_it_has_its_turn(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    rounds = Rounds(store, clock, 8)
+    assert rounds.once() == []
+    set_reference(store, "m")
+    send(store, clock, {("m", "1"): 300}, shift=2.0)
+    # As a provisional reference does at once: the slots of the writer are replaced by folded ones.
+    set_reference(store, "m")
+    backfill_profiles(store, "m", (NOON - HOUR) // SECOND, clock() // SECOND)
+    with store.read() as connection:
+        assert fresh_windows(connection) == {}
+    assert "m" in rounds.once()
+
+
+def test_labels_that_were_counted_again_before_the_first_look_at_them_are_seen(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    agenda = Agenda(store, RULES, with_labels=True)
+    agenda.look(clock())
+    set_layout(store, BINARY)
+    events = [event(f"p{number}", {"x": 1.0}, prediction="yes", timestamp=NOON + number) for number in range(20)]
+    open_ledger(store, clock).commit(events, [label(f"p{number}", timestamp=NOON + SECOND) for number in range(20)])
+    set_layout(store, CLASSES)
+    backfill_outcomes(store, "m", (NOON - HOUR) // SECOND, clock() // SECOND)
+    with store.read() as connection:
+        assert fresh_labels(connection) == {}
+    agenda.look(clock())
+    standing = agenda.standing(StreamKey("m", "1", "production"), clock())
+    assert standing is not None
+    assert standing.labels is not None
 
 
 def test_a_model_that_can_drift_does_not_wait_for_many_small_ones(store: Store) -> None:

@@ -86,9 +86,11 @@ class Agenda:
                     self._newest[stream] = found.newest_of(self._newest.get(stream))
                 for stream, label in fresh_labels(connection).items():
                     self._labels[stream] = label.newest_of(self._labels.get(stream))
-                # Slots of an older generation may have been carried over.
-                for model in [name for name in self._generations if self._generations[name] != current.get(name)]:
+                # Slots of an older generation may have been carried over, those of a new model before it was seen.
+                known = self._generations
+                for model in [name for name in known | current if known.get(name) != current.get(name)]:
                     self._newest |= newest_windows(connection, model)
+                    self._labels |= newest_labels(connection, model)
             self._generations = current
             revisions = monitor_revisions(connection)
             for model in self._revisions.keys() - revisions.keys():

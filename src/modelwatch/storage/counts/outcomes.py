@@ -160,9 +160,10 @@ def newest_label(connection: Connection, stream: StreamKey) -> NewestLabel | Non
     return None if not row[0] else NewestLabel(*row)
 
 
-def newest_labels(connection: Connection) -> dict[StreamKey, NewestLabel]:
-    """The newest label of every stream that has one. Reads all counts of labels."""
-    return _newest_labels(connection, tables.outcome.c.segment == "")
+def newest_labels(connection: Connection, model: str | None = None) -> dict[StreamKey, NewestLabel]:
+    """The newest label of every stream that has one, of all models or of one. Reads all counts of their labels."""
+    of_model = [] if model is None else [tables.outcome.c.model == model]
+    return _newest_labels(connection, tables.outcome.c.segment == "", *of_model)
 
 
 def fresh_labels(connection: Connection) -> dict[StreamKey, NewestLabel]:
