@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.charts.annotations import Event, Level
+from modelwatch.charts.annotations import Event, Level, Span
 from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.plot import Area
 from modelwatch.charts.drawing.scales import Linear, Time, floats
@@ -165,6 +165,8 @@ def test_a_threshold_is_on_the_scale_even_when_no_value_comes_near() -> None:
 def test_nothing_known_is_said(values: list[float]) -> None:
     at = [float(index) for index in range(len(values))]
     assert "no values in this range" in texts(line_chart("t", (0, 10), [Series("a", at, values)]))
+    unjudged = line_chart("t", (0, 10), [Series("a", at, values)], spans=[Span(0, 10, "unknown")])
+    assert "not judged in this range" in texts(unjudged)
     assert "no values in this range" in texts(bar_chart("t", (0, 10), at, [Stack("a", values)], 1))
     assert "f-unknown" in sparkline("t", values)
     assert "f-unknown" in spark_bars("t", values)

@@ -13,6 +13,8 @@ import modelwatch as mw
 from modelwatch.cli import main
 from modelwatch.library.row_times import seconds_of
 from modelwatch.library.sources import source_of
+from modelwatch.monitoring.checks.drift.judge import PSI, Measure, tolerance, why_stable
+from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import shift_pattern
@@ -162,3 +164,13 @@ def test_a_mean_target_that_moved_by_chance_says_so() -> None:
     assert found.label_drift.reason is not None
     assert found.label_drift.reason.startswith("The mean moved by 0.3")
     assert "standard deviations, but explained by chance with p = " in found.label_drift.reason
+
+
+def test_a_large_psi_that_the_reference_reaches_itself_is_explained() -> None:
+    rules = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("24h",), 3_600)
+    allowed = tolerance(rules, 0.8)
+    measures = (Measure(PSI, 0.44, allowed.psi_warning, allowed.psi_alert, 0.5),)
+    assert why_stable(measures, allowed, 1e-4, 0.44) == (
+        "PSI is above the configured threshold 0.1, but the reference itself reaches 0.8 in stretches as long."
+    )
+    assert why_stable(measures, allowed, 1e-4, 0.05) is None

@@ -89,11 +89,11 @@ def test_an_alert_says_what_drifts_by_how_much_and_how_sure_that_is(app: App) ->
     assert "Feature drift: amount and country" in page.text
     assert "amount (version 1): 28 % of values are above 310.5 (reference: 10 %). PSI 0.310" in page.text
     assert (
-        "alert amount version 1 · 1 h, bad data Sun 15 Jun, 14:05 to Sun 15 Jun, 15:05 PSI 0.310 0.25 1 × 10⁻⁹"
-        " 1 × 10⁻⁵ 1,200 10,000" in page.text
+        "alert amount version 1 · 1 h, bad data Sun 15 Jun 2025, 14:05 to Sun 15 Jun 2025, 15:05 PSI 0.310 0.25"
+        " 1 × 10⁻⁹ 1 × 10⁻⁵ 1,200 10,000" in page.text
     )
     assert "warning country version 1 · 1 h, bad data" in page.text
-    assert "Bad data Sun 15 Jun, 14:05 to Sun 15 Jun, 15:05 Detected at Sun 15 Jun, 15:05" in page.text
+    assert "Bad data Sun 15 Jun 2025, 14:05 to Sun 15 Jun 2025, 15:05 Detected at Sun 15 Jun 2025, 15:05" in page.text
 
 
 def test_the_cells_of_the_verdict_show_where_a_subject_moved(app: App) -> None:
@@ -214,9 +214,9 @@ def test_the_life_of_an_alert_is_shown_newest_first_with_its_deliveries(app: App
     happened = text[text.index("What happened") :]
     assert happened.index("Acknowledged by ann") < happened.index("Fired")
     assert "“provider sends cents”" in text
-    assert "ml-team: delivered Sun 15 Jun, 15:05" in text
-    assert "on-call: given up Sun 15 Jun, 15:05 , 20 attempts, HTTP 500" in text
-    assert "on-call: waiting not before Sun 15 Jun, 15:05 , 3 attempts, no connection" in text
+    assert "ml-team: delivered Sun 15 Jun 2025, 15:05" in text
+    assert "on-call: given up Sun 15 Jun 2025, 15:05 , 20 attempts, HTTP 500" in text
+    assert "on-call: waiting not before Sun 15 Jun 2025, 15:05 , 3 attempts, no connection" in text
 
 
 def test_why_nothing_was_sent_is_shown(app: App) -> None:
@@ -261,7 +261,7 @@ def test_what_recovered_is_shown(app: App) -> None:
     address = firing(app)
     app.desk.take(assessment(1))
     text = visit(app, address).text
-    assert "Recovered amount version 1, alert, Sun 15 Jun, 15:05 to Sun 15 Jun, 16:05" in text
+    assert "Recovered amount version 1, alert, Sun 15 Jun 2025, 15:05 to Sun 15 Jun 2025, 16:05" in text
 
 
 @pytest.mark.parametrize(("button", "hours"), [("1 h", 1), ("8 h", 8), ("7 d", 168)])

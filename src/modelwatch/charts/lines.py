@@ -110,7 +110,9 @@ def line_chart(
         for each in series:
             _name(plot, area, x, y, each, [other for other in series if other is not each])
     if not any(np.isfinite(floats(each.values)).any() for each in series):
-        plot.label("no values in this range", Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
+        judged = all(each.state != "unknown" for each in spans)
+        said = "no values in this range" if judged else "not judged in this range"
+        plot.label(said, Spot(0.5, area.y(0.5) + 4, "middle"), style="halo")
     return plot.svg(
         title,
         _description(x, series, form),

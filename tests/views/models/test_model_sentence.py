@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from modelwatch.alerting.alert import Alert, Member
+from modelwatch.findings import Finding
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.views.models.model_sentence import metric_clause
+from modelwatch.views.models.model_sentence import metric_clause, sentence_of
+from tests.support.assessments import finding
 
 
 @pytest.mark.parametrize(
@@ -24,3 +30,40 @@ from modelwatch.views.models.model_sentence import metric_clause
 def test_a_metric_is_said_with_how_long_it_is_of(seconds: int, text: str) -> None:
     headline = Headline(subject="accuracy", value=0.842, seconds=seconds)
     assert plain(metric_clause(headline)) == f"accuracy 84.2 % over {text}"
+
+
+def sentence(found: Finding, performance: Headline | None) -> str:
+    alert = SimpleNamespace(kind=found.kind, members=(Member("1", "verdict", found, 0),))
+    told = sentence_of(
+        "alert",
+        [cast(Alert, alert)],
+        "stable",
+        None,
+        performance,
+        behind=0,
+        silent=None,
+        has_reference=True,
+    )
+    return plain(told)
+
+
+@pytest.mark.parametrize(
+    ("subject", "lookback", "text"),
+    [
+        ("accuracy", "24h", "Accuracy 66.0 % over 24 h, reference 65.0 %."),
+        # Of the main metric another look-back shows the loss; or another metric is worse.
+        ("accuracy", "7d", "It fell by 8 points."),
+        ("recall", "24h", "It fell by 8 points."),
+    ],
+)
+def test_the_sentence_on_a_loss_is_about_what_is_worse(subject: str, lookback: str, text: str) -> None:
+    loss = finding(subject, "alert", kind="performance", lookback=lookback, detail="It fell by 8 points")
+    headline = Headline(subject="accuracy", value=0.66, reference=0.65, seconds=86_400)
+    assert sentence(loss, headline) == text
+    assert sentence(loss, None) == "It fell by 8 points."
+
+
+def test_what_names_its_subject_is_not_named_twice() -> None:
+    detail = "transfer: 76 % of values are above the reference's range (reference: 0 %)"
+    found = finding("transfer: above_range", "alert", kind="data_quality", detail=detail)
+    assert sentence(found, None) == f"{detail}."

@@ -119,7 +119,8 @@ def test_a_lack_of_labels_shows_their_share(app: App) -> None:
     run_out(background(app.store, RULES, clock))
     page, trend = alerted(app, about("performance", "label_coverage", score_name="missing share of the usual labels"))
     assert "predictions that have a label by now, every" in page.text
-    assert "What to do Labels are missing (label_coverage): did the job that sends them run" in page.text
+    assert "What to do Labels are missing (label_coverage; this compares with earlier weeks" in page.text
+    assert "did the job that sends them run" in page.text
     assert trend is not None
     assert (trend.name, trend.form, trend.steps) == ("Share of predictions with a label", "percent", "evaluations")
     assert max(trend.values) == 1.0

@@ -55,11 +55,11 @@ def test_what_is_small_but_real_has_a_mark_of_its_own_and_no_alert(app: App) -> 
     evaluated(app)
     page = seen(app)
     assert "Nothing drifts. 1 of 4 has shifted, which is real and less than matters." in page.text
-    assert "1 small but real" in page.text
+    assert "1 real, but no drift" in page.text
     assert "3 as in the reference" in page.text
     subject = visit(app, "/ui/models/m/features/amount").text
-    assert "Small but real : PSI 0.0" in subject
-    assert "warning from 0.1. By chance: p" in subject
+    assert "Real, but no drift : PSI 0.0" in subject
+    assert re.search(r"warning from 0\.1\. A real difference \(p . [^)]+\), but smaller than the PSI", subject)
     assert app.get("alerts")["alerts"] == []
     assert visit(app, "/ui/models/m").text.count("shifted") == 0
 

@@ -67,7 +67,7 @@ def test_a_shift_is_said_in_words_with_since_when_how_bad_and_why(app: App) -> N
     assert "the median went from " in page.text
     assert re.search(r"Every value is about 2\.[3-7]\d* times what it was", page.text)
     # The amounts rise one day before the end of the data.
-    assert re.search(r"since Sat 14 Jun, 1[45]:\d\d", page.text)
+    assert re.search(r"since Sat 14 Jun 2025, 1[45]:\d\d", page.text)
     for part in ("How bad", "alert from 0.25", "another unit or currency", "Kolmogorov–Smirnov", "Why this verdict"):
         assert part in page.text
     [alert] = app.desk.alerts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from urllib.parse import urljoin
 
@@ -79,7 +80,7 @@ def test_the_same_as_json_is_of_the_sides_that_are_shown(app: App, query: str) -
         spoken = f"{side['predictions']:,}, {number(side['predictions_an_hour'])} an hour"
         only = f", only {side['segment'].replace('=', ' = ')}" if side["segment"] else ""
         between = " to ".join(short_time(datetime.fromisoformat(side[each]).timestamp()) for each in ("start", "end"))
-        assert f"Volume, {word} {spoken} version 1 in production, {between}{only} " in shown
+        assert f"Volume, {word} {spoken} version 1 in production, {between}{only} " in re.sub(r" \d{4}, ", ", ", shown)
     [amount] = [each for each in told["subjects"] if each["feature_name"] == "amount"]
     assert plain(f" {psi_text(amount['psi'])} {chance(amount['adjusted_p_value'])} ") in shown
 
@@ -93,7 +94,7 @@ def test_the_same_as_json_is_there_at_the_ends_of_time_too(app: App, query: str)
     answer = app.request("GET", urljoin(BASE + PATH, page.links["This page as JSON"]).removeprefix(BASE))
     assert answer.status_code == 200, answer.text
     for side in (answer.json()["current"], answer.json()["baseline"]):
-        assert short_time(datetime.fromisoformat(side["start"]).timestamp()) in page.text
+        assert short_time(datetime.fromisoformat(side["start"]).timestamp(), with_year=True) in page.text
 
 
 def test_what_can_not_be_compared_is_said(app: App) -> None:

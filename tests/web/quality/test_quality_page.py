@@ -42,7 +42,7 @@ def test_what_is_wrong_is_said_first_with_the_rate_and_that_of_the_reference(app
     assert "age is missing in 25.0 % (reference 0 %)." in page.text
     assert "age, missing: +25 points , alert from +10" in page.text
     # Of the hour in which values are missing, by the windows of the counts.
-    assert "Since Sun 15 Jun, 17:05" in page.text
+    assert "Since Sun 15 Jun 2025, 17:05" in page.text
     assert page.links["Runbook"].endswith("ui/runbooks#modeldataunsound")
     assert "age: look upstream for a join or a source that no longer fills it." in page.text
 

@@ -190,13 +190,13 @@ def moment(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=min(max(seconds, FIRST_SECOND), LAST_SECOND))
 
 
-def short_time(seconds: float) -> str:
+def short_time(seconds: float, *, with_year: bool = False) -> str:
     """Time of a reading: weekday, day and minute, in UTC.
 
-    >>> short_time(1_795_900_500)
-    'Sat 28 Nov, 21:15'
+    >>> short_time(1_795_900_500), short_time(1_795_900_500, with_year=True)
+    ('Sat 28 Nov, 21:15', 'Sat 28 Nov 2026, 21:15')
     """
     if not math.isfinite(seconds):
         return UNKNOWN
     at = moment(seconds)
-    return f"{at:%a} {at.day} {at:%b}, {at:%H:%M}"
+    return f"{at:%a} {at.day} {at:%b}{f' {at.year}' if with_year else ''}, {at:%H:%M}"

@@ -116,7 +116,8 @@ def _show(report: Mapping[str, Any]) -> None:
     some = "" if judged == summary["checked"] else f" {summary['checked'] - judged} could not be judged."
     print_text(
         f"{len(summary['drifted'])} of {judged} drifted.{some} A verdict needs p below"
-        f" {plain(chance_limit(summary['alpha']))}: {summary['false_alarm_budget']:g} false alarms per model in 30"
+        f" {plain(chance_limit(summary['alpha']))}: {summary['false_alarm_budget']:g} false alarm"
+        f"{'' if summary['false_alarm_budget'] == 1 else 's'} per model in 30"
         f" days."
         f"{_provisional(report)}"
     )

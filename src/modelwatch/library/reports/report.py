@@ -157,9 +157,9 @@ class Report:
         if self.performance is not None:
             lines += [*_performance_lines(self.performance), *self.performance.warnings]
         lines += [] if self.segments is None else _segment_lines(self.segments)
-        shifted = [each.name for each in self.subjects if each.severity == "shifted"]
+        shifted = [each for each in self.subjects if each.severity == "shifted"]
         if shifted:
-            lines.append(f"Small but real: {_listed(shifted)}, below the size that matters.")
+            lines.append(f"Real, but no drift: {_listed([each.name for each in shifted])}: {shifted[0].reason}")
         unjudged = [each for each in self.subjects if each.severity not in KNOWN_STATES]
         if unjudged:
             lines.append(f"No verdict on {_listed([each.name for each in unjudged])}: {unjudged[0].reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from modelwatch.alerting.alert import Alert, Member
+from modelwatch.config import parse_lookback
 from modelwatch.findings import Kind
 from modelwatch.measures import in_sentence, metric_interval, metric_value
 from modelwatch.monitoring.checks.headline import Headline
@@ -119,10 +120,10 @@ def _clauses(alerts: Sequence[Alert], drift: Headline | None, performance: Headl
     if moved:
         clauses.append(drift_clause(moved, 0 if drift is None else drift.features))
     worse = members_of(alerts, "performance")
-    if worse and performance is not None and performance.value is not None:
-        clause = metric_clause(performance)
+    if worse:
+        clause = _loss(worse, performance)
         clauses.append(clause if clauses else capitalized(clause))
-    rest = members_of(alerts, "label_drift", "data_quality", "volume") + ([] if clauses else worse)
+    rest = members_of(alerts, "label_drift", "data_quality", "volume")
     if rest:
         more = f" and {len(rest) - 1:,} more" if len(rest) > 1 else ""
         clauses.append(_detail(rest[0]) + more)
@@ -166,7 +167,22 @@ def _detail(member: Member) -> str:
     finding = member.finding
     detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
     subject = shortened(finding.subject, LONGEST_NAME)
-    return detail if finding.kind in ("freshness", "volume") or detail.startswith(subject) else f"{subject}: {detail}"
+    # These name what they are about.
+    own = finding.kind in ("freshness", "volume", "data_quality", "label_drift")
+    return detail if own or detail.startswith(subject) else f"{subject}: {detail}"
+
+
+def _loss(worse: Sequence[Member], performance: Headline | None) -> str:
+    """Clause on the loss: the main metric as it is, where it is worse in the look-back that this shows; else what was
+    found, since another metric is worse, or this one in another look-back. worse: the findings, the worst first."""
+    finding = worse[0].finding
+    if performance is not None and performance.value is not None:
+        finding = next((each.finding for each in worse if each.finding.subject == performance.subject), finding)
+        seconds = None if finding.lookback is None else parse_lookback(finding.lookback)
+        if finding.subject == performance.subject and seconds in (None, performance.seconds):
+            return metric_clause(performance)
+    more = f" and {len(worse) - 1:,} more" if len(worse) > 1 else ""
+    return clipped(finding.detail, LONGEST_DETAIL).rstrip(".") + more
 
 
 def seconds_since(micros: int, now: int) -> int:

@@ -15,8 +15,9 @@ function written(date, parts) {
   return new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", ...parts }).format(date);
 }
 
-function dayAndTime(date) {
-  const day = written(date, { weekday: "short", day: "numeric", month: "short" }).replace(",", "");
+function dayAndTime(date, withYear = false) {
+  const year = withYear ? { year: "numeric" } : {};
+  const day = written(date, { weekday: "short", day: "numeric", month: "short", ...year }).replace(",", "");
   return `${day}, ${written(date, { hour: "2-digit", minute: "2-digit" })}`;
 }
 
@@ -25,7 +26,7 @@ function inZone(text, date) {
   const clock = written(date, { hour: "2-digit", minute: "2-digit", ...(/:\d\d:/.test(text) && { second: "2-digit" }) });
   if (/^\d\d:\d\d(:\d\d)?$/.test(text)) return clock;
   if (/^\w{3} \d\d:\d\d$/.test(text)) return `${written(date, { weekday: "short" })} ${clock}`;
-  if (/\d\d:\d\d/.test(text)) return dayAndTime(date) + (/ UTC$/.test(text) ? ` ${zoneName(date)}` : "");
+  if (/\d\d:\d\d/.test(text)) return dayAndTime(date, /\d{4}, /.test(text)) + (/ UTC$/.test(text) ? ` ${zoneName(date)}` : "");
   const day = /^\w{3} \d{1,2}( \w{3})?$/.exec(text);
   const parts = { weekday: "short", day: "numeric", ...(day?.[1] && { month: "short" }) };
   return day ? written(date, parts).replace(",", "") : text;
@@ -185,7 +186,7 @@ function tipLine(name, text) {
 function tell(chart) {
   tip.replaceChildren();
   const head = document.createElement("p");
-  head.textContent = `${dayAndTime(new Date(at * 1000))} ${zone}`;
+  head.textContent = `${dayAndTime(new Date(at * 1000), Math.abs(Date.now() - at * 1000) > 300 * 86_400_000)} ${zone}`;
   tip.append(head);
   const panel = chart.closest(".chart-lanes");
   for (const each of panel ? companions(chart).filter((other) => panel.contains(other)) : [chart]) {

@@ -229,7 +229,7 @@ class DriftPage:
         groups = (
             (self.moved, f"{len(self.moved):,} drift{'s' if len(self.moved) == 1 else ''} now"),
             (self.unjudged, f"{len(self.unjudged):,} not judged"),
-            (self.shifted, f"{len(self.shifted):,} small but real"),
+            (self.shifted, f"{len(self.shifted):,} real, but no drift"),
             ([row for row in self.rows if row.state == "stable"], "as in the reference"),
         )
         for some, heading in groups:
@@ -303,7 +303,7 @@ class DriftPage:
             key(
                 [
                     ("h0 h1 h2 h3", "no finding"),
-                    ("hs", "small but real"),
+                    ("hs", "real, but no drift"),
                     ("hw", "warning"),
                     ("ha hb hc", "alert"),
                     ("f-unknown", "not judged"),

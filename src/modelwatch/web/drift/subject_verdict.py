@@ -76,19 +76,19 @@ class SubjectVerdict:
         if report.severity not in ("stable", "shifted") or report.psi is None:
             return report.reason or "Nothing is known of it yet."
         if report.severity == "shifted":
-            return self._small(report.psi.score, report.tolerance)
+            return self._real(report.psi.score, report.tolerance)
         span = f" in the last {lookback(report.lookback)}" if report.lookback else ""
         said: list[str] = [joined(["As in the reference", span, ": PSI ", strong(psi_text(report.psi.score)), "."], "")]
         if report.reason:
             said.append(report.reason)
         return joined(said, " ")
 
-    def _small(self, psi: float, tolerance: ToleranceReport | None) -> Markup:
+    def _real(self, psi: float, tolerance: ToleranceReport | None) -> Markup:
+        """Of a shift that is real and no drift: it is small, or of too few values to tell its size."""
         limit = "" if tolerance is None else f", warning from {number(tolerance.psi_warning)}"
-        evidence = self.compared.report.evidence
-        sure = "" if evidence is None else f" By chance: {p_text(evidence.p_value)}."
-        said = [strong("Small but real"), ": PSI ", strong(psi_text(psi)), f"{limit}.{sure} Nothing alerts about it."]
-        return joined(said, "")
+        why = self.compared.report.reason
+        said = [strong("Real, but no drift"), ": PSI ", strong(psi_text(psi)), f"{limit}. "]
+        return joined([*said, f"{why} " if why else "", "Nothing alerts about it."], "")
 
     def _sentence(self) -> Markup:
         since = "" if self.began is None else joined([", since ", near(self.began)], "")
@@ -159,8 +159,10 @@ class SubjectVerdict:
         span = f" in {lookback(report.lookback)}" if report.lookback else ""
         lines.append(f"Of {report.sample_size:,} values{span}, against {report.reference_size:,}.")
         if report.evidence is not None:
+            # A finding stays in force until it is surely over.
+            needed = "needed" if report.evidence.p_value < report.evidence.alpha else "no longer"
             lines.append(
-                f"By chance: {p_text(report.evidence.p_value)}, needed below {chance_limit(report.evidence.alpha)}."
+                f"By chance: {p_text(report.evidence.p_value)}, {needed} below {chance_limit(report.evidence.alpha)}."
             )
         return Answer("How bad", lines)
 

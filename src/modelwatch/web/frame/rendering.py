@@ -30,6 +30,8 @@ from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minut
 LONGEST_NAME = 120
 # Within so many days, a weekday says which day it is.
 NEAR_DAYS = 6
+# Farther away, a day and a month alone would be taken for those of another year.
+DAYS_WITHOUT_YEAR = 300
 LONGEST_TEXT = 2_000
 # The score of silence, which is a length of time.
 SILENCE = "silence in seconds"
@@ -144,9 +146,13 @@ def _definitions() -> Markup:
 
 
 def when(iso: str, now: int) -> When:
-    """Moment of an RFC 3339 text. now: microseconds."""
+    """Moment of an RFC 3339 text; with its year where that does not go without saying. now: microseconds.
+
+    >>> when("1997-05-05T00:00:00Z", 1_796_000_000_000_000).day
+    'Mon 5 May 1997, 00:00'
+    """
     at = microseconds(iso)
-    day = short_time(at // MICROS_PER_SECOND)
+    day = short_time(at // MICROS_PER_SECOND, with_year=abs(now - at) > DAYS_WITHOUT_YEAR * MICROS_PER_DAY)
     is_near = abs(now - at) < NEAR_DAYS * MICROS_PER_DAY
     return When(
         minute_of_micros(at),

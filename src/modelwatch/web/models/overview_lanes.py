@@ -39,7 +39,7 @@ CELL_STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "shifte
 RANKS = ("alert", "warning", "shifted", "stable")
 KEY = (
     ("h0 h1 h2 h3", "PSI without finding"),
-    ("hs", "small but real"),
+    ("hs", "real, but no drift"),
     ("hw", "warning"),
     ("ha hb hc", "alert"),
     ("hu", "not judged"),
@@ -199,7 +199,7 @@ class OverviewLanes:
     def _others(self, lines: Sequence[DriftLine], title: str) -> Lane:
         cells: list[str | None] = []
         largest: list[float] = []
-        last = 0.0
+        last: float | None = None
         for place in range(len(lines[0].psi)):
             judged = [
                 (RANKS.index(each.severity[place]), -_known(each.psi[place]))
@@ -217,7 +217,7 @@ class OverviewLanes:
             title,
             self._strip(f"Largest PSI of {title}", cells, largest),
             reading=psi_text(last),
-            remark="worst",
+            remark="not judged" if last is None else "worst",
             close=True,
         )
 

@@ -203,7 +203,8 @@ def detail_of(member: Member) -> str:
     """Sentence on a finding, with its subject, without a full stop."""
     finding = member.finding
     detail = unbroken(clipped(finding.detail, LONGEST_STEP).rstrip("."))
-    if finding.kind in ("freshness", "volume", "performance"):
+    # These name what they are about.
+    if finding.kind in ("freshness", "volume", "performance", "data_quality", "label_drift"):
         return detail
     return f"{name(finding.subject)}: {detail}"
 

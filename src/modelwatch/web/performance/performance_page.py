@@ -28,7 +28,14 @@ from modelwatch.web.frame.site import root_of, views_page
 from modelwatch.web.frame.verdict import joined
 from modelwatch.web.performance.performance_charts import PerformanceCharts
 from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
-from modelwatch.web.performance.performance_verdict import COVERAGE, LABELS, STATES, PerformanceVerdict, loss_began
+from modelwatch.web.performance.performance_verdict import (
+    COVERAGE,
+    LABELS,
+    STATES,
+    PerformanceVerdict,
+    loss_began,
+    may_be_chance,
+)
 
 SUBJECTS = {LABELS: "Drift of the labels", COVERAGE: "Label coverage"}
 
@@ -167,7 +174,6 @@ class PerformancePage:
 
 
 def _judged_row(name: str, found: MetricReport) -> MetricRow:
-    beyond = found.loss is not None and found.warning_threshold is not None and found.loss >= found.warning_threshold
     return MetricRow(
         metric_name(name),
         metric_value(name, found.value),
@@ -175,7 +181,7 @@ def _judged_row(name: str, found: MetricReport) -> MetricRow:
         metric_value(name, found.reference),
         metric_change(name, found.change, unit=False),
         STATES.get(found.severity or "", "unknown"),
-        (found.reason or "") if beyond and found.severity == "stable" else "",
+        (found.reason or "") if may_be_chance(found) else "",
     )
 
 

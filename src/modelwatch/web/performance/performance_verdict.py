@@ -13,6 +13,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
+from modelwatch.views.models.words import capitalized
 from modelwatch.views.performance.performance_judged import JudgedPerformance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
@@ -78,6 +79,12 @@ class PerformanceVerdict:
 
         return sorted(found, key=rank)
 
+    @property
+    def _by_chance(self) -> list[str]:
+        """The watched metrics that lost as much as matters, by chance as far as is known."""
+        judged = [(metric, self.judgement(metric)) for metric in self.stretch.levels]
+        return [metric for metric, found in judged if found is not None and may_be_chance(found)]
+
     def judgement(self, metric: str) -> MetricReport | None:
         """Judgement of a metric by the newest evaluation."""
         window = None if self.judged is None else self.judged.window
@@ -103,7 +110,12 @@ class PerformanceVerdict:
         if judged is None:
             said.append(NEVER)
         elif self.state in ("shifted", "stable"):
-            said.append("No watched metric is worse.")
+            lower = [in_sentence(each) for each in self._by_chance]
+            said.append(
+                f"{capitalized(_listed(lower))} {'are' if len(lower) > 1 else 'is'} worse, which may be chance."
+                if lower
+                else "No watched metric is worse."
+            )
             if self.state == "shifted":
                 said.append("The labels have shifted, which is real and less than matters.")
         elif judged.report.severity == "immature" and judged.window is not None and judged.window.immature:
@@ -211,10 +223,12 @@ class PerformanceVerdict:
                         " ",
                     )
                 )
-            elif self._scores_off():
-                lines.append(joined([f"The ranking holds {values}: ", strong(self._scores_off()), "."], ""))
             else:
-                lines.append(f"The ranking holds {values}.")
+                ranking = "The ranking holds"
+                if before.value - now.value >= self._matters(area):
+                    ranking = "The ranking is worse, which may be chance"
+                off = self._scores_off()
+                lines.append(joined([f"{ranking} {values}: ", strong(off), "."], "") if off else f"{ranking} {values}.")
         if outcomes.mean_score is not None and outcomes.positive_share is not None:
             said, is_so = percent(outcomes.mean_score), percent(outcomes.positive_share)
             lines.append(f"The scores say {said} {name(self.stretch.positive_class or 'positive')}, {is_so} are.")
@@ -226,6 +240,13 @@ class PerformanceVerdict:
                     joined(["Predictions are ", strong(way), f" by {number(abs(bias.value))} on average."], "")
                 )
         return Answer("Why", lines)
+
+    def _matters(self, area: str) -> float:
+        """How much lower the area under the curve must be to matter."""
+        levels = self.stretch.levels.get(area)
+        if levels is None or levels.reference is None or levels.warning is None:
+            return OFF
+        return levels.reference - levels.warning
 
     def _scores_off(self) -> str:
         """Text on the mean error of the scores; empty when there is none."""
@@ -276,6 +297,12 @@ def loss_began(of_model: ModelFrame) -> int | None:
     """Onset of what labels show, in seconds, since which a loss is measured; None without open alerts about it."""
     found = [onset_of(each) for each in of_model.alerts if each.kind in ("performance", "label_drift")]
     return min((microseconds(each) // MICROS_PER_SECOND for each in found), default=None)
+
+
+def may_be_chance(found: MetricReport) -> bool:
+    """True for a loss that would matter, and is no finding since chance explains it."""
+    beyond = found.loss is not None and found.warning_threshold is not None and found.loss >= found.warning_threshold
+    return beyond and found.severity == "stable"
 
 
 def onset_of(alert: AlertLine) -> str:

@@ -114,8 +114,9 @@ class Tolerance:
 
     natural: what the reference itself does in stretches as long, chance left out, if known. psi_natural: the PSI that
     a window shows which varies as the reference does, 0 if unknown; by_reference: whether that is why `psi_warning` is
-    what it is. odds_ratio: how many times the odds of a category must have moved to matter, as
-    configured; 0: the odds are not judged. natural_odds: how many times they move in the reference itself.
+    what it is, and psi_configured: what it would be. odds_ratio: how many times the odds of a category must have moved
+    to matter, as configured; 0: the odds are not judged. natural_odds: how many times they move in the reference
+    itself.
     """
 
     psi_warning: float
@@ -125,6 +126,7 @@ class Tolerance:
     odds_ratio: float = 0.0
     natural_odds: float | None = None
     psi_natural: float = 0.0
+    psi_configured: float = math.inf
 
     def of_odds(self, odds: CategoryOdds) -> tuple[float, float]:
         """From which ratio of its odds on the shift of a category is a warning, and an alert: twice as far, as
@@ -161,7 +163,16 @@ def tolerance(
     allowed = (natural + chance * min(1.0, natural / configured.psi_warning)) * (1.0 + ROUNDING)
     by_reference = allowed > configured.psi_warning
     warning, alert = max(configured.psi_warning, allowed), max(configured.psi_alert, allowed)
-    return Tolerance(warning, alert, natural, by_reference, configured.odds_ratio, natural_odds, allowed)
+    return Tolerance(
+        warning,
+        alert,
+        natural,
+        by_reference,
+        configured.odds_ratio,
+        natural_odds,
+        allowed,
+        configured.psi_warning,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,8 +372,11 @@ def counts_as(n: int, effective: float) -> str:
 
     >>> counts_as(2_400, 36.9)
     'The 2,400 values count as about 37 independent ones.'
+    >>> counts_as(168, 0.6)
+    'The 168 values count as about one independent one.'
     """
-    return f"The {n:,} values count as about {max(effective, 1.0):,.0f} independent ones."
+    count = f"{max(effective, 1.0):,.0f}"
+    return f"The {n:,} values count as about {'one independent one' if count == '1' else f'{count} independent ones'}."
 
 
 def judge_size(case: Case, detected: Judgement, alpha: float) -> Judgement:
@@ -476,6 +490,9 @@ def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float, sc
         return f"A real difference ({plain(p_text(psi.p_value))}), but {size}."
     if score >= psi.warning:
         return f"PSI is above the threshold, but explained by chance: {p_needed(psi.p_value, alpha)}."
+    if allowed.by_reference and score >= allowed.psi_configured:
+        reached = f"the reference itself reaches {plain(number(psi.warning))} in stretches as long"
+        return f"PSI is above the configured threshold {plain(number(allowed.psi_configured))}, but {reached}."
     return None
 
 

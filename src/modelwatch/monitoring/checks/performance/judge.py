@@ -44,6 +44,8 @@ PRECEDENCE: tuple[Severity, ...] = (
     "no_reference",
 )
 SEVERE = 2.0
+# Metrics of the probabilities of all classes.
+OF_CLASS_SCORES = frozenset({"log_loss", "roc_auc_macro"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def judge_metric(
     natural: how the metric varies between stretches of the reference that are as long as the window. few_decide:
     whether a loss may be found in fewer labels than it takes to call the window stable.
     """
-    estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
+    estimate = window.metrics.get(name, absent(name, window.counts))
     nothing = nothing_to_judge(name, estimate, window, alpha)
     if nothing is not None:
         return nothing
@@ -181,6 +183,13 @@ def judge_metric(
         alert_threshold=SEVERE * threshold,
         sizes=(*shortfall, *_loss_size(name, threshold, compared)),
     )
+
+
+def absent(name: str, counts: OutcomeCounts) -> Estimate:
+    """A metric that these counts don't have, with why."""
+    if name in OF_CLASS_SCORES and counts.layout.task == "multiclass":
+        return Estimate(None, reason="it needs a probability of each class, of at most 20 classes")
+    return Estimate(None, reason="the task has no such metric")
 
 
 def threshold_of(name: str, value: float, reference: OutcomeCounts, rules: PerformanceRules) -> float:

@@ -22,6 +22,7 @@ from modelwatch.monitoring.checks.performance.judge import (
     Judgement,
     Severity,
     Window,
+    absent,
     judge_metric,
     threshold_of,
     undecided,
@@ -35,7 +36,6 @@ from modelwatch.stats.outcomes.natural_variation import MetricVariation
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import (
-    Estimate,
     PerformanceCounts,
     RegressionCounts,
     worsening,
@@ -164,7 +164,7 @@ def judge_early(
     The thresholds are those of the matured windows and the margin; the p-value is that of a loss beyond the margin.
     """
     window = early.window
-    estimate = window.metrics.get(name, Estimate(None, reason="the task has no such metric"))
+    estimate = window.metrics.get(name, absent(name, window.counts))
     if early.reason is not None:
         return undecided(name, "immature", estimate, alpha, early.reason)
     if name not in early.independence.bounded:
