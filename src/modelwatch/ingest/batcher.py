@@ -144,7 +144,7 @@ class Batcher:
         """Answers a request whose time is over. What still waits is never stored; a commit can't be called back."""
         withdrawn = self._queue.withdraw(job)
         if not job.answer.done():
-            not_stored = withdrawn and not job.known.count
+            not_stored = withdrawn and not job.known
             job.answer.set_exception(_unavailable(NOT_STORED if not_stored else PERHAPS_STORED))
 
     def _run(self) -> None:
@@ -246,16 +246,17 @@ class Batcher:
     def _by_halves(self, job: Job) -> Answer | Exception:
         """The outcome of a job of which the store refuses something: the halves are stored on their own."""
         answer = Answer([], [])
+        whole = job.whole or job
         middle = job.count // 2
         for part in (job.part(0, middle), job.part(middle, job.count)):
-            if job.refusals[0] <= 0:
+            if whole.tries <= 0:
                 answer.extend(_refused(part, NOT_TRIED))
                 continue
             outcome = self._outcome(part)
             if isinstance(outcome, StoreUnavailable) and answer.count:
                 return _unavailable(PERHAPS_STORED)
             if isinstance(outcome, InvalidInput):
-                job.refusals[0] -= 1
+                whole.tries -= 1
                 outcome = _refused(part, outcome.detail)
             if isinstance(outcome, Exception):
                 return outcome
@@ -271,14 +272,17 @@ class Batcher:
         failure stays."""
         part = job.next_part()
         outcome = self._outcome(part)
-        if isinstance(outcome, StoreUnavailable) and job.known.count:
+        if isinstance(outcome, StoreUnavailable) and job.known:
             return _unavailable(PERHAPS_STORED)
         if isinstance(outcome, InvalidInput):
             outcome = _refused(part, outcome.detail)
         if isinstance(outcome, Exception):
             return outcome
-        job.known.extend(outcome)
-        return job.known if job.known.count == job.count else None
+        if job.first is None:
+            job.first = outcome
+        else:
+            job.first.extend(outcome)
+        return job.first if job.known == job.count else None
 
     def _together(self, jobs: list[Job]) -> list[Outcome]:
         """Stores what jobs bring in one transaction. Raises what the ledger raises."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from modelwatch.batches import PredictionBatch
@@ -74,9 +74,9 @@ class Waiting(Protocol):
 class Job:
     """The content of one request: events or labels, `count` of them, of so many models. size: bytes of its body.
 
-    deadline: of the monotonic clock; no transaction begins for it after that. deadlines: those of its loop. known:
-    the outcome of the first parts of a large one. refusals: how many more rows are tried on their own; all parts share
-    it.
+    deadline: of the monotonic clock; no transaction begins for it after that. deadlines: those of its loop. first: the
+    outcome of the first parts of a large one. whole: the job that this one is a part of. tries: how many more rows of a
+    whole one are tried on their own.
     """
 
     events: Sequence[Prediction]
@@ -87,8 +87,14 @@ class Job:
     deadline: float
     answer: Waiting
     deadlines: Deadlines
-    known: Answer = field(default_factory=lambda: Answer([], []))
-    refusals: list[int] = field(default_factory=lambda: [MAX_REFUSED_ROWS])
+    first: Answer | None = None
+    whole: Job | None = None
+    tries: int = MAX_REFUSED_ROWS
+
+    @property
+    def known(self) -> int:
+        """The number of its rows whose outcome is known."""
+        return 0 if self.first is None else self.first.count
 
     @property
     def is_large(self) -> bool:
@@ -102,12 +108,12 @@ class Job:
 
     def part(self, start: int, stop: int) -> Job:
         """Part of its events or labels, as a job that is not in the queue."""
-        events, labels = self.events[start:stop], self.labels[start:stop]
-        return replace(self, events=events, labels=labels, count=stop - start, models=1, known=Answer([], []))
+        events, labels, whole = self.events[start:stop], self.labels[start:stop], self.whole or self
+        return replace(self, events=events, labels=labels, count=stop - start, models=1, first=None, whole=whole)
 
     def next_part(self) -> Job:
         """The part for one commit, of those whose outcome is not known yet."""
-        start = self.known.count
+        start = self.known
         stop = min(start + self.rows_per_commit, self.count)
         if self.models > MAX_MODELS_PER_COMMIT:
             models: set[str] = set()
@@ -134,7 +140,9 @@ class JobQueue:
         self._jobs: deque[Job] = deque()
         self._events = 0
         self._bytes = 0
-        self._wake = threading.Condition()
+        # Itself, where nobody waits or is woken: the methods of a condition around it are Python.
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
         # Whether an event loop is still reading what belongs into the next commit.
         self._gathering = False
         self._closing = False
@@ -152,7 +160,7 @@ class JobQueue:
     def put(self, job: Job) -> None:
         """Takes in a job, to be taken after the next `go_on`. Raises QueueFull when it doesn't fit, and
         StoreUnavailable when the queue is closing."""
-        with self._wake:
+        with self._lock:
             if self._closing:
                 raise StoreUnavailable("The service is shutting down.", retry_after=5)
             self._check_room(job.count, job.size)
@@ -162,7 +170,7 @@ class JobQueue:
 
     def withdraw(self, job: Job) -> bool:
         """Withdraws a job that was not taken yet; False when it was."""
-        with self._wake:
+        with self._lock:
             try:
                 # Those that expire are the ones that came first: it stands at the front.
                 self._jobs.remove(job)
@@ -191,7 +199,7 @@ class JobQueue:
 
     def take(self) -> list[Job]:
         """The next jobs that fit into one commit together, or a large one; none when none wait."""
-        with self._wake:
+        with self._lock:
             self._depth(self._events)
             jobs: list[Job] = []
             count = models = size = 0
@@ -206,12 +214,12 @@ class JobQueue:
 
     def put_back(self, job: Job) -> None:
         """Puts a large job behind all others, to wait for its next turn. It keeps its room."""
-        with self._wake:
+        with self._lock:
             self._jobs.append(job)
 
     def release(self, jobs: Sequence[Job]) -> None:
         """Makes room for others."""
-        with self._wake:
+        with self._lock:
             self._events -= sum(job.count for job in jobs)
             self._bytes -= sum(job.size for job in jobs)
             self._depth(self._events)

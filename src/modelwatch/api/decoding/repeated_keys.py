@@ -89,7 +89,9 @@ def _keys_in(row: PredictionBody) -> int:
 
 
 def _keys_in_list(features: list[FeatureBody]) -> int:
-    nulls = [each.value for each in features].count(None) + [each.data_type for each in features].count(None)
+    # Few, if any: one look finds them in a third of the time.
+    some_null = [each for each in features if each.value is None or each.data_type is None]
+    nulls = sum((each.value is None) + (each.data_type is None) for each in some_null)
     return 3 * len(features) - nulls
 
 
