@@ -35,7 +35,7 @@ def runbook_for(kind: Kind, severity: FindingSeverity, subject: str, model: str 
 
     >>> found = runbook_for("freshness", "alert", "predictions")
     >>> found.name, found.page, len(found.steps)
-    ('ModelSilent', '/ui/runbooks#modelsilent', 3)
+    ('ModelSilent', '/ui/runbooks#modelsilent', 4)
     """
     if kind == "data_quality":
         name = "ModelDataMissing" if subject.endswith(_MISSING) else "ModelDataUnsound"
