@@ -10,13 +10,14 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, results_of
-from modelwatch.monitoring.checks.drift.judge import counts_as
+from modelwatch.monitoring.checks.drift.judge import Measure, counts_as, tolerance, why_stable
 from modelwatch.monitoring.checks.drift.screening import screened
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.variation.clusters import KeyedRows, clusters_of
 from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.storage.references.stored_reference import StoredReference
@@ -46,6 +47,65 @@ def judged(reference: StoredReference, rules: DriftRules, shift: float, n: int =
         [Window(0, HOUR, "1h")], {reference.subject: reference}, {reference.subject: counts}, rules, ALPHA
     )
     return found
+
+
+def of_hours(hours: int, each: int, rhythm: float, seed: int) -> StoredReference:
+    """So many values in each of so many hours, with a rhythm of a day of that amplitude."""
+    rng = np.random.default_rng(seed)
+    of_value = np.repeat(np.arange(hours), each)
+    values = rng.normal(size=len(of_value)) + rhythm * np.sin(of_value / 24 * 2 * np.pi)
+    binning = numeric_binning(values)
+    times = (of_value * HOUR + np.tile(np.arange(each) * (HOUR // each), hours)).tolist()
+    variation = variation_of(binning, values.tolist(), times, rng)
+    profile = Profile.of(binning, values)
+    return StoredReference("a", "m", None, Subject("feature", "x"), profile, variation, 0, "test", "active")
+
+
+def test_what_few_values_may_hide_of_a_rhythm_is_shown_and_does_not_alarm() -> None:
+    """Three days of ten values an hour do not show a rhythm of 0.3. An hour at its height, of 70 times the traffic, is
+    no chance, and no larger than what the reference may hide. What is larger alarms."""
+    thin = next(
+        each
+        for seed in range(20)
+        if (each := of_hours(72, 10, 0.3, seed)).variation is not None
+        and each.variation.dispersion(each.profile, HOUR, 700) is None
+    )
+    at_height = judged(thin, RULES, 0.4, 700).windows[0]
+    assert at_height.judgement.severity == "shifted"
+    assert at_height.judgement.psi is not None
+    assert 0.1 < at_height.judgement.psi < at_height.allowed.psi_warning == at_height.allowed.psi_alert
+    assert at_height.judgement.reason is not None
+    assert "may hide" in at_height.judgement.reason
+    before = judged(thin, replace(RULES, dispersed=False), 0.4, 700).windows[0]
+    assert before.judgement.severity in ("warning", "alert")
+    assert judged(thin, RULES, 1.0, 700).windows[0].judgement.severity == "alert"
+    assert judged(thin, RULES, 0.4, 30).windows[0].allowed.psi_warning == RULES.psi_warning
+
+
+def test_a_month_of_ten_thousand_values_hides_nothing_that_matters() -> None:
+    """At any traffic: what it does not show is smaller than the threshold."""
+    month = of_hours(720, 14, 0.0, 1)
+    assert month.variation is not None
+    for n in (100, 1_000, 100_000):
+        assert 0.0 < month.variation.plausible_psi(month.profile, HOUR, n) < RULES.psi_warning
+        assert not judged(month, RULES, 0.5, n).windows[0].allowed.by_doubt
+
+
+@pytest.mark.parametrize(("hours", "each"), [(72, 10), (48, 20)])
+def test_a_rhythm_that_a_reference_does_not_show_is_within_what_is_plausible(hours: int, each: int) -> None:
+    rng, hidden = np.random.default_rng(3), 0
+    height = rng.normal(size=40_000) + 0.25
+    for seed in range(25):
+        found = of_hours(hours, each, 0.25, seed)
+        assert found.variation is not None
+        plausible = found.variation.plausible_psi(found.profile, HOUR, 100 * each)
+        assert found.variation.plausible_psi(found.profile, HOUR, 3 * each) == 0.0
+        if found.variation.dispersion(found.profile, HOUR, each) is not None:
+            assert plausible == 0.0
+            continue
+        hidden += 1
+        assert psi(found.profile.coarse, Profile.of(found.profile.binning, height).coarse) < plausible
+    assert hidden > 3
 
 
 def test_what_the_reference_does_by_itself_is_no_evidence(reference: StoredReference) -> None:
@@ -123,3 +183,17 @@ def test_rules_that_were_kept_before_say_what_they_said() -> None:
     kept = msgspec.to_builtins(RULES)
     del kept["dispersed"]
     assert msgspec.convert(kept, DriftRules) == replace(RULES, dispersed=False)
+
+
+def test_a_threshold_that_doubt_raises_says_what_it_would_be() -> None:
+    thresholds = RULES.thresholds("feature", "x")
+    allowed = tolerance(thresholds, None).doubted(0.3)
+    assert (allowed.psi_warning, allowed.psi_alert, allowed.psi_configured) == (0.3, 0.3, thresholds.psi_warning)
+    assert allowed.doubted(0.2) is allowed
+    # Above what is configured, and chance: as without doubt.
+    reason = why_stable((Measure("PSI", 0.15, 0.3, 0.3, 0.5),), allowed, ALPHA, 0.15)
+    assert reason is not None
+    assert reason.startswith("PSI is above the threshold, but explained by chance")
+    # What the reference shows of itself is no doubt any more.
+    natural = tolerance(thresholds, 0.2).doubted(0.5)
+    assert (natural.by_reference, natural.by_doubt, natural.psi_configured) == (False, True, thresholds.psi_warning)

@@ -352,4 +352,7 @@ def _allowed(
     if rules.directed:
         # Sizes are less what chance adds on average: what is left of it is how far it reaches beyond that.
         chance = max(0.0, chance - by_chance)
-    return tolerance(configured, natural, chance, odds)
+    allowed = tolerance(configured, natural, chance, odds)
+    if not (rules.directed and rules.dispersed):
+        return allowed
+    return allowed.doubted(variation.plausible_psi(reference.profile, window.end - window.start, current.n))

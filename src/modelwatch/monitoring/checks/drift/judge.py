@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Literal, Protocol
@@ -114,9 +114,9 @@ class Tolerance:
 
     natural: what the reference itself does in stretches as long, chance left out, if known. psi_natural: the PSI that
     a window shows which varies as the reference does, 0 if unknown; by_reference: whether that is why `psi_warning` is
-    what it is, and psi_configured: what it would be. odds_ratio: how many times the odds of a category must have moved
-    to matter, as configured; 0: the odds are not judged. natural_odds: how many times they move in the reference
-    itself.
+    what it is, and psi_configured: what it would be; by_doubt: whether it is what the reference may do by itself
+    without showing it. odds_ratio: how many times the odds of a category must have moved to matter, as configured; 0:
+    the odds are not judged. natural_odds: how many times they move in the reference itself.
     """
 
     psi_warning: float
@@ -127,6 +127,21 @@ class Tolerance:
     natural_odds: float | None = None
     psi_natural: float = 0.0
     psi_configured: float = math.inf
+    by_doubt: bool = False
+
+    def doubted(self, plausible: float) -> Tolerance:
+        """The same where the PSI of a window that is as it should be may be as large as `plausible`: it is shown, and
+        matters from there on."""
+        if plausible <= self.psi_warning:
+            return self
+        return replace(
+            self,
+            psi_warning=plausible,
+            psi_alert=max(self.psi_alert, plausible),
+            by_reference=False,
+            psi_configured=min(self.psi_configured, self.psi_warning),
+            by_doubt=True,
+        )
 
     def of_odds(self, odds: CategoryOdds) -> tuple[float, float]:
         """From which ratio of its odds on the shift of a category is a warning, and an alert: twice as far, as
@@ -485,10 +500,12 @@ def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float, sc
     psi = measures[0]
     if psi.p_value < alpha:
         why = ", which the reference itself reaches" if allowed.by_reference else ""
+        if allowed.by_doubt:
+            why = ", which so few values of the reference may hide of what the data do by themselves"
         less = f"{plain(number(psi.size))} less what chance adds, " if score >= psi.warning else ""
         size = f"{less}smaller than the PSI threshold {plain(number(psi.warning))}{why}"
         return f"A real difference ({plain(p_text(psi.p_value))}), but {size}."
-    if score >= psi.warning:
+    if score >= psi.warning or (allowed.by_doubt and score >= allowed.psi_configured):
         return f"PSI is above the threshold, but explained by chance: {p_needed(psi.p_value, alpha)}."
     if allowed.by_reference and score >= allowed.psi_configured:
         reached = f"the reference itself reaches {plain(number(psi.warning))} in stretches as long"

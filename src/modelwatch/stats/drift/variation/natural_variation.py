@@ -101,6 +101,11 @@ class Variation:
         """
         return self._all_stretches(reference).dispersion(length, n)
 
+    def plausible_psi(self, reference: Profile, length: int, n: int) -> float:
+        """The PSI that a window of n values, `length` seconds long, may have by itself though the reference does not
+        show that it varies; 0 where it shows it, and for windows with about as many values as it has in that time."""
+        return self._all_stretches(reference).plausible_psi(length, n)
+
     def tells(self, reference: Profile) -> bool:
         """Whether there are ten stretches of some length with several values each, so that it is known how alike values
         of one stretch are. reference: as for `dispersion`."""

@@ -110,6 +110,15 @@ class Overdispersion:
         freedom = np.clip(freedom, 1.0, MOST_FREEDOM)
         return Dispersion(effective[:4], freedom[:4], effective[4:], freedom[4:])
 
+    def plausible_psi(self) -> float:
+        """The PSI that 99 of 100 groups stay below, chance left out, if they differ as much as what was seen leaves
+        likely: in all combinations of the cells alike."""
+        functions, free = special(), len(self.cells) - 1
+        known = (self.groups - 1) * free
+        factor = 1.0 + max(self.size - 1.0, TINY) * float(self.statistics[ON_AVERAGE])
+        at_most = factor * known / float(functions.chdtri(known, 1.0 - UNSURE))
+        return float((at_most - 1.0) / max(self.size - 1.0, TINY) * functions.chdtri(free, 0.01))
+
 
 def _effective(rho: Floats, n: int, n_reference: int, size: float, beside: float) -> Floats:
     """For how many independent values n count in groups of `size`; what the reference varies more, in groups of

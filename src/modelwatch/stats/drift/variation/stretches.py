@@ -29,6 +29,10 @@ from modelwatch.stats.special import special
 
 # A reference is cut at so many phases: of a daily rhythm, stretches that begin at noon show another part.
 PHASES = 4
+# Of windows with so many times the reference's values in as much time, what it does not show of itself counts.
+MUCH_MORE = 3.0
+# Stretches of so many seconds show nearly all of the rhythm of a day: 98 % of the variance of a sine.
+RHYTHM = 7_200
 # Which lengths there are, requests choose: so many are remembered, more than a monitor has look-backs.
 MOST_LENGTHS = 64
 
@@ -50,6 +54,7 @@ class Stretches:
         self._span = span
         self._known: dict[int, Overdispersion | None] = {}
         self._of_lengths: dict[int, Overdispersion | None] = {}
+        self._plausible: dict[int, float] = {}
 
     def dispersion(self, length: int, n: int) -> Dispersion | None:
         """As `Variation.dispersion`."""
@@ -58,6 +63,27 @@ class Stretches:
         found = kept(self._of_lengths, length, self._of_length) if self._varies else None
         # With fewer values than there were, those that are left may be as alike as they were together.
         return None if found is None else found.dispersion(n, self._n, max(float(n), found.size))
+
+    def plausible_psi(self, length: int, n: int) -> float:
+        """The PSI that stretches of this length may have by themselves, though the reference does not show it: of a
+        window of n values that holds much more than such a stretch of the reference. Else 0."""
+        in_stretch = self._n * length / (self._span * len(self._counts))
+        if length <= 0 or n <= MUCH_MORE * in_stretch or self._varies:
+            return 0.0
+        return kept(self._plausible, length, self._plausible_psi)
+
+    def _plausible_psi(self, length: int) -> float:
+        """Longer stretches never vary more than shorter ones: so the least counts that any length leaves likely, up to
+        this one; and up to two hours, for what is looked for is the rhythm of a day."""
+        found: list[float] = []
+        pieces = 1
+        longest = max(length, RHYTHM) // self._span
+        while len(self._counts) >= MIN_GROUPS * pieces and (not found or pieces <= longest):
+            known = self._of_pieces(pieces)
+            if known is not None:
+                found.append(known.plausible_psi())
+            pieces *= 2
+        return min(found, default=0.0)
 
     @cached_property
     def are_known(self) -> bool:
