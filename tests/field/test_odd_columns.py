@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -174,3 +175,20 @@ def test_a_large_psi_that_the_reference_reaches_itself_is_explained() -> None:
         "PSI is above the configured threshold 0.1, but the reference itself reaches 0.8 in stretches as long."
     )
     assert why_stable(measures, allowed, 1e-4, 0.05) is None
+
+
+def test_segments_without_a_verdict_are_not_called_unmoved() -> None:
+    side = {"x": X, "g": np.repeat(["a", "b", "c", "d", "e"], ROWS // 5)}
+    few = {name: column[:120] for name, column in side.items()}
+    assert "Nothing moved in 5 segments by g." in mw.compare(side, side, by="g").summary()
+    assert "Nothing moved in 1 of 5 segments by g, no verdict on the others." in mw.compare(side, few, by="g").summary()
+    fewer = {name: column[::5] for name, column in side.items()}
+    assert "No verdict on 5 segments by g: too few rows in each." in mw.compare(side, fewer, by="g").summary()
+
+
+@pytest.mark.parametrize("name", ["a\x01b", "a\ufffeb", '<b>"&\n', "名前"])
+def test_junit_is_xml_whatever_columns_are_called(tmp_path: Path, name: str) -> None:
+    files = parquet_files(tmp_path, pd.DataFrame({name: X}), pd.DataFrame({name: X + 1}))
+    assert main(["compare", *files, "--junit", str(tmp_path / "junit.xml")]) == 0
+    [case, *_] = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert case.get("name") == name.replace("\x01", r"\x01").replace("\ufffe", r"\ufffe")

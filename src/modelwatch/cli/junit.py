@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
@@ -9,6 +10,8 @@ from xml.sax.saxutils import quoteattr
 from modelwatch.cli.base import FAILING, JUDGED
 
 FAILED = FAILING["warning"]
+# What no XML document may hold, not even escaped.
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Case(NamedTuple):
@@ -33,7 +36,12 @@ def junit_xml(cases: Iterable[Case]) -> str:
 def _case(case: Case) -> str:
     inside = ""
     if case.severity in FAILED:
-        inside = f"<failure type={quoteattr(case.severity)} message={quoteattr(case.found)}/>"
+        inside = f"<failure type={_quoted(case.severity)} message={_quoted(case.found)}/>"
     elif case.severity not in JUDGED:
-        inside = f"<skipped message={quoteattr(case.reason or case.severity)}/>"
-    return f'<testcase classname="{case.kind}" name={quoteattr(case.name)}>{inside}</testcase>'
+        inside = f"<skipped message={_quoted(case.reason or case.severity)}/>"
+    return f'<testcase classname="{case.kind}" name={_quoted(case.name)}>{inside}</testcase>'
+
+
+def _quoted(text: str) -> str:
+    """The text as an attribute; characters that XML does not have are spelled, so that names stay apart."""
+    return quoteattr(_NOT_IN_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text))

@@ -260,9 +260,13 @@ def _segment_row(found: SegmentComparison) -> dict[str, Any]:
 
 def _segment_lines(found: SegmentsComparison) -> list[str]:
     moved = [each for each in found.segments if each.severity in DRIFTED]
-    count = f"{len(found.segments)} segments by {', '.join(found.by)}"
+    some = len(found.segments)
+    count = f"{some:,} segment{'' if some == 1 else 's'} by {', '.join(found.by)}"
+    judged = sum(each.severity in KNOWN_STATES for each in found.segments)
+    if not judged:
+        return [f"No verdict on {count}: too few rows in each."]
     if not moved:
-        return [f"Nothing moved in {count}."]
+        return [f"Nothing moved in {count if judged == some else f'{judged:,} of {count}, no verdict on the others'}."]
     lines = [f"{len(moved)} of {count} moved:"]
     return lines + [f"  {each.severity}: {segment_in_words(each)}" for each in moved[:NAMES_SHOWN]]
 
