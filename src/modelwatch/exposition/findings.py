@@ -36,8 +36,9 @@ def finding_families(alerts: Sequence[StoredAlert], most: int) -> tuple[tuple[Me
     )
     score = GaugeMetricFamily(
         "ml_finding_score",
-        "Size of the finding: the PSI or the odds ratio of a drift, the loss of a metric, the rise of a rate, the"
-        " seconds of a silence.",
+        "Size of the finding: the PSI or the odds ratio of a drift, the loss of a metric, the missing share of usual"
+        " labels, the rise of a rate, a share of the rows, of `extreme` how many times as far, the difference of a"
+        " volume, the seconds of a silence when it was found.",
         labels=LABELS,
     )
     ordered = sorted(_members(alerts), key=_rank)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, values
 from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from modelwatch.errors import SettingsError
@@ -48,7 +50,7 @@ class Exposition:
         self.notifications = NotificationCounters(events, channels)
         self._served = CollectorRegistry()
         if _shared_by_workers():
-            MultiProcessCollector(self._served)  # type: ignore[no-untyped-call]
+            self._served.register(_Workers(None))  # type: ignore[no-untyped-call]
         else:
             self._served.register(events)
             ProcessCollector(registry=self._served)
@@ -63,6 +65,30 @@ class Exposition:
             _, content_type = choose_encoder("")
         families = [*map(written, self._served.collect()), *self._state.collect()]
         return encoded(families, openmetrics=content_type.startswith("application/openmetrics-text")), content_type
+
+
+class _Workers(MultiProcessCollector):
+    """The counters of all workers of a host, and the gauges of those that live: what a killed one had in its queue no
+    longer waits."""
+
+    def collect(self) -> Iterable[Metric]:
+        folder = Path(os.environ[MULTIPROCESS_DIR])
+        for process in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
+            if not _lives(process):
+                # Another worker may be scraped at this moment, and be first.
+                with contextlib.suppress(FileNotFoundError):
+                    mark_process_dead(process)  # type: ignore[no-untyped-call]
+        return super().collect()  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class _Info(Collector):
