@@ -15,6 +15,8 @@ from modelwatch.times import MICROS_PER_SECOND
 
 # A stream that can't be evaluated is tried again after so long; the others go on.
 RETRY_SECONDS = 60
+# Attempts that fail in the same way have their trace logged about once an hour.
+ATTEMPTS_A_TRACE = 60
 PACKAGE = Path(modelwatch.__file__).parent
 
 log = logging.getLogger(__name__)
@@ -41,11 +43,13 @@ class Failures:
 
     def note(self, stream: StreamKey, check: str, error: Exception, now: int) -> EvaluationFailure:
         """Failure that is to be stored of an error. now: of the try, in microseconds."""
-        text = "The %s check of %s failed; the next attempt is in %d s"
-        log.error(text, check, stream, RETRY_SECONDS, exc_info=error)
-        known = self._known.get((stream, check))
+        known, place = self._known.get((stream, check)), place_of(error)
         since, attempts = (now, 1) if known is None else (known.since, known.attempts + 1)
-        failure = EvaluationFailure(stream, check, since, now, attempts, place_of(error))
+        # It is tried for as long as it fails, and a bug that all streams bring out has as many traces.
+        is_news = known is None or known.error != place or attempts % ATTEMPTS_A_TRACE == 1
+        text = "The %s check of %s failed (attempt %d, %s); the next attempt is in %d s"
+        log.error(text, check, stream, attempts, place, RETRY_SECONDS, exc_info=error if is_news else None)
+        failure = EvaluationFailure(stream, check, since, now, attempts, place)
         self._known[stream, check] = failure
         return failure
 
