@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+import httpx
 import pytest
 
 from modelwatch.cli import main
@@ -93,6 +94,16 @@ def test_a_port_of_another_program_fails(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_running_service_is_recognised(service: LiveService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", str(service.port))
     assert findings()["port"] == Finding("port", "ok", f"a healthy modelwatch serves {service.port}")
+
+
+def test_a_running_service_that_is_not_well_is_told_with_what_it_lacks(
+    service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", str(service.port))
+    said = {"service": "modelwatch", "status": "unhealthy", "checks": {"store": "ok", "disk": "0 MB are free"}}
+    monkeypatch.setattr(httpx, "get", lambda *_given, **_options: httpx.Response(503, json=said))
+    detail = f"the modelwatch that serves {service.port} is unhealthy; disk: 0 MB are free"
+    assert findings()["port"] == Finding("port", "failed", detail)
 
 
 def test_a_full_disk_and_a_slow_one_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

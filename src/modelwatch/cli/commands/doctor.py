@@ -326,8 +326,13 @@ def _port(settings: Settings) -> Finding:
             return Finding("port", "failed", f"{port} of {host}: {_reason(error)}")
         if not isinstance(health, dict) or health.get("service") != SERVICE_NAME:
             return Finding("port", "failed", f"{port} is used by another program")
-        healthy = health.get("status") == "healthy"
-        return Finding("port", "ok" if healthy else "failed", f"a {health.get('status')} modelwatch serves {port}")
+        if health.get("status") == "healthy":
+            return Finding("port", "ok", f"a healthy modelwatch serves {port}")
+        checks = health.get("checks")
+        why = [f"{name}: {text}" for name, text in (checks or {}).items() if text != "ok"]
+        return Finding(
+            "port", "failed", f"the modelwatch that serves {port} is {health.get('status')}; {'; '.join(why)}"
+        )
     return Finding("port", "ok", f"{port} is free")
 
 
