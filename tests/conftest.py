@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import importlib
 import os
 import signal
 import ssl
@@ -68,6 +70,22 @@ def pytest_configure() -> None:
     """A store of a test waits for no disk, and neither does one of a process that is forked for a test."""
     sqlite.PRAGMAS = UNSYNCED
     compile_statements_once()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker begins with files of its own: what one has compiled, the others find, and in a fresh checkout to
+    compile all that is asserted takes longer than to import it."""
+    worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    tests = REPOSITORY / "tests"
+    asked_for = [Path(each).absolute() for each in session.config.args]
+    files = sorted(tests.rglob("test_*.py")) if tests in asked_for else []
+    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        # A file that can't be imported is told when it is collected.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(file.relative_to(REPOSITORY).with_suffix("").parts))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -23,7 +23,7 @@ def test_nothing_is_lost_or_counted_twice_whatever_is_killed_paused_or_cut_off(e
         workers=4 if sqlite else 2,
         clients=4,
         seed=7,
-        pause=0.03,
+        pause=0.1,
     )
     print("\n".join(outcome.lines()))
     assert not outcome.differences, "\n".join(outcome.lines())

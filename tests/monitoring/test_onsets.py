@@ -24,8 +24,6 @@ from tests.support.events import NOON, Clock, event, open_ledger
 from tests.support.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 
-pytestmark = pytest.mark.both_engines
-
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600, on_new_data=False)
 NOON_S = NOON // SECOND
 
@@ -44,6 +42,7 @@ def began(store: Store, check: str, subject: str) -> list[int | None]:
     return [None if time is None else (time - NOON_S) // 60 for time in times]
 
 
+@pytest.mark.both_engines
 def test_a_drift_began_with_the_first_window_of_what_is_different(store: Store) -> None:
     clock = Clock(NOON + 200 * HOUR)
     set_reference(store, normal(5_000, seed=99))
@@ -85,6 +84,7 @@ def test_where_everything_known_is_different_it_began_with_the_stream_or_nobody_
     assert began(store, DRIFT, "x") == [minutes]
 
 
+@pytest.mark.both_engines
 def test_missing_values_began_with_the_first_of_them(store: Store) -> None:
     clock = Clock(NOON + 200 * HOUR)
     set_reference(store, normal(5_000, seed=99))
@@ -99,6 +99,7 @@ def test_missing_values_began_with_the_first_of_them(store: Store) -> None:
     assert set(known) == {8 * 60}
 
 
+@pytest.mark.both_engines
 def test_a_loss_of_accuracy_began_when_predictions_began_to_be_wrong(store: Store) -> None:
     clock = Clock(NOON + 200 * HOUR)
     watch_yes(store)
@@ -133,6 +134,7 @@ def test_errors_of_a_regression_began_with_the_window_in_which_they_grew(store: 
         assert set(known) == {14 * 60}
 
 
+@pytest.mark.both_engines
 def test_repeats_that_differ_began_with_the_window_of_the_first_of_many(store: Store) -> None:
     clock = Clock(NOON + 200 * HOUR)
     set_reference(store, normal(5_000, seed=99))
@@ -153,6 +155,7 @@ def test_repeats_that_differ_began_with_the_window_of_the_first_of_many(store: S
     assert set(known) == {8 * 60}
 
 
+@pytest.mark.both_engines
 def test_an_extreme_value_began_with_the_first_one(store: Store) -> None:
     clock = Clock(NOON + 200 * HOUR)
     set_reference(store, normal(5_000, seed=99))
