@@ -99,7 +99,7 @@ def recent_values(
         singly, together = (StoredValues({name: [] for name in names}) for _ in range(2))
         # Half of the rows, as far as there are so many; the others if there are too few in blocks.
         singly.add_rows(islice(alone, left // 2))
-        for block, rows in _newest_together(connection, stream, day, span):
+        for block, rows in _newest_together(connection, stream, day, span, left):
             together.add_block(block, rows[: left - singly.rows - together.rows])
             if singly.rows + together.rows >= left:
                 break
@@ -134,7 +134,8 @@ def numbers_between(
         query = _query(stream, span).where(in_spans)
         for page in pages_in_blocks(kept, query, stream.model, day, stream=stream, span=span):
             for identity, group in groupby(page, _identity):
-                here = _timed(kept, identity, list(group))
+                of_rows = np.array([(row.place, row.ts) for row in group], dtype=np.int64)
+                here = _timed(kept, identity, of_rows[:, 0], of_rows[:, 1])
                 if here.block is not None:
                     yield _starts(here.times, length), [_numbers(here.block, name)[here.rows] for name in names]
         for page in pages_in_rows(connection, query, stream.model, day):
@@ -192,11 +193,14 @@ class _TimedBlock:
 
 
 def _newest_together(
-    connection: Connection, stream: StreamKey, day: int, span: Span
+    connection: Connection, stream: StreamKey, day: int, span: Span, at_once: int
 ) -> Iterator[tuple[FeatureBlock, Places]]:
-    """The blocks of a day, those first that were written last, with the numbers of their rows in a span."""
+    """The blocks of a day, those first that were written last, with the numbers of their rows in a span. at_once: how
+    many rows are read together."""
     known = remembered(connection, (_newest_together, stream), _Known)
-    for blocks in blocks_of_day(connection, stream.model, day, stream=stream, span=span, newest_first=True):
+    for blocks in blocks_of_day(
+        connection, stream.model, day, stream=stream, span=span, newest_first=True, rows_at_once=at_once
+    ):
         for each in known.of(connection, stream, blocks):
             inside = (each.times >= span[0]) & (each.times < span[1])
             if each.block is not None and inside.any():
@@ -237,17 +241,17 @@ def _timed_blocks(
         .where(table.c.version == stream.version, table.c.environment == stream.environment, table.c.block.in_(blocks))
         .order_by(table.c.block, table.c.place)
     )
-    named = {identity: list(rows) for identity, rows in groupby(connection.execute(query), _identity)}
+    rows = np.array(list(map(tuple, connection.execute(query).all())), dtype=np.int64).reshape(-1, 3)
     for identity in blocks:
-        yield identity, _timed(kept, identity, named.get(identity, ()))
+        start, end = rows[:, 0].searchsorted([identity, identity + 1])
+        yield identity, _timed(kept, identity, rows[start:end, 1], rows[start:end, 2])
 
 
-def _timed(kept: KeptFeatures, identity: int, rows: Sequence[Any]) -> _TimedBlock:
+def _timed(kept: KeptFeatures, identity: int, places: Places, times: Integers) -> _TimedBlock:
     """A block with the rows that name it, without those that it does not have."""
-    places = np.array([row.place for row in rows], dtype=np.intp)
     block, numbers = kept.rows_at(identity, places)
-    times = np.array([row.ts for row in rows], dtype=np.int64)
-    return _TimedBlock(block, times[numbers >= 0], numbers[numbers >= 0])
+    there = numbers >= 0
+    return _TimedBlock(block, times[there], numbers[there])
 
 
 def _shown(kept: KeptFeatures, row: Any) -> dict[str, Scalar] | None:

@@ -128,9 +128,11 @@ def blocks_of_day(
     span: tuple[int, int] | None = None,
     fewer_than: int | None = None,
     newest_first: bool = False,
+    rows_at_once: int | None = None,
 ) -> Iterator[list[int]]:
-    """The ids of the blocks of a day, in their order, some thousand rows of them at a time; less of wide ones. As
-    `pages_in_blocks`."""
+    """The ids of the blocks of a day, in their order, so many rows of them at a time, some thousand by default; less of
+    wide ones. As `pages_in_blocks`."""
+    most_rows = ROWS_PER_READ if rows_at_once is None else min(rows_at_once, ROWS_PER_READ)
     table = tables.feature_block
     conditions = [table.c.model == model, table.c.day == day]
     if stream is not None:
@@ -149,7 +151,7 @@ def blocks_of_day(
         for identity, of_block, names in found:
             rows += of_block
             places += of_block * names
-            if some and (rows > ROWS_PER_READ or places > PLACES_PER_READ):
+            if some and (rows > most_rows or places > PLACES_PER_READ):
                 yield some
                 some, rows, places = [], of_block, of_block * names
             some.append(identity)
