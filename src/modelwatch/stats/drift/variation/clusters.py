@@ -82,11 +82,9 @@ class Clusters(msgspec.Struct, frozen=True):
             self.groups, self.group_size, np.array(self.statistics), np.array(self.cells), self.varies
         )
         in_window = min(self.size if size is None else size, float(n))
-        dispersion = found.dispersion(n, n_reference, in_window, self.size)
         most = FREEDOM_OF_CLUSTER * n / max(in_window, 1.0)
-        freedom, of_cells = (np.minimum(each, most) for each in (dispersion.freedom, dispersion.cells_freedom))
-        times = 1.0 + (self.size - 1.0) * self.statistics[ON_AVERAGE]
-        return replace(dispersion, freedom=freedom, cells_freedom=of_cells, times=times)
+        dispersion = found.best_dispersion(n, n_reference, in_window, self.size, most)
+        return replace(dispersion, times=1.0 + (self.size - 1.0) * self.statistics[ON_AVERAGE])
 
     def size_in(self, keys: Profile) -> float | None:
         """The size of the cluster of a prediction, on average over a window. keys: counts of the key in the window.

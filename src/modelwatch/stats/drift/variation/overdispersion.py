@@ -43,6 +43,13 @@ SMALLEST = 1e-300
 MOST_FREEDOM = 1e9
 # Bounds of what is not surely known hold in all but so many cases, and are made for p-values of this size.
 UNSURE, USUAL = 1e-3, 1e-6
+# The excess kurtosis of the squares of normal deviates: between groups, their variance is known so much worse than that
+# of the deviates.
+KURTOSIS = 12.0
+SKEWED = 1.0 + KURTOSIS / 2.0
+# With more groups the degrees of freedom hardly matter. Parts of a window of so many values, and of four times as many
+# each, are tried.
+FEW_GROUPS, LEAST_PART, PARTS_APART, MOST_PARTS = 300, 32, 4, 8
 # Keeps quotients finite.
 TINY = 1e-9
 
@@ -109,6 +116,37 @@ class Overdispersion:
             effective = np.minimum(effective, np.maximum(known, likely))
         freedom = np.clip(freedom, 1.0, MOST_FREEDOM)
         return Dispersion(effective[:4], freedom[:4], effective[4:], freedom[4:])
+
+    def best_dispersion(self, n: int, n_reference: int, size: float, of_reference: float, most: float) -> Dispersion:
+        """The same of that part of the window, drawn at random, which says most: so that more values never say less.
+
+        Few groups know badly what the reference varies, and of few values that is a small part of the variance: it is
+        known with more degrees of freedom. The window as it is varies less than its part, whose variance is on the safe
+        side. Which part says most depends on the sizes, never on the values. most: degrees of freedom at most.
+        """
+        parts = [n]
+        if self.groups <= FEW_GROUPS:
+            parts += [LEAST_PART * PARTS_APART**power for power in range(MOST_PARTS)]
+        some = [
+            self.dispersion(part, n_reference, 1.0 + (size - 1.0) * part / n, of_reference)
+            for part in parts
+            if part <= n
+        ]
+        effective = np.array([np.concatenate((each.effective, each.cells)) for each in some])
+        freedom = np.minimum([np.concatenate((each.freedom, each.cells_freedom)) for each in some], most)
+        freedom[:, SCALE] = np.clip(freedom[:, SCALE] / SKEWED, 1.0, self._freedom_of_squares(n, size))
+        if len(some) > 1:
+            deviates = special().stdtrit(freedom, 0.5 * USUAL)
+            best = (deviates**2 / effective).argmin(axis=0)[None]
+            effective, freedom = (np.take_along_axis(each, best, axis=0) for each in (effective, freedom))
+        return Dispersion(effective[0, :4], freedom[0, :4], effective[0, 4:], freedom[0, 4:])
+
+    def _freedom_of_squares(self, n: int, size: float) -> float:
+        """Degrees of freedom of Student's t with the kurtosis that the scale of a window of n values has, whose groups
+        hold `size`: squares of the deviates of few groups are far out more often than a normal distribution has it."""
+        alike = (size - 1.0) * float(self.statistics[SCALE])
+        of_groups = max(alike / (1.0 + alike), TINY) ** 2 * size / n
+        return min(4.0 + 6.0 / (KURTOSIS * of_groups), MOST_FREEDOM)
 
     def plausible_psi(self) -> float:
         """The PSI that 99 of 100 groups stay below, chance left out, if they differ as much as what was seen leaves
