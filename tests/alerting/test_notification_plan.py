@@ -8,12 +8,15 @@ from datetime import UTC, datetime, time
 import pytest
 from sqlalchemy import update
 
+from modelwatch.alerting.channels import Outcome
+from modelwatch.alerting.notification_plan import STILL_TRIED
 from modelwatch.alerting.policy import AlertPolicy, QuietHours, Route
 from modelwatch.alerting.queries import read_alert
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import HOUR, Desk, assessment
+from tests.support.delivering import RecordingChannel, delivery
 from tests.support.events import Clock
 
 
@@ -125,6 +128,37 @@ def test_an_acknowledgement_of_what_waits_follows_it(desk: Desk) -> None:
     assert planned(desk) == [("firing", "pending", 8), ("acknowledged", "pending", 8)]
     desk.take(assessment(1))
     assert planned(desk) == [("firing", "withheld", 8), ("acknowledged", "withheld", 8)]
+
+
+def test_a_channel_that_is_down_is_not_sent_reminders_beside_what_it_has_not_taken(store: Store) -> None:
+    policy = AlertPolicy(channels=("chat", "mail"), repeat_seconds=HOUR)
+    desk = Desk(store, policy, Clock(NIGHT))
+    desk.take(assessment(0, {"amount": "warning"}))
+    down, works = RecordingChannel("chat", *[Outcome("retry", "no connection")] * 50), RecordingChannel("mail")
+    sender = delivery(store, desk.clock, down, works)
+    for _ in range(3):
+        sender.once()
+        desk.clock.advance(HOUR)
+        desk.book.tick(desk.clock())
+    assert [sent.event for sent in desk.sent("chat")] == ["firing"]
+    assert [sent.event for sent in desk.sent("mail")] == ["firing", "reminder", "reminder", "reminder"]
+    down.script.clear()
+    sender.once()
+    desk.clock.advance(HOUR)
+    desk.book.tick(desk.clock())
+    assert [sent.event for sent in desk.sent("chat")] == ["firing", "reminder"]
+
+
+def test_the_life_of_an_alert_says_why_nobody_was_reminded_and_does_so_once_a_period(store: Store) -> None:
+    desk = Desk(store, AlertPolicy(channels=("chat",), repeat_seconds=HOUR), Clock(NIGHT))
+    desk.take(assessment(0, {"amount": "warning"}))
+    delivery(store, desk.clock, RecordingChannel("chat", Outcome("retry", "no connection"))).once()
+    for minutes in (60, 10, 49, 1):
+        desk.clock.advance(minutes * 60)
+        desk.book.tick(desk.clock())
+    with store.read() as connection:
+        steps = read_alert(connection, desk.alert().id).events
+    assert [(step.event, step.reason) for step in steps[1:]] == [("reminder", STILL_TRIED)] * 2
 
 
 def test_an_acknowledgement_takes_the_place_of_a_reminder_that_waits(desk: Desk) -> None:

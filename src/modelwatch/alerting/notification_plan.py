@@ -6,7 +6,7 @@ the change was, and none of its end is sent where none of it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from modelwatch.alerting.alert import (
 from modelwatch.alerting.notification import Event
 from modelwatch.alerting.policy import AlertPolicy, channels_for, quiet_until
 
+STILL_TRIED = "the channel has not taken the notification before, which is still tried"
 # Takes back what is deferred on a channel, up to a step; returns how many notifications it caught.
 Recall = Callable[[str, int], int]
 
@@ -44,15 +45,19 @@ class NotificationPlan:
 
 
 def plan_notifications(
-    alert: Alert, change: Change, policy: AlertPolicy, *, now: int, recall: Recall
+    alert: Alert, change: Change, policy: AlertPolicy, *, now: int, recall: Recall, failing: Collection[str] = ()
 ) -> NotificationPlan:
-    """Plan for a change of the alert, which is as it is after everything that happened now. now: microseconds."""
+    """Plan for a change of the alert, which is as it is after everything that happened now. now: microseconds.
+
+    failing: channels that have failed to deliver an earlier notification of the alert, which is still tried. That will
+    remind people: reminders beside it would all come at once when the channel works again.
+    """
     quiet = quiet_until(policy.quiet_hours, alert.severity, now)
     not_before = now if quiet is None else quiet
     channels, planned, recalled = dict(alert.channels), [], []
     for channel in _audience(alert, change, policy):
         state = channels.get(channel, ChannelState())
-        if not _is_owed(state, alert, change):
+        if not _is_owed(state, alert, change) or (change.event == "reminder" and channel in failing):
             continue
         deferred = state.deferred
         if deferred is not None and change.event == "acknowledged" and state.status != "firing":
@@ -73,9 +78,10 @@ def plan_notifications(
             state = _after_sending(state, event, alert, change, not_before, now)
         channels[channel] = state
     after = replace(alert, channels={channel: state for channel, state in channels.items() if state != ChannelState()})
-    if any(each.event in ("firing", "updated", "escalated", "reminder") for each in planned):
+    held = change.event == "reminder" and not planned and bool(failing)
+    if held or any(each.event in ("firing", "updated", "escalated", "reminder") for each in planned):
         after = replace(after, notified_at=not_before)
-    reason = None if planned else _why_not(alert, change, policy, bool(recalled))
+    reason = None if planned else STILL_TRIED if held else _why_not(alert, change, policy, bool(recalled))
     return NotificationPlan(after, tuple(planned), tuple(recalled), reason)
 
 

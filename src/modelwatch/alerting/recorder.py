@@ -15,7 +15,7 @@ from modelwatch.alerting.trends import trend_of
 from modelwatch.alerting.wording import notification_of, summary_of, title_of
 from modelwatch.storage.alerts.alerts import append_alert_events, save_alert
 from modelwatch.storage.alerts.finding_counters import count_findings
-from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue, withhold
+from modelwatch.storage.alerts.outbox import OutboxRow, delivery_key, enqueue, failing_channels, withhold
 from modelwatch.storage.engine.store import Store
 
 _encode = msgspec.json.Encoder().encode
@@ -66,7 +66,8 @@ class Recorder:
 
         events, rows = [], []
         for change in changes:
-            plan = plan_notifications(alert, change, policy, now=now, recall=recall)
+            failing = failing_channels(connection, identity) if change.event == "reminder" else ()
+            plan = plan_notifications(alert, change, policy, now=now, recall=recall, failing=failing)
             alert = plan.alert
             events.append(step_row(alert, change, _step(alert, change, plan, policy)))
             if plan.notifications:

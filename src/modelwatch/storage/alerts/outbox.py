@@ -108,6 +108,14 @@ def withhold(connection: Connection, alert_id: str, channel: str, up_to_sequence
     return connection.execute(statement).rowcount
 
 
+def failing_channels(connection: Connection, alert_id: str) -> list[str]:
+    """Channels that have failed to deliver a notification of an alert, which is still tried."""
+    statement = select(_table.c.channel.distinct()).where(
+        _table.c.alert_id == alert_id, _table.c.state == PENDING, _table.c.last_error.is_not(None)
+    )
+    return list(connection.execute(statement).scalars())
+
+
 def due(connection: Connection, channel: str, *, now: int, limit: int) -> list[str]:
     """Keys of rows that may be sent now (microseconds), those that have waited longest first."""
     statement = (
