@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from modelwatch.alerting.alert import Alert, Member
 from modelwatch.config import parse_lookback
 from modelwatch.findings import Kind
-from modelwatch.measures import in_sentence, metric_interval, metric_value
+from modelwatch.measures import in_sentence, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.text import clipped, shortened, span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
@@ -182,7 +182,8 @@ def _loss(worse: Sequence[Member], performance: Headline | None) -> str:
         if finding.subject == performance.subject and seconds in (None, performance.seconds):
             return metric_clause(performance)
     more = f" and {len(worse) - 1:,} more" if len(worse) > 1 else ""
-    return clipped(finding.detail, LONGEST_DETAIL).rstrip(".") + more
+    detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
+    return detail.replace(metric_name(finding.subject), in_sentence(finding.subject), 1) + more
 
 
 def seconds_since(micros: int, now: int) -> int:

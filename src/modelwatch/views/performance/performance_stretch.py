@@ -27,12 +27,17 @@ NOTHING_MATURED = "Labels for predictions of this time have not arrived yet."
 NO_LABELS = "None of these predictions has a label."
 
 
+# Metrics of which more is better and that are not at least 0.
+BELOW_ZERO = frozenset({"mcc", "r2"})
+
+
 class MetricLevels(msgspec.Struct, frozen=True):
     """The values of a watched metric from which on it is a warning or an alert, if chance does not explain it.
 
     reference: its value there; null, like warning and alert, where the reference has no labels. limit: the worst value
     that the monitor allows, regardless of the reference. lower_is_better: of losses and errors; then warning and alert
-    lie above the reference. Those of mean_error are of its size, on either side of 0.
+    lie above the reference. Those of mean_error are of its size, on either side of 0. A level below 0 of a metric that
+    never is, which no loss can reach, is null.
     """
 
     reference: float | None
@@ -178,7 +183,10 @@ def metric_levels(
         if value is not None and reference is not None:
             loss = threshold_of(name, value, reference, rules)
             base, way = (abs(value), 1.0) if name == "mean_error" else (value, 1.0 if name in LOSSES else -1.0)
-            warning, alert = base + way * loss, base + way * SEVERE * loss
+            warning, alert = (
+                None if way < 0.0 and level < 0.0 and name not in BELOW_ZERO else level
+                for level in (base + way * loss, base + way * SEVERE * loss)
+            )
         found[name] = MetricLevels(finite(value), warning, alert, rules.limits.get(name), name in LOSSES)
     return found
 

@@ -116,10 +116,13 @@ class OverviewPage:
         else:
             subject = name(finding.subject)
             value = f"PSI {psi_text(finding.score)}" if finding.score_name == "PSI" else ""
-        since = near(self.when_seconds(onset(member)))
+        # Without an estimate, all that is known is that the window shows it in which it was found.
+        known = finding.began is not None or finding.kind == "performance"
+        at = near(self.when_seconds(onset(member) if known else finding.times.detected_at))
         way = self.lanes.ways.get(finding.subject, "") or self._tab(TAB_OF_KIND[finding.kind])
         detail = detail_of(member).removeprefix(f"{subject}: ")
-        return Wrong(state_of(member), subject, way, value, joined([detail, "; since ", since], ""))
+        told = joined([detail, "; since " if known else "; found ", at], "")
+        return Wrong(state_of(member), subject, way, value, told)
 
     def _tab(self, last: str) -> str:
         path = f"/models/{{model_name:segment}}/{last}"

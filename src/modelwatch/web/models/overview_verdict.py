@@ -19,7 +19,7 @@ from modelwatch.views.models.words import capitalized, listed
 from modelwatch.views.performance.outcomes import MetricValue
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, from_limit, limit, moment, name, near, size, size_name, unbroken, when
+from modelwatch.web.frame.rendering import When, from_limit, moment, name, near, size, size_name, unbroken, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.steps import first_step
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, quiet, strong
@@ -164,8 +164,8 @@ class OverviewVerdict:
                 lines.append(f"{metric_name(metric)} {metric_change(metric, value.value - reference)}.")
         if not lines:
             worst = self.members[0].finding
-            least = f", from {limit(worst.score_name, worst.threshold)} on a finding" if worst.threshold else ""
-            lines.append(f"{capitalized(size_name(worst.score_name))} {size(worst.score_name, worst.score)}{least}")
+            said = f"{capitalized(size_name(worst.score_name))} {size(worst.score_name, worst.score)}"
+            lines.append(f"{said}{from_limit(worst)}")
         return Answer("How bad", lines)
 
     def _why(self) -> Answer:

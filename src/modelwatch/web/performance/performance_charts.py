@@ -19,6 +19,7 @@ from modelwatch.charts.curves import (
     roc_curve,
 )
 from modelwatch.charts.histogram import histogram, histogram_table
+from modelwatch.charts.matrix import MOST_CLASSES as MOST_DRAWN
 from modelwatch.charts.matrix import confusion_matrix, confusion_table
 from modelwatch.measures import metric_value
 from modelwatch.views.performance.outcomes import OutcomesView, ScoreCurves
@@ -34,6 +35,13 @@ class PerformanceCharts:
     """Charts of a stretch, each empty where there is nothing to draw."""
 
     stretch: PerformanceStretch
+
+    @property
+    def matrix_note(self) -> str:
+        """How many rows the matrix leaves out; empty where none."""
+        now = self.stretch.outcomes
+        rows = 0 if now is None or now.confusion is None else len(_without_other(now, self.stretch.reference)[0])
+        return f"{MOST_DRAWN} of {rows} rows are drawn; the numbers have all." if rows > MOST_DRAWN else ""
 
     @property
     def matrix(self) -> Markup:

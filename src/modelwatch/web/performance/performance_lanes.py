@@ -187,8 +187,11 @@ class PerformanceLanes:
 
 def coverage_words(delay: LabelDelay | None) -> tuple[str, str]:
     """Text on the share of predictions that get a label, and the time within which most of them arrive."""
-    if delay is None or delay.coverage is None:
-        return "", "no labels yet" if delay is None or not delay.labels else ""
+    if delay is None or not delay.labels:
+        return "", "no labels yet"
+    if not delay.coverage:
+        # They came later than the data reaches, as those of a file that is sent at once: nothing is learned from them.
+        return "", ""
     return percent(delay.coverage), f"most within {hours(delay.lag_seconds)}" if delay.lag_seconds else "come at once"
 
 

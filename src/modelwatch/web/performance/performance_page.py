@@ -96,6 +96,11 @@ class PerformancePage:
         return self.judged is not None and self.judged.window is not None and self.stretch.segment is None
 
     @property
+    def warnings(self) -> list[str]:
+        """Reasons to distrust the figures, by the newest evaluation."""
+        return [] if self.judged is None else self.judged.report.warnings
+
+    @property
     def judged_span(self) -> str:
         """The window of the newest evaluation."""
         window = None if self.judged is None else self.judged.window
@@ -144,7 +149,7 @@ class PerformancePage:
         coming, delay = self.stretch.to_come, self.stretch.label_delay
         if coming is not None and coming.predictions and delay is not None and delay.labels:
             since = near(when(coming.start, self.of_model.now))
-            usual = "" if delay.coverage is None else f", {percent(delay.coverage)} is usual"
+            usual = f", {percent(delay.coverage)} is usual" if delay.coverage else ""
             share = percent(math.nan if coming.coverage is None else coming.coverage)
             found.append(
                 (

@@ -1,0 +1,72 @@
+"""Pages of models as there are some: many classes, a reference without a hit, labels that come with a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.stats.outcomes.outcome_layout import Outcome
+from modelwatch.views.performance.performance_stretch import LabelDelay
+from modelwatch.web.performance.performance_lanes import coverage_words
+from tests.support.app import App
+from tests.support.background import background, run_out
+from tests.support.events import NOON
+from tests.support.labelled import later, send_labelled, set_labelled_reference
+from tests.web.reading import Page
+from tests.web.test_pages import visit
+
+RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
+ROWS = 3_000
+
+
+def page_of(app: App, before: list[Outcome], after: list[Outcome]) -> Page:
+    """The page of performance of a model whose labels come with its predictions."""
+    set_labelled_reference(app.store, before)
+    send_labelled(app.store, later(100), after, at=NOON, label_after=0)
+    app.desk.clock.now = later(101)()
+    run_out(background(app.store, RULES, app.desk.clock, performance=PerformanceRules.of(RULES, 0.02)))
+    return visit(app, "/ui/models/m/performance")
+
+
+def classes(seed: int, many: int) -> list[Outcome]:
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, many, ROWS)
+    called = np.where(rng.random(ROWS) < 0.8, truth, rng.integers(0, many, ROWS))
+    pairs = zip(called.tolist(), truth.tolist(), strict=True)
+    return [Outcome(f"class {said:02}", None, f"class {was:02}") for said, was in pairs]
+
+
+def test_a_page_of_many_classes_says_what_it_leaves_out(app: App) -> None:
+    text = page_of(app, classes(1, 60), classes(2, 60)).text
+    assert "What to mind" in text
+    assert "of other classes than the 50 most frequent ones: they count in accuracy" in text
+    assert "24 of 51 rows are drawn; the numbers have all." in text
+
+
+def rare(seed: int) -> list[Outcome]:
+    """A model of a rare class that it never predicts."""
+    return [Outcome("no", 0.03, "yes" if yes else "no") for yes in np.random.default_rng(seed).random(ROWS) < 0.03]
+
+
+def test_a_level_that_no_loss_can_reach_is_not_drawn(app: App) -> None:
+    text = page_of(app, rare(1), rare(2)).text
+    assert "reference 0 %" in text
+    assert "alert below −" not in text
+    assert "Recall" in text
+
+
+@pytest.mark.parametrize(
+    ("delay", "words"),
+    [
+        (None, ("", "no labels yet")),
+        (LabelDelay(0, None, None, None, 0, None, []), ("", "no labels yet")),
+        # All came later than the data reaches.
+        (LabelDelay(600, 0.0, 0.0, 0.0, 0, 0.0, []), ("", "")),
+        (LabelDelay(600, 0.0, 0.0, 0.0, 0, 1.0, []), ("100 %", "come at once")),
+    ],
+)
+def test_the_usual_share_of_labels_is_said_where_it_is_known(delay: LabelDelay | None, words: tuple[str, str]) -> None:
+    reading, remark = coverage_words(delay)
+    assert (reading.replace("\xa0", " "), remark) == words
