@@ -182,3 +182,13 @@ def test_a_channels_file_that_can_not_be_used_is_told(monkeypatch: pytest.Monkey
     (place / "channels.yaml").write_text("channels: {team: {type: slak}}")
     assert findings()["channels"].status == "failed"
     assert "did you mean slack?" in findings()["channels"].detail
+
+
+def test_links_that_lead_nowhere_are_told_where_there_are_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    assert "PUBLIC_URL" not in findings()["channels"].detail
+    monkeypatch.setenv("PAGERDUTY_INTEGRATION_KEY", "0123456789abcdef0123456789abcdef")
+    found = findings()["channels"]
+    assert (found.status, found.detail.startswith("PUBLIC_URL is not set")) == ("warning", True)
+    monkeypatch.setenv("PUBLIC_URL", "https://watch.example.org")
+    assert findings()["channels"].detail == "pagerduty"

@@ -19,6 +19,9 @@ from modelwatch.config.addresses import HttpUrl, HttpUrls, Key, Recipients, Send
 from modelwatch.config.settings import PAGERDUTY_URL, Settings
 from modelwatch.errors import SettingsError, excerpt
 
+# What a service listens on that others reach, and nobody can open.
+ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
+
 NAME = re.compile(r"[a-z0-9-]{1,63}")
 MOST_NAMED = 3
 # Words of examples, and reserved hosts (RFC 2606).
@@ -119,6 +122,17 @@ def placeholders_of(config: ChannelConfig) -> list[str]:
     values = config.model_dump()
     texts = {name: value if isinstance(value, tuple | list) else (value,) for name, value in values.items()}
     return [name for name, given in texts.items() if any(_PLACEHOLDER.search(str(text)) for text in given)]
+
+
+def unreachable_links(settings: Settings) -> str | None:
+    """Sentence on links that lead nowhere; None where PUBLIC_URL is set, or HOST is an address.
+
+    >>> unreachable_links(Settings(host="0.0.0.0"))
+    'PUBLIC_URL is not set: the links in notifications lead to http://0.0.0.0:8000'
+    """
+    if settings.public_url or settings.host not in ALL_ADDRESSES:
+        return None
+    return f"PUBLIC_URL is not set: the links in notifications lead to {settings.reached_at}"
 
 
 def _from_settings(settings: Settings) -> dict[str, ChannelConfig]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from modelwatch.config import Settings
-from modelwatch.config.channels import channel_configs
+from modelwatch.config.channels import channel_configs, unreachable_links
 from modelwatch.errors import StartupError
 from modelwatch.server.certificates import check_certificate, renewing_context
 from modelwatch.server.limits import allow_open_files
@@ -101,6 +101,8 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> bool:
 
 def _announce(settings: Settings, port: int, schema: str, write: Callable[[str], object]) -> None:
     channels = channel_configs(settings, os.environ)
+    if channels and (nowhere := unreachable_links(settings)) is not None:
+        log.warning(nowhere)
     host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104
     url = f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     public = settings.public_url.rstrip("/")

@@ -286,7 +286,7 @@ def _schema(present: str | None, newest: str) -> Finding:
 
 def _channels(settings: Settings) -> Iterator[Finding]:
     """Lists the channels for notifications. Nothing is sent: POST /api/v1/channels/NAME/test does."""
-    from modelwatch.config.channels import channel_configs, placeholders_of
+    from modelwatch.config.channels import channel_configs, placeholders_of, unreachable_links
     from modelwatch.errors import SettingsError
 
     try:
@@ -300,6 +300,8 @@ def _channels(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield Finding("channels", "ok", ", ".join(configs))
+    if (nowhere := unreachable_links(settings)) is not None:
+        yield Finding("channels", "warning", nowhere)
     for name, config in configs.items():
         if keys := placeholders_of(config):
             detail = f"{', '.join(keys)} of {name} looks like an unmodified example"

@@ -110,10 +110,10 @@ def withhold(connection: Connection, alert_id: str, channel: str, up_to_sequence
 
 def failing_channels(connection: Connection, alert_id: str) -> list[str]:
     """Channels that have failed to deliver a notification of an alert, which is still tried."""
-    statement = select(_table.c.channel.distinct()).where(
+    statement = select(_table.c.channel).where(
         _table.c.alert_id == alert_id, _table.c.state == PENDING, _table.c.last_error.is_not(None)
     )
-    return list(connection.execute(statement).scalars())
+    return list(connection.execute(statement.distinct()).scalars())
 
 
 def due(connection: Connection, channel: str, *, now: int, limit: int) -> list[str]:
