@@ -12,8 +12,9 @@ from modelwatch.views.performance.performance_stretch import LabelDelay
 from modelwatch.web.performance.performance_lanes import coverage_words
 from tests.support.app import App
 from tests.support.background import background, run_out
-from tests.support.events import NOON
+from tests.support.events import NOON, event, open_ledger
 from tests.support.labelled import later, send_labelled, set_labelled_reference
+from tests.support.streams import SECOND
 from tests.web.reading import Page
 from tests.web.test_pages import visit
 
@@ -70,3 +71,25 @@ def test_a_level_that_no_loss_can_reach_is_not_drawn(app: App) -> None:
 def test_the_usual_share_of_labels_is_said_where_it_is_known(delay: LabelDelay | None, words: tuple[str, str]) -> None:
     reading, remark = coverage_words(delay)
     assert (reading.replace("\xa0", " "), remark) == words
+
+
+def feature_page(app: App, before: list[float], after: list[float | None]) -> str:
+    """The text of the page of x, whose values came one a second."""
+    app.post("reference", {"model_name": "m", "feature_name": "x", "data_type": "continuous", "values": before}, 201)
+    events = [event(f"p{row}", {"x": value}, timestamp=NOON + row * SECOND) for row, value in enumerate(after)]
+    open_ledger(app.store, later(1)).commit(events)
+    app.desk.clock.now = later(2)()
+    run_out(background(app.store, RULES, app.desk.clock))
+    return visit(app, "/ui/models/m/features/x").text
+
+
+def test_a_feature_most_of_whose_values_are_missing_is_not_simply_as_in_the_reference(app: App) -> None:
+    values = np.random.default_rng(1).normal(size=2_000).tolist()
+    text = feature_page(app, values, [value if row % 3 else None for row, value in enumerate(values[:900])])
+    assert "As in the reference" in text
+    assert "That is of the valid values: 33.3 % of all are missing or invalid (reference: 0 %)." in text
+
+
+def test_a_median_beyond_the_range_of_the_reference_is_not_told_from_before(app: App) -> None:
+    text = feature_page(app, [1.0] * 2_000, [1.0] * 400 + [2.0] * 900)
+    assert "median beyond its range, was 1" in text

@@ -141,7 +141,7 @@ class SubjectLanes:
             chart,
             "each step against the reference",
             "" if newest is None else psi_text(newest.psi),
-            "last step",
+            "last step" if newest is steps[-1] else "last step with values",
             None if newest is None else STATES.get(newest.severity),
         )
 
@@ -175,13 +175,15 @@ class SubjectLanes:
             flags=False,
             axis=axis,
         )
-        newest = next((each for each in reversed(columns[2]) if not math.isnan(each)), math.nan)
+        newest = next((each for each in reversed(self.series.steps) if each.n), None)
+        median = math.nan if newest is None else _known(newest.quantiles[2])
+        beyond = " beyond its range" if newest is not None and math.isnan(median) else ""
         return Lane(
             "Values",
             chart,
             "median, middle half, 5 to 95 %; grey: reference",
-            number(newest),
-            f"median, was {number(usual[2])}",
+            number(median),
+            f"median{beyond}, was {number(usual[2])}",
         )
 
     def _cells(self, axis: bool) -> Lane:

@@ -13,6 +13,7 @@ from modelwatch.charts.histogram import edge_texts
 from modelwatch.measures import chance_limit, from_to, p_text, psi_text
 from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
+from modelwatch.stats.quality.rates import LEAST_RISE
 from modelwatch.text import lookback
 from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison
@@ -79,9 +80,27 @@ class SubjectVerdict:
             return self._real(report.psi.score, report.tolerance)
         span = f" in the last {lookback(report.lookback)}" if report.lookback else ""
         said: list[str] = [joined(["As in the reference", span, ": PSI ", strong(psi_text(report.psi.score)), "."], "")]
+        unusable = self._unusable()
+        if unusable:
+            said.append(unusable)
         if report.reason:
             said.append(report.reason)
         return joined(said, " ")
+
+    def _unusable(self) -> str:
+        """How many values are missing or invalid, where clearly more are than in the reference: the PSI is of the
+        rest."""
+        before, after = self.compared.before, self.compared.after
+        if before is None or after is None:
+            return ""
+        shares = []
+        for side in (before, after):
+            beside = side.missing + side.invalid
+            shares.append(beside / (side.n + beside) if side.n + beside else 0.0)
+        if shares[1] - shares[0] < LEAST_RISE:
+            return ""
+        now, usual = percent(shares[1]), percent(shares[0])
+        return f"That is of the valid values: {now} of all are missing or invalid (reference: {usual})."
 
     def _real(self, psi: float, tolerance: ToleranceReport | None) -> Markup:
         """Of a shift that is real and no drift: it is small, or of too few values to tell its size."""

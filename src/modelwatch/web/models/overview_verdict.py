@@ -11,7 +11,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
-from modelwatch.text import clipped
+from modelwatch.text import clipped, lookback
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 from modelwatch.views.models.model_sentence import DRIFT_KINDS, members_of, own_subjects, sentence_of
 from modelwatch.views.models.model_situation import ModelSituation
@@ -203,6 +203,8 @@ def detail_of(member: Member) -> str:
     """Sentence on a finding, with its subject, without a full stop."""
     finding = member.finding
     detail = unbroken(clipped(finding.detail, LONGEST_STEP).rstrip("."))
+    if finding.kind == "performance" and finding.lookback is not None:
+        return f"{detail} in {lookback(finding.lookback)}"
     # These name what they are about.
     if finding.kind in ("freshness", "volume", "performance", "data_quality", "label_drift"):
         return detail
