@@ -113,6 +113,10 @@ def test_beyond_the_limit_clients_are_told_to_come_again_and_probes_are_answered
         assert refused.json()["type"] == "/problems/too-many-connections"
         assert httpx.get(f"{service.url}/readyz").status_code == 200
         assert clients[0].get("/version").status_code == 200
+        # What brought data is counted as rejected, as what any other reason rejects.
+        assert httpx.post(f"{service.url}/api/v1/predictions?x=1", json={}).status_code == 503
+        counted = 'ml_ingest_rejected_total{reason="too-many-connections"} 1.0'
+        assert counted in clients[0].get("/metrics").text.splitlines()
     deadline = time.monotonic() + 60
     while httpx.get(f"{service.url}/version").status_code != 200:
         assert time.monotonic() < deadline, "those who leave make room"

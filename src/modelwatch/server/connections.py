@@ -25,6 +25,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from modelwatch.api.around import DEFAULTS
+from modelwatch.api.fast_lane import FastLane
 from modelwatch.api.problems import problem_body
 from modelwatch.errors import TooManyConnections
 from modelwatch.server.fast_lane import LaneProtocol
@@ -40,6 +41,8 @@ MOST_HEAD_BYTES = 64 * 1024
 PROBES = frozenset({"/livez", "/readyz", "/health"})
 # What offers another protocol, and belongs to no other.
 OFFERS = frozenset({b"upgrade", b"http2-settings"})
+
+BEYOND = TooManyConnections("Too many clients are connected.")
 
 log = logging.getLogger(__name__)
 
@@ -161,10 +164,18 @@ class BoundedProtocol(LaneProtocol):
         app = self.app
         if self._beyond and self.url.decode("latin-1") not in PROBES:
             self.app = _overloaded
+            self._count_rejection()
         try:
             super().on_headers_complete()
         finally:
             self.app = app
+
+    def _count_rejection(self) -> None:
+        # Before the service is there, nothing counts.
+        lane: FastLane | None = getattr(self._application, "lane", None)
+        if lane is not None:
+            path = self.url.partition(b"?")[0].decode("latin-1")
+            lane.state.count_refusal(BEYOND, self.parser.get_method().decode("latin-1"), path)
 
     def on_message_complete(self) -> None:
         if not self.parser.offers_upgrade:
@@ -201,7 +212,7 @@ class BoundedProtocol(LaneProtocol):
 
 
 async def _overloaded(_scope: Scope, _receive: Receive, send: Send) -> None:
-    status, headers, content = problem_body(TooManyConnections("Too many clients are connected."))
+    status, headers, content = problem_body(BEYOND)
     headers += [*DEFAULTS, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
