@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.cli.base import DEFAULT_URL, AsJson, FailOn, OfEnvironment, OfVersion, Url, print_out, show_current
 from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
 from modelwatch.measures import metric_name, metric_value, plain
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+LABELS, COVERAGE = "ground_truth", "label_coverage"
 
 
 def performance(
@@ -52,8 +55,10 @@ def _show(report: Mapping[str, Any], *, every: bool) -> None:
         lookback = window["lookback"] or "window"
         if window["immature"]:
             notes.setdefault(window["immature"], []).append(lookback)
-        for name, metric in window["metrics"].items():
-            if not every and metric["severity"] is None:
+        # Labels that shift or stay away make the verdict, too.
+        of_labels = {LABELS: window.get("label_drift"), COVERAGE: window.get("label_coverage")}
+        for name, metric in (*window["metrics"].items(), *of_labels.items()):
+            if metric is None or (not every and metric["severity"] is None):
                 continue
             low, high = metric["low"], metric["high"]
             rows.append(
@@ -67,14 +72,36 @@ def _show(report: Mapping[str, Any], *, every: bool) -> None:
                     f"{metric['n']:,}",
                 )
             )
-            if metric["reason"] and window["matured"]:
-                notes.setdefault(metric["reason"], []).append(f"{metric_name(name)} {lookback}")
+            said = metric["reason"] or _loss_of_labels(name, metric)
+            if said and window["matured"]:
+                notes.setdefault(said, []).append(f"{metric_name(name)} {lookback}")
     if rows:
         titles = ("metric", "span", "verdict", "value", "95 % interval", "reference", "labels")
         print_table(titles, rows, numbers=("value", "reference", "labels"))
     print_notes((", ".join(names), reason) for reason, names in notes.items())
+    # An earlier release sends none.
+    for warning in report.get("warnings", []):
+        print_text(warning)
     print_out()
 
 
+def _loss_of_labels(name: str, found: Mapping[str, Any]) -> str:
+    """How far the labels are from usual, where that is a finding; empty for metrics, whose values tell it."""
+    loss, severity = found["loss"], found["severity"]
+    if name not in (LABELS, COVERAGE) or loss is None or severity not in ("warning", "alert"):
+        return ""
+    limit = f"{severity} from {plain(number(found['threshold']))}"
+    if name == COVERAGE:
+        return f"{plain(percent(loss))} of the usual labels are missing."
+    if found["by_odds"]:
+        return f"The odds of a class have changed by a factor of {plain(number(loss))} ({limit})."
+    if found["reference"] is None:
+        return f"PSI {plain(number(loss))} ({limit})."
+    return f"The mean has moved by {plain(number(loss))} standard deviations ({limit})."
+
+
 def _of(metric: str, value: float | None) -> str:
+    """The value as it is written; of labels the mean, where they are numbers."""
+    if metric == LABELS:
+        return "–" if value is None else plain(number(value))
     return plain(metric_value(metric, value))
