@@ -22,12 +22,16 @@ Floats = NDArray[np.float64]
 FEATURES = 50
 CATEGORICAL = 10
 PSEUDO_VALUES = 10_000
+REPETITIONS, QUICK_REPETITIONS = 15, 7
 
 
 def run(*, quick: bool = False) -> list[Row]:
     """All measurements; `quick` takes a tenth of the rows and of the repetitions."""
     rng = np.random.default_rng(0)
-    return [*kernels(rng, 7 if quick else 15), *drift_check(rng, 10_000 if quick else 100_000, 3 if quick else 5)]
+    return [
+        *kernels(rng, QUICK_REPETITIONS if quick else REPETITIONS),
+        *drift_check(rng, 10_000 if quick else 100_000, 3 if quick else 5),
+    ]
 
 
 def kernels(rng: np.random.Generator, repetitions: int) -> list[Row]:

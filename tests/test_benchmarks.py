@@ -44,7 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "directed_levels": {"CASES": dict(list(directed_levels.CASES.items())[:1])},
     "evaluation": {"QUICK_SIZES": ((50, 14, 10), (60, 4, 20)), "QUICK_ROUNDS": 2},
     "ingest": {"SECONDS": 1, "CONNECTIONS": 2},
-    "kernels": {"FEATURES": 5, "CATEGORICAL": 1, "PSEUDO_VALUES": 1_000},
+    "kernels": {"FEATURES": 5, "CATEGORICAL": 1, "PSEUDO_VALUES": 1_000, "QUICK_REPETITIONS": 1},
     "labels": {"QUICK": 2_000, "BATCH": 200},
     "levels": {"CASES": levels.CASES[:1], "NAMES": ONE_CASE, "GRID": ONE_CASE},
     "merging": {"QUICK_PROFILES": 20, "MADE": 2, "REFERENCE_ROWS": 1_000},
@@ -53,9 +53,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "postgres": {"QUICK_SECONDS": 0.1, "QUICK_ROUNDS": 1, "QUICK_LABELS": 200, "PROCESSES": (1, 2)},
     "reads": {"MODELS": 3, "HOURS": 2, "FEATURES": 5, "WIDE": 5, "DAYS": 3, "HOURS_A_DAY": 2, "QUICK": 2},
     "replay": {"QUICK": 500, "DAYS": 10},
-    "retention": {"QUICK_PREDICTIONS": 1_000, "SMALL_COMMITS": 5, "QUICK_ROWS_A_DAY": 400},
+    "retention": {"QUICK_PREDICTIONS": 1_000, "SMALL_COMMITS": 5, "BATCH": 100, "QUICK_ROWS_A_DAY": 40},
     "segments": {"PREDICTIONS": 2_000},
-    "soak": {"QUICK_SECONDS": 2.0},
+    "soak": {"QUICK_SECONDS": 1.0},
     "starvation": {"QUICK_SHARE": 200},
     "store": {"QUICK_BATCHES": 2, "GROUPS": 2, "QUICK_KNOWN": 50, "COMMITS": 2, "SHAPES": (SHAPES[0], SHAPES[-1])},
     "volume": {"KINDS": {"constant": KINDS["constant"]}, "RATES": (10,)},
@@ -72,13 +72,18 @@ def forked_service(folder: Path, environment: Mapping[str, str] | None = None) -
 
 
 BESIDE: dict[str, dict[str, Any]] = {
-    "batches": {"benchmarks.batches.service": forked_service},
+    "batches": {
+        "benchmarks.batches.service": forked_service,
+        "benchmarks.batches.ROWS": 200,
+        "benchmarks.ways.ROWS": 200,
+    },
     "catching_up": {"modelwatch.demo.story.STREAM_HOURS": 6, "modelwatch.demo.story.STREAM_SIZE": 3_000},
     "keys": {
         "benchmarks.ingest.SECONDS": 1,
         "benchmarks.ingest.CONNECTIONS": 2,
         "benchmarks.keys.service": forked_service,
     },
+    "store": {"benchmarks.shapes.REFERENCE_ROWS": 200},
 }
 
 

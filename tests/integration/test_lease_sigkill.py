@@ -19,10 +19,11 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY
 from modelwatch.times import iso_of_seconds
+from tests.support.examples import is_night
 from tests.support.live_service import LiveService
 
-KILLS = 20
-WINDOWS = 400
+KILLS = 20 if is_night() else 12
+WINDOWS = 20 * KILLS
 A_WINDOW = 6
 START = 1_750_000_000 // 300 * 300
 MODEL = "watched"
@@ -117,7 +118,7 @@ def test_every_window_has_one_verdict_however_often_the_holder_is_killed(tmp_pat
 
 
 def kill_holders(store: Store, services: list[LiveService], rng: random.Random) -> list[int]:
-    """Sends a part of the history, kills whoever evaluates it, and starts it again; so twenty times.
+    """Sends a part of the history, kills whoever evaluates it, and starts it again; so until it was killed often.
 
     Returns for each kill how many windows were waiting to be evaluated.
     """

@@ -20,7 +20,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.live_service import LiveService
 
-ROWS, A_DAY = 2_400, 200
+ROWS, A_DAY = 1_800, 200
 START = datetime(2025, 6, 1, tzinfo=UTC)
 # What is younger is evaluated once its windows close by the clock.
 UNTIL = int((START + timedelta(days=ROWS / A_DAY - 2)).timestamp())
