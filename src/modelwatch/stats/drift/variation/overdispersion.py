@@ -134,7 +134,7 @@ class Overdispersion:
         ]
         effective = np.array([np.concatenate((each.effective, each.cells)) for each in some])
         freedom = np.minimum([np.concatenate((each.freedom, each.cells_freedom)) for each in some], most)
-        freedom[:, SCALE] = np.clip(freedom[:, SCALE] / SKEWED, 1.0, self._freedom_of_squares(n, size))
+        freedom = self.careful_with_squares(freedom, n, size)
         if len(some) > 1:
             deviates = special().stdtrit(freedom, 0.5 * USUAL)
             best = (deviates**2 / effective).argmin(axis=0)[None]
@@ -145,8 +145,15 @@ class Overdispersion:
         """Degrees of freedom of Student's t with the kurtosis that the scale of a window of n values has, whose groups
         hold `size`: squares of the deviates of few groups are far out more often than a normal distribution has it."""
         alike = (size - 1.0) * float(self.statistics[SCALE])
-        of_groups = max(alike / (1.0 + alike), TINY) ** 2 * size / n
+        of_groups = max(alike / (1.0 + alike), TINY) ** 2 * min(size / n, 1.0)
         return min(4.0 + 6.0 / (KURTOSIS * of_groups), MOST_FREEDOM)
+
+    def careful_with_squares(self, freedom: Floats, n: int, size: float) -> Floats:
+        """Degrees of freedom of the statistics of a window of n values, whose groups hold `size`,
+        where those of scale are as few as squares leave; shape (..., 4 or more)."""
+        found = freedom.copy()
+        found[..., SCALE] = np.clip(freedom[..., SCALE] / SKEWED, 1.0, self._freedom_of_squares(n, size))
+        return found
 
     def plausible_psi(self) -> float:
         """The PSI that 99 of 100 groups stay below, chance left out, if they differ as much as what was seen leaves

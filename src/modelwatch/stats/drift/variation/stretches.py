@@ -7,6 +7,7 @@ chance.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -62,7 +63,11 @@ class Stretches:
             return None
         found = kept(self._of_lengths, length, self._of_length) if self._varies else None
         # With fewer values than there were, those that are left may be as alike as they were together.
-        return None if found is None else found.dispersion(n, self._n, max(float(n), found.size))
+        if found is None:
+            return None
+        size = max(float(n), found.size)
+        dispersion = found.dispersion(n, self._n, size)
+        return replace(dispersion, freedom=found.careful_with_squares(dispersion.freedom, n, size))
 
     def plausible_psi(self, length: int, n: int) -> float:
         """The PSI that stretches of this length may have by themselves, though the reference does not show it: of a
