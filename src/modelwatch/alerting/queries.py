@@ -39,6 +39,7 @@ from modelwatch.storage.alerts.outbox import (
     latest_errors,
     latest_finished,
     latest_successes,
+    retried,
 )
 from modelwatch.storage.alerts.silences import SilenceState, silence_by_id, silences_page
 from modelwatch.storage.references.monitors import monitor_of
@@ -161,7 +162,7 @@ def read_silence(connection: Connection, silence_id: str, *, now: int) -> Silenc
 
 def list_channels(connection: Connection, channels: Iterable[ChannelFacts]) -> tuple[ChannelLine, ...]:
     """The channels, by name, with what waits for each and its last delivery."""
-    waiting, latest = backlog(connection), latest_finished(connection)
+    waiting, latest, retrying = backlog(connection), latest_finished(connection), retried(connection)
     successes, errors = latest_successes(connection), latest_errors(connection)
     return tuple(
         ChannelLine(
@@ -174,6 +175,7 @@ def list_channels(connection: Connection, channels: Iterable[ChannelFacts]) -> t
             last_success=iso_of_micros(successes[channel.name]) if channel.name in successes else None,
             last_error=errors[channel.name].last_error if channel.name in errors else None,
             last_error_at=iso_of_micros(errors[channel.name].created_at) if channel.name in errors else None,
+            retrying=retrying.get(channel.name, 0),
         )
         for channel in sorted(channels, key=lambda channel: channel.name)
     )

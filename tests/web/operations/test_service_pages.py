@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import NoReturn
 
 import httpx
+import msgspec
 import pytest
 
+from modelwatch.alerting.channels import Outcome
+from modelwatch.alerting.notification import sample_notification
 from modelwatch.storage.alerts.audit import audit_page
+from modelwatch.storage.alerts.outbox import OutboxRow, enqueue
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import in_force
 from modelwatch.storage.secrets.api_keys import all_keys
 from tests.exposition.scraping import set_reference, traffic
 from tests.support.app import App
 from tests.support.assessments import assessment
-from tests.support.events import open_ledger
+from tests.support.delivering import RecordingChannel, delivery
+from tests.support.events import Clock, open_ledger
 from tests.web.reading import Page
 from tests.web.test_pages import BASE, FORM_TYPE, HOSTILE, check_headers, visit
 
@@ -123,6 +128,31 @@ def test_a_channel_shows_how_it_went_and_sends_a_test(app: App) -> None:
 def test_the_channels_of_the_api_have_the_last_success_and_the_last_error(app: App) -> None:
     [channel] = app.get("channels")["channels"]
     assert (channel["last_success"], channel["last_error"], channel["last_error_at"]) == (None, None, None)
+
+
+def test_a_channel_that_worked_and_does_not_any_more_is_shown_as_one_that_is_tried_again(app: App) -> None:
+    clock = Clock(app.asgi.app.state.service.clock())
+    channel = RecordingChannel("slack", Outcome("retry", "HTTP 503"))
+    sender = delivery(app.store, clock, channel)
+    states = []
+    for key, sequence in (("a:1", 1), ("a:2", 2)):
+        row = OutboxRow(key, "slack", "a", sequence, "firing", clock(), clock(), encoded_notice())
+        with app.store.write() as connection:
+            enqueue(connection, app.store, [row])
+        channel.script = [Outcome("retry", "HTTP 503")] if sequence == 2 else []
+        sender.once()
+        [line] = app.get("channels")["channels"]
+        states.append(
+            (line["pending"], line["retrying"], re.findall("works|trying again", visit(app, "/ui/channels").text))
+        )
+        clock.advance(3_600)
+    assert states == [(0, 0, ["works"]), (1, 1, ["trying again"])]
+    sender.once()
+    assert "works" in visit(app, "/ui/channels").text
+
+
+def encoded_notice() -> bytes:
+    return msgspec.json.encode(sample_notification(0))
 
 
 def test_without_a_channel_the_page_says_how_to_set_one_up(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class DeliveryLine(msgspec.Struct, frozen=True):
 
 class ChannelLine(msgspec.Struct, frozen=True):
     """One channel. target: where it leads, without secrets. last_delivery: the one delivered or given up last.
+    retrying: how many of the pending notifications have failed at least once.
 
     last_success: when it took a notification last. last_error, last_error_at: of the newest notification that had an
     error, and when that was written; it may have been delivered since.
@@ -45,6 +46,7 @@ class ChannelLine(msgspec.Struct, frozen=True):
     last_success: str | None = None
     last_error: str | None = None
     last_error_at: str | None = None
+    retrying: int = 0
 
 
 class TestResult(msgspec.Struct, frozen=True):

@@ -267,6 +267,14 @@ def backlog(connection: Connection) -> dict[tuple[str, OutboxState], int]:
     return {(channel, state): count for channel, state, count in connection.execute(statement)}
 
 
+def retried(connection: Connection) -> dict[str, int]:
+    """Number of pending rows that have failed at least once, by channel."""
+    statement = select(_table.c.channel, func.count()).where(
+        _table.c.state == PENDING, _table.c.last_error.is_not(None)
+    )
+    return {row[0]: row[1] for row in connection.execute(statement.group_by(_table.c.channel))}
+
+
 def active_notifications(connection: Connection, channel: str) -> list[bytes]:
     """Newest delivered notification (JSON) of each open alert: what the channel's receiver knows now."""
     newest = (

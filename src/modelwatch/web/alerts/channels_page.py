@@ -48,9 +48,9 @@ class ChannelsPage:
         return when(at, self.now)
 
     def state_of(self, channel: ChannelLine) -> tuple[State, str]:
-        """State of a channel, and its word: by its last delivery."""
+        """State of a channel, and its word: by what it has failed to take and is still tried, or its last delivery."""
         last = channel.last_delivery
-        if channel.pending and channel.last_error is not None and (last is None or last.state == "dead"):
+        if channel.retrying:
             return "warning", "trying again"
         if last is None:
             return "unknown", "not used yet"
