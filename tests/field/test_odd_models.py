@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from modelwatch.library.reports.served import served_report
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
@@ -93,3 +94,12 @@ def test_a_feature_most_of_whose_values_are_missing_is_not_simply_as_in_the_refe
 def test_a_median_beyond_the_range_of_the_reference_is_not_told_from_before(app: App) -> None:
     text = feature_page(app, [1.0] * 2_000, [1.0] * 400 + [2.0] * 900)
     assert "median beyond its range, was 1" in text
+
+
+def test_a_report_on_a_model_without_labels_has_no_empty_part_about_performance(app: App) -> None:
+    values = np.random.default_rng(1).normal(size=2_000).tolist()
+    feature_page(app, values, values[:900])
+    performance = app.get("models/m/performance")["current"]
+    assert performance[0]["windows"]
+    check = app.post("drift/check", {"model_name": "m"})
+    assert served_report(check, [], [], performance).performance is None

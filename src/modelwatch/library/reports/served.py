@@ -94,9 +94,13 @@ def _compared(result: SubjectReport, found: Mapping[str, Any]) -> SubjectCompari
 
 
 def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison | None:
-    """The performance of the version that does worst, in the window that decides; None without one that is judged."""
+    """The performance of the version that does worst, in the window that decides; None without one that has labels
+    and is judged."""
     candidates = [
-        (report, window) for report in reports for window in report.windows if window.matured and window.severity
+        (report, window)
+        for report in reports
+        for window in report.windows
+        if window.matured and window.severity and window.labelled
     ]
     if not candidates:
         return None
