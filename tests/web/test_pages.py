@@ -12,6 +12,8 @@ import pytest
 from msgspec import structs
 from sqlalchemy import update
 
+from modelwatch.alerting.channels import Outcome
+from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.alerts.audit import audit_page
@@ -24,8 +26,9 @@ from modelwatch.storage.references.references import in_force
 from modelwatch.storage.verdicts.evaluations import EvaluationProgress, save_progress
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
-from tests.support.assessments import assessment, finding
+from tests.support.assessments import Desk, assessment, finding
 from tests.support.background import background, run_out
+from tests.support.delivering import RecordingChannel, delivery
 from tests.support.events import NOON, Clock, numbered, open_ledger
 from tests.web.reading import Page
 
@@ -622,6 +625,18 @@ def test_an_alert_of_every_kind_has_a_page(app: App, kind: str, subject: str, sc
     assert "What to do" in page.text
     press(app, address, "Resolve")
     assert "It is over since" in visit(app, address).text
+
+
+def test_who_has_a_notification_and_who_has_not_is_told_apart(app: App) -> None:
+    desk = Desk(app.store, AlertPolicy(channels=("chat", "mail", "old", "pager")), Clock(NOON))
+    desk.take(assessment(0, {"amount": "warning"}))
+    address = f"/ui/alerts/{desk.alert().id}"
+    assert "Waits to be sent: chat, mail, old, pager." in visit(app, address).text
+    down = RecordingChannel("chat", *[Outcome("retry", "HTTP 503")] * 3)
+    wrong = RecordingChannel("old", Outcome("permanent", "HTTP 404"))
+    delivery(app.store, desk.clock, down, wrong, RecordingChannel("mail"), RecordingChannel("pager")).once()
+    told = "Notified: mail, pager. Not delivered yet: chat (HTTP 503). Given up: old (HTTP 404)."
+    assert told in visit(app, address).text
 
 
 def test_a_silence_that_goes_on_is_shown_as_long_as_it_is_by_now(app: App) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
+from modelwatch.alerting.views.deliveries import DeliveryLine
 from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
@@ -27,6 +28,10 @@ from modelwatch.web.frame.steps import first_step
 from modelwatch.web.frame.verdict import Answer, Verdict, between, joined, strong
 
 NAMED = 3
+# How far a notification has come, in the order in which it is told.
+DELIVERED, STILL_TRIED, GIVEN_UP = "Notified", "Not delivered yet", "Given up"
+WAITS, RECALLED = "Waits to be sent", "Recalled"
+OUTCOMES = (DELIVERED, STILL_TRIED, GIVEN_UP, WAITS, RECALLED)
 # Kinds whose members have a sentence of their own; of drift the subjects are listed.
 DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
 
@@ -149,10 +154,31 @@ def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
 
 
 def _told(report: AlertReport) -> str:
-    """Text on the last notification."""
+    """Text on the last notification: who has it, and who has not."""
     for step in reversed(report.events):
         if step.told:
-            return "Notified: " + ", ".join(each.channel for each in step.told) + "."
+            outcomes: dict[str, list[str]] = {}
+            for each in report.deliveries:
+                if each.sequence == step.sequence:
+                    word, why = _outcome(each)
+                    outcomes.setdefault(word, []).append(f"{each.channel}{why}")
+            # Outcomes are forgotten before the steps are.
+            outcomes = outcomes or {DELIVERED: [each.channel for each in step.told]}
+            return " ".join(f"{word}: {', '.join(outcomes[word])}." for word in OUTCOMES if word in outcomes)
         if step.reason:
             return f"Not sent: {step.reason}."
     return "No notification has been sent."
+
+
+def _outcome(delivery: DeliveryLine) -> tuple[str, str]:
+    """Word on how far a notification has come, and why it is not there."""
+    why = f" ({delivery.last_error})" if delivery.last_error else ""
+    match delivery.state:
+        case "delivered":
+            return DELIVERED, ""
+        case "pending":
+            return (STILL_TRIED, why) if why else (WAITS, "")
+        case "dead":
+            return GIVEN_UP, why
+        case _:
+            return RECALLED, ""
