@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,9 @@ from tests.exposition.scraping import (
     state_text,
     traffic,
 )
+from tests.support.doubles import eventually
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.postgres import Cluster
 
 METHODS = {"psi", "ks", "jensen_shannon", "wasserstein", "hellinger", "total_variation"}
 STREAM = {"model_name": "m", "model_version": "1", "environment": "production"}
@@ -191,6 +196,30 @@ def test_a_clock_behind_gives_no_negative_age(store: Store, clock: Clock) -> Non
     set_reference(store)
     clock.now = NOON - 1
     assert collect(store, clock).value("ml_reference_data_age_days", model_name="m") == 0
+
+
+def test_a_server_that_hangs_is_told_before_the_scrape_is_given_up(
+    postgres: Cluster, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "READ_SECONDS", 0.5)
+    with postgres.database() as url, contextlib.closing(Store(url)) as store:
+        collector = StateCollector(store, 100, clock)
+        assert scrape(collector).value("ml_monitoring_service_health", service_name="modelwatch") == 1
+        name = url.rpartition("/")[2]
+        rows = postgres.execute(f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'")
+        backends = [int(str(pid)) for (pid,) in rows]
+        assert backends
+        for backend in backends:
+            os.kill(backend, signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                assert dict(scrape(collector).samples) == {
+                    "ml_monitoring_service_health": [({"service_name": "modelwatch"}, 0)]
+                }
+        finally:
+            for backend in backends:
+                os.kill(backend, signal.SIGCONT)
+        eventually(lambda: scrape(collector).value("ml_monitoring_service_health", service_name="modelwatch") == 1)
 
 
 def test_without_the_store_there_are_no_gauges_but_the_health(

@@ -23,6 +23,7 @@ from modelwatch.exposition.alerts import (
 from modelwatch.exposition.drift import SERIES_A_FEATURE, StreamScores, drift_families, exposed_scores, series_of
 from modelwatch.exposition.evaluations import evaluation_families
 from modelwatch.exposition.findings import finding_families
+from modelwatch.exposition.patience import Patience
 from modelwatch.exposition.performance import no_performance, written_performance
 from modelwatch.exposition.quality import no_quality, written_quality
 from modelwatch.exposition.text import Unchanged, Written, together, written
@@ -43,6 +44,9 @@ SERVICE_NAME = "modelwatch"
 STREAMS_A_MODEL = 20
 
 DAY = 86_400 * MICROS_PER_SECOND
+
+# Prometheus gives a scrape up after 10 s unless it is told otherwise, and would have no value at all.
+READ_SECONDS = 8.0
 
 log = logging.getLogger(__name__)
 
@@ -90,22 +94,28 @@ class StateCollector:
         self._performance = NewestVerdicts(PERFORMANCE, STREAMS_A_MODEL, written_performance)
         self._quality = NewestVerdicts(QUALITY, STREAMS_A_MODEL, written_quality)
         self._models = Unchanged[_Model, list[Written]]()
+        self._reads = Patience[list[Written]]()
 
     def collect(self) -> list[Written]:
-        """The gauges. While the store can't be reached only the health of the service, which is 0: never old values."""
-        now = self._clock()
+        """The gauges. While the store can't be reached, or does not answer within READ_SECONDS, only the health of the
+        service, which is 0: never old values."""
         try:
-            with self._store.read() as connection:
-                streams = self._drift.read(connection)
-                performance = self._performance.read(connection)
-                quality = self._quality.read(connection)
-                references = oldest_reference_in_force(connection)
-                facts = read_alert_facts(connection, now)
-                failures, progress = evaluation_failures(connection), evaluation_progress(connection)
-                intervals = {each.model: each.config.schedule.every for each in all_monitors(connection)}
+            return self._reads.within(READ_SECONDS, self._read)
         except StoreUnavailable as error:
             log.warning("The state gauges are omitted from a scrape: %s", error.detail)
             return [_health(0)]
+
+    def _read(self) -> list[Written]:
+        """The gauges, as the store has them now. Raises StoreUnavailable."""
+        now = self._clock()
+        with self._store.read() as connection:
+            streams = self._drift.read(connection)
+            performance = self._performance.read(connection)
+            quality = self._quality.read(connection)
+            references = oldest_reference_in_force(connection)
+            facts = read_alert_facts(connection, now)
+            failures, progress = evaluation_failures(connection), evaluation_progress(connection)
+            intervals = {each.model: each.config.schedule.every for each in all_monitors(connection)}
         by_model: dict[str, list[StreamScores]] = {}
         for stream in streams:
             by_model.setdefault(stream.model, []).append(stream)
