@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from modelwatch.library.reports.served import served_report
+from modelwatch.monitoring.checks.headline import decode_headline
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
+from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.verdicts.headlines import recent_headlines
 from modelwatch.views.performance.performance_stretch import LabelDelay
 from modelwatch.web.performance.performance_lanes import coverage_words
 from tests.support.app import App
@@ -103,3 +108,22 @@ def test_a_report_on_a_model_without_labels_has_no_empty_part_about_performance(
     assert performance[0]["windows"]
     check = app.post("drift/check", {"model_name": "m"})
     assert served_report(check, [], [], performance).performance is None
+
+
+def test_a_page_of_drift_counts_what_is_not_judged_apart(app: App) -> None:
+    values = np.random.default_rng(1).normal(size=2_000).tolist()
+    for name in ("x", "y"):
+        body = {"model_name": "m", "feature_name": name, "data_type": "continuous", "values": values}
+        app.post("reference", body, 201)
+    rows = [{"x": value, "y": value if row < 20 else None} for row, value in enumerate(values[:900])]
+    events = [event(f"p{row}", each, timestamp=NOON + row * SECOND) for row, each in enumerate(rows)]
+    open_ledger(app.store, later(1)).commit(events)
+    app.desk.clock.now = later(2)()
+    run_out(background(app.store, RULES, app.desk.clock))
+    said = r"(1 of 2|2 of 3)( subjects)? (is|are) as in the reference, 1 is not judged\."
+    assert re.search(said, visit(app, "/ui/models/m/drift").text)
+    with app.store.read() as connection:
+        stored = recent_headlines(connection, StreamKey("m", "1", "production"), "drift", app.desk.clock() // SECOND, 1)
+    headline = decode_headline(stored[-1])
+    assert headline is not None
+    assert (headline.not_judged, headline.checked - headline.not_judged in (1, 2)) == (1, True)

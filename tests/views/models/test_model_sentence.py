@@ -67,3 +67,17 @@ def test_what_names_its_subject_is_not_named_twice() -> None:
     detail = "transfer: 76 % of values are above the reference's range (reference: 0 %)"
     found = finding("transfer: above_range", "alert", kind="data_quality", detail=detail)
     assert sentence(found, None) == f"{detail}."
+
+
+@pytest.mark.parametrize(
+    ("not_judged", "text"),
+    [
+        (0, "3 features and what the model makes of them are as in the reference."),
+        (1, "3 of 4 subjects are as in the reference, 1 is not judged."),
+        (3, "1 of 4 subjects is as in the reference, 3 are not judged."),
+    ],
+)
+def test_what_is_not_judged_is_not_said_to_be_as_in_the_reference(not_judged: int, text: str) -> None:
+    drift = Headline(value=0.01, checked=4, features=3, not_judged=not_judged)
+    told = sentence_of("stable", [], "stable", drift, None, behind=0, silent=None, has_reference=True)
+    assert told == text

@@ -146,6 +146,11 @@ def _calm(severity: str | None, drift: Headline | None, performance: Headline | 
 
 
 def _compared(drift: Headline) -> str:
+    if drift.not_judged:
+        judged = max(drift.checked - drift.not_judged, 0)
+        are, left = ("is" if each == 1 else "are" for each in (judged, drift.not_judged))
+        some = f"{judged:,} of {drift.checked:,} subjects {are} as in the reference"
+        return f"{some}, {drift.not_judged:,} {left} not judged"
     what = (
         f"{drift.features:,} feature{'' if drift.features == 1 else 's'}" if drift.features else "all that is compared"
     )
@@ -158,7 +163,7 @@ def _compared(drift: Headline) -> str:
 def _shifted(drift: Headline) -> str:
     names = [shortened(OWN_SUBJECTS.get(each, each), LONGEST_NAME) for each in drift.shifted_names[:2]]
     has = "has" if drift.shifted == 1 else "have"
-    rest = drift.checked - drift.shifted
+    rest = drift.checked - drift.shifted - drift.not_judged
     others = f", the other {rest:,} are as in the reference" if rest > 1 else ""
     return f"real, but smaller than what matters: {listed(names, drift.shifted)} {has} shifted{others}"
 

@@ -200,7 +200,17 @@ class DriftPage:
         """The block at the top."""
         rows, reason = len(self.rows), self._small or self._reason
         found = self.findings
-        return drift_verdict(self.of_model, self.state, self.moved, rows, found, reason, self.root, self.provisional)
+        return drift_verdict(
+            self.of_model,
+            self.state,
+            self.moved,
+            rows,
+            found,
+            reason,
+            self.root,
+            self.provisional,
+            unjudged=len(self.unjudged),
+        )
 
     @property
     def shifted(self) -> list[DriftRow]:

@@ -49,14 +49,23 @@ def drift_verdict(
     reason: str,
     root: str,
     provisional: str = "",
+    *,
+    unjudged: int = 0,
 ) -> Verdict:
-    """The block at the top of the page. moved: the worst first. compared: how many subjects are. reason: why nothing is
+    """The block at the top of the page. moved: the worst first. compared: how many subjects are, unjudged: of these
+    without a verdict. reason: why nothing is
     judged, where that is so. root: way to the service's root. provisional: sentence on
     references that are not set."""
     further = f" {provisional}" if provisional else ""
     if not moved:
         if state == "stable":
-            return Verdict(state, joined(["All ", strong(f"{compared:,}"), " are as in the reference.", further], ""))
+            judged = compared - unjudged
+            some: str = f"{judged:,} of {compared:,}"
+            if judged == compared > 1:
+                some = joined(["All ", strong(f"{judged:,}")], "")
+            are, left = ("is" if each == 1 else "are" for each in (judged, unjudged))
+            apart = f", {unjudged:,} {left} not judged" if unjudged else ""
+            return Verdict(state, joined([some, f" {are} as in the reference{apart}.", further], ""))
         return Verdict(state, reason)
     since = min((each.began for each in moved if each.began is not None), key=lambda each: each.iso, default=None)
     names = [strong(name(each.name)) for each in moved[:NAMED]]

@@ -216,4 +216,5 @@ def drift_headline(evaluation: DriftEvaluation, report: DriftReport) -> Headline
         predictions=received[shown],
         rate=received[shortest] / lengths[shortest] * SECONDS_PER_HOUR,
         reason=summary.reason,
+        not_judged=sum(each.count for each in summary.not_judged),
     )
