@@ -15,6 +15,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from modelwatch.errors import InvalidInput, QueueFull, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest import Batcher, Refused
+from modelwatch.ingest import batcher as batcher_module
 from modelwatch.ingest.batcher import NOT_STORED
 from modelwatch.ingest.queue import (
     ENOUGH_JOBS,
@@ -132,8 +133,9 @@ def test_requests_that_wait_together_share_a_commit(batcher: Batcher, gate: Gate
 
 
 def test_a_commit_waits_while_the_loop_reads_more_requests_but_not_for_too_many(
-    gate: Gate, observed: Observed, store: Store
+    gate: Gate, observed: Observed, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(batcher_module, "GATHERING_SECONDS", 60.0)
     gate.open.set()
     number = ENOUGH_JOBS + 10
     batcher = Batcher(
@@ -160,6 +162,37 @@ def test_a_commit_waits_while_the_loop_reads_more_requests_but_not_for_too_many(
     assert sum(observed.commits) == number
     assert observed.commits[0] >= ENOUGH_JOBS
     assert stored_and_counted(store) == (number, number)
+
+
+@pytest.mark.parametrize(("each", "pause"), [(1, 0.001), (MAX_EVENTS_PER_COMMIT // 4, 0.0)])
+def test_a_commit_does_not_wait_for_a_hundred_that_come_slowly_nor_for_more_than_it_holds(
+    gate: Gate, observed: Observed, monkeypatch: pytest.MonkeyPatch, each: int, pause: float
+) -> None:
+    if not pause:
+        monkeypatch.setattr(batcher_module, "GATHERING_SECONDS", 60.0)
+    batcher = Batcher(
+        gate,  # type: ignore[arg-type]
+        observed,
+        max_events=100_000,
+        max_bytes=1_000_000,
+        linger_seconds=0.0,
+    )
+    batcher.start()
+
+    async def scenario() -> None:
+        sent = []
+        while not gate.reached.is_set():
+            assert len(sent) < ENOUGH_JOBS - 10
+            of_one = [event(f"{len(sent)}-{place}") for place in range(each)]
+            sent.append(asyncio.create_task(batcher.submit(of_one, 100)))
+            # Each turn of the loop brings one more.
+            await asyncio.sleep(0)
+            time.sleep(pause)
+        gate.open.set()
+        await asyncio.gather(*sent)
+
+    asyncio.run(scenario())
+    batcher.close()
 
 
 def test_what_waits_after_a_commit_is_stored_however_many_requests_they_are(gate: Gate, observed: Observed) -> None:

@@ -222,6 +222,14 @@ def test_too_few_values_have_no_verdict() -> None:
     assert "No verdict on a" in report.summary()
 
 
+@pytest.mark.parametrize("rows", [1, 3, 9])
+def test_nothing_is_judged_beside_fewer_than_ten_rows(rows: int) -> None:
+    rng = np.random.default_rng(4)
+    report = mw.compare({"a": rng.normal(size=rows)}, {"a": rng.normal(size=50_000)})
+    assert report.severity == "insufficient_data"
+    assert f"{rows} of at least 10" in report.summary()
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [

@@ -20,6 +20,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.variation.clusters import KeyedRows, clusters_of
 from modelwatch.stats.drift.variation.natural_variation import variation_of
+from modelwatch.stats.drift.variation.stretches import MOST_PLAUSIBLE
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 
@@ -79,7 +80,30 @@ def test_what_few_values_may_hide_of_a_rhythm_is_shown_and_does_not_alarm() -> N
     before = judged(thin, replace(RULES, dispersed=False), 0.4, 700).windows[0]
     assert before.judgement.severity in ("warning", "alert")
     assert judged(thin, RULES, 1.0, 700).windows[0].judgement.severity == "alert"
-    assert judged(thin, RULES, 0.4, 30).windows[0].allowed.psi_warning == RULES.psi_warning
+    assert judged(thin, RULES, 0.4, 10).windows[0].allowed.psi_warning == RULES.psi_warning
+
+
+def test_a_sparse_year_hides_no_shift_that_is_larger_than_rhythms_are() -> None:
+    """A thousand values of a year say nothing about a day: that makes no threshold that nothing reaches."""
+    rng = np.random.default_rng(1)
+    values, times = rng.normal(size=1_000), np.sort(rng.integers(0, 365 * 24 * HOUR, 1_000))
+    binning = numeric_binning(values)
+    variation = variation_of(binning, values.tolist(), times.tolist(), rng)
+    profile = Profile.of(binning, values)
+    sparse = StoredReference("a", "m", None, Subject("feature", "x"), profile, variation, 0, "test", "active")
+    [found] = judged(sparse, RULES, 1.0, 100).windows
+    assert (found.judgement.severity, found.allowed.psi_warning) == ("alert", MOST_PLAUSIBLE)
+
+
+def test_doubt_grows_with_the_traffic_and_ends_with_the_day() -> None:
+    thin = of_hours(72, 10, 0.0, 2)
+    assert thin.variation is not None
+    of_hour = [thin.variation.plausible_psi(thin.profile, HOUR, n) for n in range(0, 41, 5)]
+    assert of_hour[:3] == [0.0] * 3
+    assert np.diff(of_hour[2:7]) == pytest.approx([of_hour[-1] / 4] * 4, rel=0.01)
+    assert of_hour[7:] == [of_hour[-1]] * 2
+    assert thin.variation.plausible_psi(thin.profile, 23 * HOUR, 10_000) > 0.0
+    assert thin.variation.plausible_psi(thin.profile, 24 * HOUR, 10_000) == 0.0
 
 
 def test_a_month_of_ten_thousand_values_hides_nothing_that_matters() -> None:
@@ -99,7 +123,7 @@ def test_a_rhythm_that_a_reference_does_not_show_is_within_what_is_plausible(hou
         found = of_hours(hours, each, 0.25, seed)
         assert found.variation is not None
         plausible = found.variation.plausible_psi(found.profile, HOUR, 100 * each)
-        assert found.variation.plausible_psi(found.profile, HOUR, 3 * each) == 0.0
+        assert found.variation.plausible_psi(found.profile, HOUR, each) == 0.0
         if found.variation.dispersion(found.profile, HOUR, each) is not None:
             assert plausible == 0.0
             continue

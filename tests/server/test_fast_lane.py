@@ -97,6 +97,8 @@ ODD: dict[str, Case] = {
     "no HTTP behind it": ([post(prediction("z")) + b"nonsense\r\n\r\n"], 1, True),
     "too long a body": ([post(prediction("aa", prediction="x" * 200_000))], 1, False),
 }
+# Of an even length, so that blank lines can be as long.
+BODY = json.dumps(prediction("again")).encode().ljust(200)
 # The lane knows the head of the first request when the second one comes: pieces that look like such a request.
 KNOWN_HEAD: dict[str, Case] = {
     "the same head three times": ([post(prediction(f"ka{each}")) for each in range(3)], 3, True),
@@ -128,6 +130,17 @@ KNOWN_HEAD: dict[str, Case] = {
         3,
         False,
     ),
+    "blank lines of its length, and a body without a head": (
+        [post(BODY), b"\r\n" * (len(BODY) // 2), b"\r\n\r\n" + BODY],
+        2,
+        True,
+    ),
+    "blank lines like a head, and a body without one": (
+        [post(BODY), b"\r\n\r\n" + b"\r\n" * (len(BODY) // 2), b"\r\n\r\n" + BODY],
+        2,
+        True,
+    ),
+    "the same body without a head, twice": ([post(BODY), b"\r\n\r\n" + BODY, b"\r\n\r\n" + BODY], 2, True),
     "a longer body": ([post(prediction("kj1")), post(prediction("kj2", prediction="maybe"))], 2, True),
 }
 WITH_KEYS: dict[str, Case] = {

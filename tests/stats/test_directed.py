@@ -162,6 +162,7 @@ def test_windows_computed_some_at_a_time_are_to_the_bit_those_computed_at_once(
     found = {}
     for cells in (30, 210, 100_000):
         monkeypatch.setattr(directed, "AT_ONCE", cells)
+        monkeypatch.setattr(directed, "FAR_AT_ONCE", cells // 20)
         tests = directed_tests(references, windows, of=of)
         found[cells] = [getattr(tests, part).tolist() for part in PARTS]
     assert found[30] == found[210] == found[100_000]

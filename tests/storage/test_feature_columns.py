@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from modelwatch.errors import DamagedBlock, NewerBlock
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.columns import FloatColumn
 from modelwatch.storage.engine.protection import decode_features
+from modelwatch.storage.ledger import feature_columns
 from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock, FeatureColumns
 from tests.support.events import event
 from tests.support.examples import examples
@@ -157,6 +159,18 @@ def test_what_is_wrong_with_a_block_is_said(change: Any, message: str) -> None:
     with pytest.raises(DamagedBlock, match=message) as raised:
         FeatureBlock(change(written([{"x": math.pi}] * 4)))
     assert raised.type is DamagedBlock
+
+
+def test_a_block_with_a_kind_of_column_that_is_not_known_is_not_read() -> None:
+    """At once: its columns are read one by one, far from where a damaged block is reported."""
+
+    def block(kind: str) -> FeatureBlock:
+        head = msgspec.json.encode([4, 0, [], [["x", kind, [1.5] * 4]]])
+        return FeatureBlock(feature_columns._block(struct.pack("<I", len(head)) + head))
+
+    assert block("v").columns["x"].numbers().tolist() == [1.5] * 4
+    with pytest.raises(DamagedBlock, match="can't be read: Invalid enum value 'w'"):
+        block("w")
 
 
 def test_a_block_of_a_newer_format_is_not_taken_for_a_damaged_one() -> None:

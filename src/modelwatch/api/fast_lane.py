@@ -47,8 +47,8 @@ UNUSUAL = frozenset(
         b"x-forwarded-prefix",
     }
 )
-# Heads of requests and of answers that are kept, and how long those of requests may be.
-MOST_HEADS, MOST_HEAD_BYTES = 1_000, 2_048
+# Heads of requests and of answers that are kept, and how large those of requests may be.
+MOST_HEADS, MOST_HEAD_BYTES, MOST_HEADERS = 1_000, 2_048, 32
 CLOSE = (b"connection", b"close")
 
 
@@ -106,7 +106,7 @@ class FastLane:
 
     def remember(self, head: bytes, known: KnownHead) -> None:
         """Takes note of the head of a request that came here."""
-        if len(head) <= MOST_HEAD_BYTES:
+        if len(head) <= MOST_HEAD_BYTES and len(known.headers) <= MOST_HEADERS:
             if len(self.known_heads) >= MOST_HEADS:
                 self.known_heads.clear()
             self.known_heads[head] = known

@@ -21,11 +21,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelwatch.batches import PredictionBatch, joined
 from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
-from modelwatch.ingest.queue import AGAIN, ENOUGH_JOBS, Answer, Deadlines, Job, JobQueue, Refused, Waiting, model_names
+from modelwatch.ingest.queue import AGAIN, Answer, Deadlines, Job, JobQueue, Refused, Waiting, model_names
 from modelwatch.storage.engine.store import is_about_values
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed, Ledger
 
+# So long at most the writer waits while an event loop goes on reading.
+GATHERING_SECONDS = 0.005
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
@@ -122,20 +124,18 @@ class Batcher:
     def _gather(self, deadlines: Deadlines) -> None:
         """Lets the writer wait until the loop has read all that has come: clients that were answered together send
         together, and one commit for all of them takes little longer than for the first."""
-        if deadlines.gathering:
-            return
-        if self._queue.waiting >= ENOUGH_JOBS:
+        if self._queue.has_enough:
             self._queue.go_on()
-            return
-        deadlines.gathering = True
-        self._queue.gather()
-        deadlines.loop.call_soon(self._look_for_more, deadlines, 0)
+        elif not deadlines.gathering:
+            deadlines.gathering = True
+            until = deadlines.loop.time() + GATHERING_SECONDS
+            deadlines.loop.call_soon(self._look_for_more, deadlines, 0, until)
 
-    def _look_for_more(self, deadlines: Deadlines, before: int) -> None:
-        """Lets the writer go on unless more wait than did `before`, when the loop was here last."""
+    def _look_for_more(self, deadlines: Deadlines, before: int, until: float) -> None:
+        """Lets the writer go on unless more wait than did `before`, when the loop was here last, and not enough."""
         waiting = self._queue.waiting
-        if before < waiting < ENOUGH_JOBS:
-            deadlines.loop.call_soon(self._look_for_more, deadlines, waiting)
+        if before < waiting and not self._queue.has_enough and deadlines.loop.time() < until:
+            deadlines.loop.call_soon(self._look_for_more, deadlines, waiting, until)
         else:
             deadlines.gathering = False
             self._queue.go_on()
@@ -168,7 +168,7 @@ class Batcher:
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         self._queue.release([job for job, _ in outcomes])
-        self._queue.gather()
+        self._queue.hold()
         self._resolve(outcomes)
 
     def _resolve(self, outcomes: list[Outcome]) -> None:
@@ -184,18 +184,21 @@ class Batcher:
                 self._queue.go_on()
 
     def _answer(self, deadlines: Deadlines, answers: list[Outcome]) -> None:
-        for job, outcome in answers:
-            deadlines.remove(job)
-            if job.answer.done():
-                continue
-            if job.count > 1 and isinstance(outcome, Answer) and outcome.refused:
-                refused = next(each for each in (*outcome.accepted, *outcome.labels) if isinstance(each, Refused))
-                outcome = InvalidInput(refused.message)
-            if isinstance(outcome, Exception):
-                job.answer.set_exception(outcome)
-            else:
-                job.answer.set_result(outcome)
-        self._gather(deadlines)
+        try:
+            for job, outcome in answers:
+                deadlines.remove(job)
+                if job.answer.done():
+                    continue
+                if job.count > 1 and isinstance(outcome, Answer) and outcome.refused:
+                    refused = next(each for each in (*outcome.accepted, *outcome.labels) if isinstance(each, Refused))
+                    outcome = InvalidInput(refused.message)
+                if isinstance(outcome, Exception):
+                    job.answer.set_exception(outcome)
+                else:
+                    job.answer.set_result(outcome)
+        finally:
+            # Whatever an answer does, the writer waits for this.
+            self._gather(deadlines)
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:
         """The outcomes of jobs, as soon as they are known. The store is tried for as long as their clients wait."""

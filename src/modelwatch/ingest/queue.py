@@ -21,7 +21,7 @@ MAX_EVENTS_PER_COMMIT = 2_000
 MAX_MODELS_PER_COMMIT = 250
 # What a commit writes is in memory several times: as events, as rows, and as the driver's parameters. Of bodies.
 MAX_BYTES_PER_COMMIT = 8 * 1024 * 1024
-# From so many on, none waits for more of them.
+# From so many on, none waits for more of them; nor where there is a commit full of events, or bytes.
 ENOUGH_JOBS = 100
 # What is tried of a request on its own, row by row, before the rest of it is refused as a whole.
 MAX_REFUSED_ROWS = 20
@@ -143,8 +143,8 @@ class JobQueue:
         # Itself, where nobody waits or is woken: the methods of a condition around it are Python.
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
-        # Whether an event loop is still reading what belongs into the next commit.
-        self._gathering = False
+        # Whether what waits may be taken.
+        self._ready = False
         self._closing = False
 
     @property
@@ -179,22 +179,29 @@ class JobQueue:
         self.release([job])
         return True
 
-    def gather(self) -> None:
-        """Lets jobs wait for their companions until `go_on`."""
-        self._gathering = True
+    @property
+    def has_enough(self) -> bool:
+        """True when what waits needs no companions."""
+        full = self._events >= MAX_EVENTS_PER_COMMIT or self._bytes >= MAX_BYTES_PER_COMMIT
+        return full or len(self._jobs) >= ENOUGH_JOBS
+
+    def hold(self) -> None:
+        """Lets what waits go on waiting until `go_on`, unless it is enough. For the thread that takes it."""
+        self._ready = self.has_enough
 
     def go_on(self) -> None:
-        """Lets those that wait be taken."""
+        """Lets what waits be taken."""
         with self._wake:
-            self._gathering = False
             if self._jobs:
+                self._ready = True
                 self._wake.notify()
 
     def wait(self) -> bool:
         """Returns when there are jobs to take; False when there will be none any more."""
         with self._wake:
-            while (self._gathering or not self._jobs) and not self._closing:
+            while not (self._ready and self._jobs) and not self._closing:
                 self._wake.wait()
+            self._ready = False
             return bool(self._jobs)
 
     def take(self) -> list[Job]:
@@ -213,9 +220,10 @@ class JobQueue:
             return jobs
 
     def put_back(self, job: Job) -> None:
-        """Puts a large job behind all others, to wait for its next turn. It keeps its room."""
+        """Puts a large job behind all others, to be taken in its turn. It keeps its room."""
         with self._lock:
             self._jobs.append(job)
+            self._ready = True
 
     def release(self, jobs: Sequence[Job]) -> None:
         """Makes room for others."""

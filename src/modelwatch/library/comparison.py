@@ -24,7 +24,7 @@ from modelwatch.monitoring.checks.drift.evaluation import results_of
 from modelwatch.monitoring.checks.drift.reports import subject_reports
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
-from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.checks.rules import LEAST_REFERENCE, DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.outcomes.tasks import StatedTask
@@ -131,6 +131,7 @@ def compare(
         directed=True,
         dispersed=True,
         cluster_by=fitted.cluster_by,
+        least_reference=LEAST_REFERENCE,
     )
     counts, labels, window = side.counts, side.labels, side.window
     rest = whole * (1 - DRIFT_SHARE)

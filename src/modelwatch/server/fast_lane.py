@@ -142,6 +142,8 @@ class LaneProtocol(HttpToolsProtocol):
             return False
         grant = lane.let_in(known.headers)
         if grant is None:
+            # A key may have been revoked: it is not kept in memory.
+            del lane.known_heads[head]
             return False
         if not self._begin(lane, known.url, body, grant):
             self._grant = grant
@@ -150,7 +152,8 @@ class LaneProtocol(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        is_start = self._is_between
+        # Set again where this brings a request that the lane takes: not by blank lines, which begin none.
+        is_start, self._lane_before = self._is_between, None
         super().data_received(data)
         if self._lane is not None:
             # The rest of the body may take its time, which the ordinary way bounds.
@@ -159,8 +162,8 @@ class LaneProtocol(HttpToolsProtocol):
                 self._hand_over(None)
         elif is_start and self._lane_before is not None:
             head, _, body = data.partition(END_OF_HEAD)
-            # Otherwise there is more than this request.
-            if len(body) == len(self._body):
+            # Otherwise there is more than this request, or its head ends elsewhere.
+            if body == self._body:
                 self._lane_before.remember(head, KnownHead(self.url, self.headers, len(body)))
 
     def _hand_over(self, grant: Grant | None) -> None:

@@ -36,6 +36,8 @@ BINARY = 2
 # Cells of windows that are computed at once: matrices of so many stay in the processor's cache, and are small enough
 # for memory that was used before; larger ones cost more than what is computed.
 AT_ONCE = 8_192
+# Of those far out, whose number hardly matters to how long it takes: few enough for little memory.
+FAR_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,16 +84,16 @@ def directed_tests(
     if len(c) and n_reference.min() <= 0:
         raise EmptySample("the reference sample has no observations")
     z, p_values = np.zeros((2, len(c))), np.ones((2, len(c)))
-    places, rest = np.arange(len(c)), []
+    places, rest = np.arange(len(c)), list[tuple[NDArray[Any], ...]]()
     for rows in _batches(n > 0, max(1, AT_ONCE // c.shape[1])):
         z[:, rows], p_values[:, rows], far, beyond = _both(references[of[rows]], c[rows], normal_below)
         if beyond is not None:
             statistics, windows = np.nonzero(far)
             rest.append((statistics, places[rows][windows], *beyond))
+            if sum(len(each[0]) for each in rest) >= FAR_AT_ONCE:
+                _fill_in(p_values, rest)
     if rest:
-        # All at once: their number hardly matters to how long it takes.
-        statistics, windows, *tables = map(np.concatenate, zip(*rest, strict=True))
-        p_values[statistics, windows] = np.minimum(1.0, 2.0 * _far_tails(*tables))
+        _fill_in(p_values, rest)
     small = 1.0 + SMALL_SCALE / n_reference
     return DirectedTests(z[0], p_values[0], z[1], np.minimum(1.0, p_values[1] * small))
 
@@ -186,6 +188,14 @@ def _both(
     upward = np.concatenate([of_one[some] for of_one, some in zip(sums, far, strict=True)]) * each[rows]
     upward *= signed[:, None]
     return z, p_values, far, (upward, together[rows], windows[rows])
+
+
+def _fill_in(p_values: Floats, rest: list[tuple[NDArray[Any], ...]]) -> None:
+    """Computes those far out, and takes them off the list: of each the places of statistics and windows, and what
+    `_far_tails` takes."""
+    statistics, windows, *tables = map(np.concatenate, zip(*rest, strict=True))
+    p_values[statistics, windows] = np.minimum(1.0, 2.0 * _far_tails(*tables))
+    rest.clear()
 
 
 def _far_tails(scores: Floats, together: Counts, windows: Counts) -> Floats:

@@ -137,8 +137,10 @@ class SqliteFile:
         if self._identity is None:
             return
         self._check(self._path, self._identity, identity_of(self._path), "file")
-        if self._log is not None:
-            path, expected = self._log
+        # Another thread that closes its connection may forget it meanwhile.
+        known = self._log
+        if known is not None:
+            path, expected = known
             present = identity_of(path)
             self._log_lost = present != expected
             self._check(path, expected, present, "write-ahead log")

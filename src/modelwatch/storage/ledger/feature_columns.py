@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -60,6 +60,9 @@ BYTES_OF_VALUE, BYTES_OF_NUMBER = 40, 8
 Mask = NDArray[np.bool_]
 
 
+Kind = Literal["v", "f", "d", "s", "u", "t"]
+
+
 class _StoredColumn(msgspec.Struct, array_like=True, omit_defaults=True):
     """A column in the head. kind: values, floats, decimals, signed, unsigned or texts; by their first letter.
 
@@ -69,7 +72,7 @@ class _StoredColumn(msgspec.Struct, array_like=True, omit_defaults=True):
     """
 
     name: str
-    kind: str
+    kind: Kind
     values: list[Scalar] = []
     start: int = 0
     low: int = 0
@@ -250,7 +253,7 @@ class _Content:
             stored.negative = self._put(np.packbits(negative).tobytes())
         return stored
 
-    def _whole(self, name: str, kind: str, values: NDArray[Any], missing: Mask | None) -> _StoredColumn:
+    def _whole(self, name: str, kind: Kind, values: NDArray[Any], missing: Mask | None) -> _StoredColumn:
         gaps = missing is not None and bool(missing.any())
         known = values[~missing] if missing is not None and gaps else values
         low = int(known.min()) if len(known) else 0
@@ -411,12 +414,10 @@ class FeatureBlock:
                 if stored.missing >= 0:
                     floats[self._mask(stored.missing)] = nan
                 return FloatColumn(floats)
-            case "s" | "u":
+            case _:
                 missing = self._mask(stored.missing) if stored.missing >= 0 else None
                 values = self._whole(stored)
                 return IntegerColumn(values.view(np.int64) if stored.kind == "s" else values, missing)
-            case _:
-                raise DamagedBlock(f"A block of features has a column of an unknown kind: {stored.kind!r}.")
 
     def _whole(self, stored: _StoredColumn) -> NDArray[np.uint64]:
         """The numbers, modulo 2**64."""

@@ -102,8 +102,9 @@ class Variation:
         return self._all_stretches(reference).dispersion(length, n)
 
     def plausible_psi(self, reference: Profile, length: int, n: int) -> float:
-        """The PSI that a window of n values, `length` seconds long, may have by itself though the reference does not
-        show that it varies; 0 where it shows it, and for windows with about as many values as it has in that time."""
+        """The PSI that a window of n values, `length` seconds long, may have by a rhythm of the day that the reference
+        does not show. 0 where it shows its rhythm, for windows of whole days, and for those with no more values than it
+        has in as much time."""
         return self._all_stretches(reference).plausible_psi(length, n)
 
     def tells(self, reference: Profile) -> bool:

@@ -30,10 +30,13 @@ from modelwatch.stats.special import special
 
 # A reference is cut at so many phases: of a daily rhythm, stretches that begin at noon show another part.
 PHASES = 4
-# Of windows with so many times the reference's values in as much time, what it does not show of itself counts.
+# Of windows with so many times the reference's values in as much time, what it does not show of itself counts in full.
 MUCH_MORE = 3.0
-# Stretches of so many seconds show nearly all of the rhythm of a day: 98 % of the variance of a sine.
-RHYTHM = 7_200
+# Stretches of so many seconds show nearly all of the rhythm of a day, 98 % of the variance of a sine; windows of a day
+# have all of it.
+RHYTHM, WHOLE_RHYTHM = 7_200, 86_400
+# A PSI that rhythms of real data reach. A reference that leaves more likely says nothing of them.
+MOST_PLAUSIBLE = 0.6
 # Which lengths there are, requests choose: so many are remembered, more than a monitor has look-backs.
 MOST_LENGTHS = 64
 
@@ -70,12 +73,16 @@ class Stretches:
         return replace(dispersion, freedom=found.careful_with_squares(dispersion.freedom, n, size))
 
     def plausible_psi(self, length: int, n: int) -> float:
-        """The PSI that stretches of this length may have by themselves, though the reference does not show it: of a
-        window of n values that holds much more than such a stretch of the reference. Else 0."""
-        in_stretch = self._n * length / (self._span * len(self._counts))
-        if length <= 0 or n <= MUCH_MORE * in_stretch or self._varies:
+        """The PSI that stretches of this length may have by themselves, by a rhythm of the day that the reference does
+        not show: of a window of n values that holds much more than such a stretch of the reference, and less of one
+        that holds somewhat more. 0 for windows of whole days, and where the reference shows its rhythm."""
+        if not 0 < length < WHOLE_RHYTHM or self._varies:
             return 0.0
-        return kept(self._plausible, length, self._plausible_psi)
+        in_stretch = self._n * length / (self._span * len(self._counts))
+        part = min(1.0, (n / in_stretch - 1.0) / (MUCH_MORE - 1.0))
+        if part <= 0.0:
+            return 0.0
+        return part * min(MOST_PLAUSIBLE, kept(self._plausible, length, self._plausible_psi))
 
     def _plausible_psi(self, length: int) -> float:
         """Longer stretches never vary more than shorter ones: so the least counts that any length leaves likely, up to
