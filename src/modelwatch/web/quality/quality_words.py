@@ -10,6 +10,7 @@ from markupsafe import Markup
 from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport
 from modelwatch.views.quality.quality_judged import JudgedQuality
@@ -106,9 +107,13 @@ class QualityVerdict:
         if report is None:
             return NEVER
         if report.severity == "stable":
-            features = len(report.features)
-            of = f" of {features} features" if features else ""
-            return f"Nothing is wrong with the values{of}, their number or their schema."
+            features, judged = len(report.features), [each.severity in KNOWN_STATES for each in report.features]
+            of = "" if not features else " of 1 feature" if features == 1 else f" of {features} features"
+            if features and not all(judged):
+                of = f" of {sum(judged)} of {features} features"
+            number = ", their number" if any(each.severity in KNOWN_STATES for each in report.volume) else ""
+            apart = "" if number else " How many predictions come is not judged yet."
+            return f"Nothing is wrong with the values{of}{number} or their schema.{apart}"
         if report.reason:
             return report.reason
         return report.not_judged[0].reason or NEVER if report.not_judged else "Nothing is judged yet."
