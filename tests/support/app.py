@@ -14,6 +14,7 @@ from modelwatch.server.build import build_service
 from modelwatch.server.process_reports import ProcessReporter
 from modelwatch.storage.engine.store import Store
 from tests.support.assessments import Desk
+from tests.support.events import put_store
 
 
 class App:
@@ -24,6 +25,8 @@ class App:
 
     def __init__(self, folder: Path, channels: tuple[str, ...] = ("hook",), **settings: str) -> None:
         loaded = load_settings({"DATA_DIR": str(folder), **settings}, dotenv=None)
+        if "DATABASE_URL" not in settings and not (folder / "modelwatch.db").exists():
+            put_store(folder)
         self.asgi = build_service(loaded)
         self.store = Store(loaded.database_url)
         self.desk = Desk(self.store, AlertPolicy(channels=channels))

@@ -76,8 +76,15 @@ def event(
 
 def open_store(folder: Path) -> Store:
     """A fresh, migrated store on SQLite: a copy of one, which is faster than to migrate each."""
-    (folder / "modelwatch.db").write_bytes(_migrated())
-    return Store(f"sqlite:///{folder / 'modelwatch.db'}")
+    return Store(f"sqlite:///{put_store(folder)}")
+
+
+def put_store(folder: Path) -> Path:
+    """The file of a store as `open_store` opens it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "modelwatch.db"
+    file.write_bytes(_migrated())
+    return file
 
 
 def back_up(file: Path, copy: Path) -> None:

@@ -13,7 +13,8 @@ from tests.support.app import App
 from tests.support.background import new_id
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import NOW
-from tests.web.drift.test_subject_page import MARKUP, evaluated, filled
+from tests.web.drift.histories import evaluated, filled
+from tests.web.drift.test_subject_page import MARKUP
 from tests.web.reading import Page
 from tests.web.test_pages import HOSTILE, visit
 
@@ -43,9 +44,8 @@ def test_what_drifts_is_said_first_with_since_when_and_how_far(app: App) -> None
     assert "style" not in page.attributes
 
 
-def test_a_model_that_is_as_its_reference_says_so(app: App) -> None:
-    filled(app)
-    page = seen(app)
+def test_a_model_that_is_as_its_reference_says_so(plain: App) -> None:
+    page = seen(plain)
     assert "All 4 are as in the reference." in page.text
     assert "drift now" not in page.text
 
@@ -96,17 +96,15 @@ def test_a_model_before_its_first_prediction_says_so(app: App) -> None:
 @pytest.mark.parametrize(
     ("sort", "first"), [("name", "amount"), ("psi", "country"), ("p", "country"), ("since", "country")]
 )
-def test_the_table_is_sorted_as_the_address_says(app: App, sort: str, first: str) -> None:
-    filled(app, mixed=True)
-    text = seen(app, f"?sort={sort}").text
+def test_the_table_is_sorted_as_the_address_says(mixed: App, sort: str, first: str) -> None:
+    text = seen(mixed, f"?sort={sort}").text
     table = text[text.index("thresholds as ticks") :]
     named = sorted(("amount", "country", "prediction", "score"), key=table.index)
     assert named[0] == first
 
 
-def test_an_order_that_there_is_not_is_refused(app: App) -> None:
-    filled(app)
-    assert "sort" in seen(app, "?sort=mood", 422).text
+def test_an_order_that_there_is_not_is_refused(plain: App) -> None:
+    assert "sort" in seen(plain, "?sort=mood", 422).text
 
 
 def test_importance_of_the_monitor_is_set_against_drift(app: App) -> None:
@@ -129,11 +127,10 @@ def test_names_made_of_markup_are_text_and_the_numbers_are_linked(app: App) -> N
         assert app.request("GET", f"/{page.links[link].lstrip('./')}").status_code == 200
 
 
-def test_the_same_as_json_is_in_the_steps_that_are_shown(app: App) -> None:
-    filled(app, factor=2.5)
-    page = seen(app)
+def test_the_same_as_json_is_in_the_steps_that_are_shown(moved: App) -> None:
+    page = seen(moved)
     assert "Steps of 30 min, each looks back 4 h." in page.text
-    told = app.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").json()
+    told = moved.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").json()
     assert (told["step_seconds"], told["window_seconds"]) == (1_800, 14_400)
 
 

@@ -8,51 +8,14 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from modelwatch.events import Scalar
-from tests.monitoring.test_verdicts import RULES
 from tests.support.app import App
-from tests.support.background import background, run_out
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import END, HOUR, NOW
+from tests.web.drift.histories import SAMPLE, evaluated, filled
 from tests.web.reading import Page
 from tests.web.test_pages import HOSTILE, visit
 
-SAMPLE = np.random.default_rng(1).lognormal(4.0, 0.8, 3_000)
-COUNTRIES = np.random.default_rng(2).choice(["DE", "FR", "IT"], 3_000, p=[0.6, 0.3, 0.1]).tolist()
 MARKUP = '<b>amount</b> & "co" 金額'
-
-
-def filled(app: App, *, factor: float = 1.0, mixed: bool = False, name: str = "amount", missing: float = 0.0) -> None:
-    """Two days up to a whole hour; in the second, amounts are so many times more and countries are mixed otherwise."""
-    body = {
-        "model_name": "m",
-        "features": {name: SAMPLE.tolist(), "country": COUNTRIES},
-        "prediction": ["yes", "no"] * 1_500,
-        "prediction_probability": np.linspace(0.0, 1.0, 3_000).tolist(),
-    }
-    app.post("reference", body, 201)
-    rng, predictions = np.random.default_rng(3), []
-    for number in range(1_920):
-        late = number >= 960
-        amount: Scalar = float(rng.lognormal(4.0, 0.8)) * (factor if late else 1.0)
-        if late and rng.random() < missing:
-            amount = None
-        country = str(rng.choice(["DE", "FR", "IT"], p=[0.2, 0.3, 0.5] if late and mixed else [0.6, 0.3, 0.1]))
-        predictions.append(
-            event(
-                str(number),
-                {name: amount, "country": country},
-                timestamp=NOW - (1_920 - number) * 90 * 1_000_000,
-                prediction="yes" if number % 2 else "no",
-                probability=float(rng.random()),
-            )
-        )
-    open_ledger(app.store).commit(predictions)
-
-
-def evaluated(app: App) -> None:
-    app.desk.clock.now = NOW + HOUR * 1_000_000
-    run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book))
 
 
 def seen(app: App, path: str = "features/amount", status: int = 200) -> Page:
@@ -76,9 +39,8 @@ def test_a_shift_is_said_in_words_with_since_when_how_bad_and_why(app: App) -> N
     assert page.links["Runbook"].endswith("#modeldriftsignificant")
 
 
-def test_categories_are_said_by_the_shares_that_moved_most(app: App) -> None:
-    filled(app, mixed=True)
-    page = seen(app, "features/country")
+def test_categories_are_said_by_the_shares_that_moved_most(mixed: App) -> None:
+    page = seen(mixed, "features/country")
     assert "Other shares than in the reference" in page.text
     assert re.search(r"DE (59|60|61)[\d.]* → [12]\d[\d.]* %", page.text.replace("\xa0", " "))
     assert "Shares of country over time" in page.text
@@ -89,18 +51,16 @@ def test_missing_values_are_said_and_have_a_rate_over_time(app: App) -> None:
     assert "Missing values of amount over time" in seen(app).text
 
 
-def test_what_is_as_in_the_reference_says_so(app: App) -> None:
-    filled(app)
-    page = seen(app)
+def test_what_is_as_in_the_reference_says_so(plain: App) -> None:
+    page = seen(plain)
     assert "As in the reference" in page.text
     assert "stable" in page.text
     assert "began" not in page.text
 
 
 @pytest.mark.parametrize("path", ["prediction", "score", "features/country"])
-def test_other_subjects_have_the_same_page(app: App, path: str) -> None:
-    filled(app)
-    assert "Over time" in seen(app, path).text
+def test_other_subjects_have_the_same_page(plain: App, path: str) -> None:
+    assert "Over time" in seen(plain, path).text
 
 
 def test_a_subject_without_reference_is_not_judged_and_says_why(app: App) -> None:
@@ -119,17 +79,17 @@ def test_a_model_before_its_first_prediction_says_so(app: App) -> None:
     visit(app, "/ui/models/nobody/features/amount", 404)
 
 
-def test_two_windows_are_compared_by_a_form_that_keeps_the_address(app: App) -> None:
-    filled(app, factor=2.5)
+def test_two_windows_are_compared_by_a_form_that_keeps_the_address(moved: App) -> None:
     first, middle, last = (np.datetime_as_string(np.datetime64(END - hours * HOUR, "s"), "m") for hours in (40, 20, 2))
     query = f"window_from={middle}&window_to={last}&baseline_from={first}&baseline_to={middle}&version=1&range=7d"
-    page = seen(app, f"features/amount?{query}")
+    page = seen(moved, f"features/amount?{query}")
     assert "Window against window" in page.text
     assert page.forms[-1].fields[-2:] == ["version", "range"]
-    assert "Window against window" not in seen(app).text
-    refused = seen(app, "features/amount?window_from=soon&window_to=later", 422)
+    assert "Window against window" not in seen(moved).text
+    refused = seen(moved, "features/amount?window_from=soon&window_to=later", 422)
     assert "window_from" in refused.text
-    seen(app, f"features/amount?window_from={last}&window_to={middle}&baseline_from={first}&baseline_to={middle}", 422)
+    backwards = f"window_from={last}&window_to={middle}&baseline_from={first}&baseline_to={middle}"
+    seen(moved, f"features/amount?{backwards}", 422)
 
 
 def test_a_segment_narrows_the_series(app: App) -> None:
@@ -162,15 +122,14 @@ def test_a_feature_is_not_divided_by_its_own_values(app: App) -> None:
     assert "Where it moved" not in seen(app, "features/country").text
 
 
-def test_where_a_step_holds_too_little_each_looks_back_further(app: App) -> None:
-    filled(app, factor=2.5)
-    page = seen(app)
+def test_where_a_step_holds_too_little_each_looks_back_further(moved: App) -> None:
+    page = seen(moved)
     assert "each looks back 4 h" in page.text
-    told = app.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").json()
+    told = moved.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").json()
     assert (told["step_seconds"], told["window_seconds"]) == (1_800, 14_400)
-    rows = app.request("GET", f"/{page.links['Numbers as CSV'].lstrip('./')}").text.splitlines()
+    rows = moved.request("GET", f"/{page.links['Numbers as CSV'].lstrip('./')}").text.splitlines()
     assert len(rows) == len(told["steps"]) + 1
-    assert "each looks back" not in seen(app, "features/amount?range=30d").text
+    assert "each looks back" not in seen(moved, "features/amount?range=30d").text
 
 
 def test_names_made_of_markup_are_text_and_the_numbers_are_linked(app: App) -> None:

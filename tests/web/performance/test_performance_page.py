@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import quote, urljoin
+
+import pytest
 
 from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
@@ -29,8 +32,13 @@ def evaluate(app: App) -> None:
     run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, performance=rules))
 
 
-def worse(app: App) -> None:
-    """Eight hours, labelled an hour after, wrong from the fifth on; then an hour without labels; all evaluated."""
+@pytest.fixture(scope="module")
+def worse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """Eight hours, labelled an hour after, wrong from the fifth on; then an hour without labels; all evaluated.
+
+    Tests only read it.
+    """
+    app = App(tmp_path_factory.mktemp("worse"), channels=("ml-team",))
     watch_yes(app.store)
     set_labelled_reference(app.store, outcomes(3_000, 99))
     for hour in range(8):
@@ -38,24 +46,24 @@ def worse(app: App) -> None:
         send_labelled(app.store, later(100), batch, at=NOON + hour * HOUR, label_after=HOUR)
     send_labelled(app.store, later(100), outcomes(300, 9), at=NOON + 11 * HOUR, label_after=None)
     evaluate(app)
+    yield app
+    app.close()
 
 
-def test_the_loss_is_said_first_with_its_interval_the_reference_and_the_threshold(app: App) -> None:
-    worse(app)
-    page = visit(app, PATH)
+def test_the_loss_is_said_first_with_its_interval_the_reference_and_the_threshold(worse: App) -> None:
+    page = visit(worse, PATH)
     assert "Accuracy is" in page.text
     assert "the reference had" in page.text
     for question in ("Since Sun", "How bad", "alert from −4 points", "Why", "What to do"):
         assert question in page.text
     assert page.links["Runbook"].endswith("ui/runbooks#modelperformancedegraded")
-    [alert] = [each for each in app.desk.alerts() if each.kind == "performance"]
+    [alert] = [each for each in worse.desk.alerts() if each.kind == "performance"]
     assert page.links["Alert"].endswith(f"ui/alerts/{alert.id}")
     assert page.links["Verdict"].startswith("../../../api/v1/verdicts/")
 
 
-def test_the_overview_and_this_page_measure_a_loss_since_the_same_time(app: App) -> None:
-    worse(app)
-    page, overview = visit(app, PATH).text, visit(app, "/ui/models/m").text
+def test_the_overview_and_this_page_measure_a_loss_since_the_same_time(worse: App) -> None:
+    page, overview = visit(worse, PATH).text, visit(worse, "/ui/models/m").text
     said = re.search(r"Accuracy is ([\d.]+ %) \(.+?\) since (.+?) ; the reference had ([\d.]+ %)", overview)
     assert said is not None, overview
     now, since, reference = said.groups()
@@ -63,14 +71,13 @@ def test_the_overview_and_this_page_measure_a_loss_since_the_same_time(app: App)
     assert f"since {since}" in page
     assert reference in page
     # The list has the finding, where its look-back is another one than that of the main metric.
-    listed = re.search(r"Accuracy fell by [\d.]+ points \(([\d.]+ %) → [\d.]+ %; 95 %", visit(app, "/ui/models").text)
+    listed = re.search(r"Accuracy fell by [\d.]+ points \(([\d.]+ %) → [\d.]+ %; 95 %", visit(worse, "/ui/models").text)
     assert listed is not None
     assert listed.groups() == (reference,)
 
 
-def test_what_is_told_of_a_loss_is_written_as_per_cent_and_points(app: App) -> None:
-    worse(app)
-    notice = next(each.notice for each in app.desk.sent() if each.notice.kind == "performance")
+def test_what_is_told_of_a_loss_is_written_as_per_cent_and_points(worse: App) -> None:
+    notice = next(each.notice for each in worse.desk.sent() if each.notice.kind == "performance")
     assert re.search(r"Recall fell by [\d.]+ points \([\d.]+ % → [\d.]+ %; 95 % interval [\d.]+ % to", notice.summary)
     assert re.search(r"Loss of recall [\d.]+ points \(warning from 2 points, alert from 4 points\)", notice.summary)
     assert not re.search(r"0\.[1-9]\d{3}", notice.summary)
@@ -79,9 +86,8 @@ def test_what_is_told_of_a_loss_is_written_as_per_cent_and_points(app: App) -> N
     assert re.fullmatch(r"Accuracy, last \d+ evaluations: [▁-█]+ [\d.]+ %", ": ".join(told))
 
 
-def test_metrics_over_time_with_reference_thresholds_and_estimate(app: App) -> None:
-    worse(app)
-    page = visit(app, PATH)
+def test_metrics_over_time_with_reference_thresholds_and_estimate(worse: App) -> None:
+    page = visit(worse, PATH)
     for title in ("Accuracy over time", "Precision over time", "Log loss over time"):
         assert title in page.text
     assert "Share of predictions that have a label" in page.text
@@ -90,25 +96,22 @@ def test_metrics_over_time_with_reference_thresholds_and_estimate(app: App) -> N
     assert "positive class: yes" in page.text
 
 
-def test_what_is_still_to_come_is_not_judged_and_says_so(app: App) -> None:
-    worse(app)
-    text = visit(app, PATH).text
+def test_what_is_still_to_come_is_not_judged_and_says_so(worse: App) -> None:
+    text = visit(worse, PATH).text
     assert "What is not judged" in text
     assert "0 % are labelled so far, 100 % is usual: most labels come within 1" in text
 
 
-def test_its_numbers_are_there_as_a_table(app: App) -> None:
-    worse(app)
-    answer = app.request("GET", urljoin(BASE + PATH, visit(app, PATH).links["Numbers as CSV"]))
+def test_its_numbers_are_there_as_a_table(worse: App) -> None:
+    answer = worse.request("GET", urljoin(BASE + PATH, visit(worse, PATH).links["Numbers as CSV"]))
     assert answer.headers["content-type"].startswith("text/csv")
     head, *rows = answer.text.splitlines()
     assert {"accuracy", "accuracy low", "log_loss"} <= set(head.split(","))
     assert len(rows) > 4
 
 
-def test_tables_and_curves_now_and_of_the_reference(app: App) -> None:
-    worse(app)
-    text = visit(app, PATH).text
+def test_tables_and_curves_now_and_of_the_reference(worse: App) -> None:
+    text = visit(worse, PATH).text
     for part in ("Right and wrong", "How right the scores are", "ROC", "Precision and recall", "By class"):
         assert part in text
     assert "was yes" in text
