@@ -19,9 +19,10 @@ from modelwatch.ingest import Batcher
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.storage.engine.patience import Patience
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.received_profiles import TakenProfile
-from modelwatch.views.service import Process
+from modelwatch.views.service import EvaluationState, Process
 
 # What clients send data to; what comes before it is wrong in the settings of some.
 TAKES_DATA = re.compile(r"/(predictions|ground-truth|profiles|reference)(/batch)?/?$")
@@ -69,6 +70,7 @@ class ServiceState:
     trim_memory: Callable[[], Awaitable[None]]
     process: Process
     nearest: NearestModels = field(default_factory=NearestModels)
+    probes: Patience[EvaluationState] = field(default_factory=Patience)
 
     @property
     def version(self) -> str:

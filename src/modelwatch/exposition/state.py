@@ -23,7 +23,6 @@ from modelwatch.exposition.alerts import (
 from modelwatch.exposition.drift import SERIES_A_FEATURE, StreamScores, drift_families, exposed_scores, series_of
 from modelwatch.exposition.evaluations import evaluation_families
 from modelwatch.exposition.findings import finding_families
-from modelwatch.exposition.patience import Patience
 from modelwatch.exposition.performance import no_performance, written_performance
 from modelwatch.exposition.quality import no_quality, written_quality
 from modelwatch.exposition.text import Unchanged, Written, together, written
@@ -31,6 +30,7 @@ from modelwatch.exposition.verdicts import NewestVerdict, NewestVerdicts
 from modelwatch.findings import SEVERITIES
 from modelwatch.storage.alerts.alerts import StoredAlert
 from modelwatch.storage.alerts.finding_counters import FindingKey
+from modelwatch.storage.engine.patience import Patience
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import oldest_reference_in_force
@@ -46,7 +46,7 @@ STREAMS_A_MODEL = 20
 DAY = 86_400 * MICROS_PER_SECOND
 
 # Prometheus gives a scrape up after 10 s unless it is told otherwise, and would have no value at all.
-READ_SECONDS = 8.0
+READ_SECONDS = 6.0
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,27 @@ def test_growth_is_not_told_in_the_first_hour(app: App) -> None:
     store = app.get("service")["store"]
     assert (store["bytes_per_day"], store["growth_since"]) == (None, None)
     assert {each["bytes_per_day"] for each in store["tables"]} == {None}
+
+
+def test_a_store_that_hangs_makes_a_process_unready_and_takes_up_one_thread(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, begun = threading.Event(), []
+
+    def hang(*_given: object) -> None:
+        begun.append(threading.current_thread())
+        let_go.wait(30)
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr("modelwatch.api.routes.operations.service._evaluation", hang)
+        hanging.setattr("modelwatch.api.routes.operations.service.PROBE_SECONDS", 0.05)
+        for _ in range(3):
+            answer = app.request("GET", "/readyz")
+            assert (answer.status_code, answer.json()["checks"]["store"]) == (
+                503,
+                "The store did not answer within 0.05 s.",
+            )
+    assert len(begun) == 1
+    let_go.set()
+    begun[0].join(30)
+    assert app.request("GET", "/readyz").json()["checks"]["store"] == "ok"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,8 @@ router = APIRouter(tags=["operations"])
 SERVICE_NAME = "modelwatch"
 # A commit needs pages and the log before them; below this it may fail at any moment.
 LEAST_FREE_BYTES = 2_000_000
+# A store that hangs must not take up, probe by probe, the threads that answer everything else.
+PROBE_SECONDS = 3.0
 
 
 class Health(msgspec.Struct):
@@ -50,7 +53,7 @@ async def _health(request: Request) -> Response:
     state = state_of(request)
     evaluation: EvaluationState | msgspec.UnsetType = msgspec.UNSET
     try:
-        evaluation = await asyncio.to_thread(_evaluation, state)
+        evaluation = await asyncio.to_thread(state.probes.within, PROBE_SECONDS, partial(_evaluation, state))
     except StoreUnavailable as error:
         checks = {"store": error.detail}
     else:

@@ -36,7 +36,7 @@ class Patience(Generic[T]):
                     raise late
                 self._hangs = None
             done: Future[T] = Future()
-            thread = threading.Thread(target=_finish, args=(done, work), name="modelwatch-scrape", daemon=True)
+            thread = threading.Thread(target=_finish, args=(done, work), name="modelwatch-read", daemon=True)
             thread.start()
             try:
                 return done.result(max(deadline - time.monotonic(), 0.0))

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from modelwatch.errors import StoreUnavailable
-from modelwatch.exposition.patience import Patience
+from modelwatch.storage.engine.patience import Patience
 
 
 def test_what_is_done_in_time_is_returned_and_what_fails_is_raised() -> None:
