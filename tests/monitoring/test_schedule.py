@@ -114,5 +114,27 @@ def test_labels_are_looked_at_up_to_what_is_there_of_both() -> None:
     assert until(fresh, NINE - 3_600, paused) == NINE - 300
     assert until(paused, NINE + 3_600, fresh) == NINE + 3_600
     assert until(paused, NINE - 3_600, fresh) == NINE - 3_600
-    assert until(paused, NINE - 3_600, paused) == NINE
+    assert until(paused, NINE - 3_600, paused) == NINE + 300
     assert until(paused, NINE + 3_600, paused) == NINE + 3_600
+
+
+def test_labels_that_came_at_once_are_looked_at_once_their_window_is_over() -> None:
+    # A batch of yesterday's predictions, and all of its labels in one request.
+    label = (NINE + 7) * SECOND
+    for now, until in ((NINE + 60, NINE), (NINE + 299, NINE), (NINE + 300, NINE + 300), (NINE + 9_000, NINE + 300)):
+        assert labels_until((label, label), NINE - 3_600, (NINE - 60) * SECOND, now * SECOND) == until
+    assert [each.end for each in label_points(None, NINE + 300, NINE + 300, 3_600, lambda *_: True)] == [NINE + 300]
+
+
+def test_labels_after_the_last_look_are_looked_at_an_interval_later() -> None:
+    # Some of a batch came just before the end of a window, which was looked at; nothing comes after it.
+    label = (NINE + 307) * SECOND
+
+    def until(now: int) -> int:
+        return labels_until((label, label), NINE - 3_600, (NINE - 60) * SECOND, now * SECOND, 3_600)
+
+    assert [until(now) for now in (NINE + 600, NINE + 3_600)] == [NINE + 600, NINE + 600]
+    assert until(NINE + 3_907) == NINE + 3_900
+    assert until(NINE + 10**6) == NINE + 4_200
+    looks = label_points(NINE + 300, NINE + 300, until(NINE + 3_907), 3_600, lambda *_: True)
+    assert [each.end for each in looks] == [NINE + 3_900]

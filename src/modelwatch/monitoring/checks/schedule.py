@@ -67,18 +67,23 @@ def due_points(
             previous, new = end, 0
 
 
-def labels_until(label: tuple[int, int], closed: int, arrived_at: int, now: int) -> int:
+def labels_until(label: tuple[int, int], closed: int, arrived_at: int, now: int, interval: int = 0) -> int:
     """Time, in seconds, up to which labels and predictions are evaluated together.
 
     label: of the newest label its own time and its arrival, in microseconds. closed: up to where the windows of
-    predictions are. arrived_at: of the newest prediction.
+    predictions are. arrived_at: of the newest prediction. interval: seconds between two evaluations.
 
     While labels come, each in the order of its time, those before the newest are all there; later ones wait. Labels
-    that have paused hold nothing up, and neither do predictions.
+    that have paused hold nothing up, and neither do predictions; after an interval without any, the evaluation that
+    comes an interval after the last one is due.
     """
     newest, pause = min(label[0], now), IDLE_SECONDS * MICROS_PER_SECOND
     if now - label[1] >= pause:
-        return max(closed, whole_windows(newest)) if now - arrived_at >= pause else closed
+        # The window of the newest label is over by the clock, as that of the newest prediction is.
+        over = whole_windows(newest) + BASE_WINDOW_SECONDS
+        if now - max(label[1], arrived_at) >= interval * MICROS_PER_SECOND:
+            over += interval
+        return max(closed, min(over, whole_windows(now))) if now - arrived_at >= pause else closed
     # Others may have the very time of the newest.
     known = whole_windows(newest - 1)
     return known if now - arrived_at >= pause else min(known, closed)

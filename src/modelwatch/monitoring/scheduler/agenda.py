@@ -112,7 +112,8 @@ class Agenda:
         label, revision = self._labels.get(stream), self._revisions.get(stream.model, 0)
         as_of = None
         if label is not None:
-            as_of = labels_until((label.latest_ts, label.arrived_at), closed, newest.arrived_at, now)
+            of_label = (label.latest_ts, label.arrived_at)
+            as_of = labels_until(of_label, closed, newest.arrived_at, now, rules.check_interval)
         return Standing(
             rules,
             generation,
