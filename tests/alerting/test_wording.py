@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -276,3 +278,10 @@ def test_metrics_have_the_names_that_people_know() -> None:
     alert = structs.replace(alert, kind="performance", members=members)
     assert title_of(alert) == "Performance loss in fraud (production): log loss, ROC AUC"
     assert "log loss (version 1): " in current_summary(alert)
+
+
+def test_the_name_of_a_feature_keeps_its_letters_at_the_begin_of_a_sentence() -> None:
+    detail = "k: 41.6 % of values are above the reference's range (reference: 0 %)"
+    found = finding("k: above_range", "alert", kind="data_quality", score_name="rise of above_range", detail=detail)
+    alert = SimpleNamespace(members=(SimpleNamespace(finding=found),))
+    assert worst_of(cast(Alert, alert)) == detail

@@ -131,6 +131,9 @@ def worst_of(alert: Alert) -> str:
     if finding.kind == "freshness":
         return _score(finding)
     detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
+    if finding.kind == "data_quality":
+        # It begins with the name of a feature, which a large letter would make another one.
+        return detail
     if finding.score_name != "PSI":
         return _capital(detail)
     subject = shortened(_subject(finding.kind, finding.subject), LONGEST_NAME)
