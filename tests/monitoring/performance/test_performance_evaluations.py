@@ -7,6 +7,7 @@ import zlib
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 from modelwatch.errors import UnknownResource
@@ -502,3 +503,24 @@ def test_what_calms_down_holds_until_it_is_clearly_over(referenced: Store) -> No
         1.1: ("calm", True),
         1.4: ("calm", False),
     }
+
+
+def test_a_new_model_is_not_judged_by_the_labels_that_come_quickly(referenced: Store) -> None:
+    """What was wrong is known sooner than what was right, and at first only quick labels are known."""
+    rng = np.random.default_rng(1)
+    events, labels = [], []
+    for number, row in enumerate(outcomes(15_000, 5)):
+        at = NOON + number * 6 * SECOND
+        delay = rng.exponential(0.25 if row.prediction != row.truth else 4.0) * HOUR
+        assert isinstance(row.prediction, str)
+        says = row.prediction, row.probability
+        events.append(event(str(number), {}, timestamp=at, prediction=says[0], probability=says[1]))
+        labels.append(label(str(number), row.truth, timestamp=at + int(delay)))
+    ledger = open_ledger(referenced, later(100))
+    ledger.commit(events, labels)
+    ledger.close()
+    assert [each.findings for each in evaluate(referenced, later(100)) if each.findings] == []
+    found = [msgspec.json.decode(each.result, type=PerformanceReport) for each in verdicts(referenced)]
+    assert "stable" in {each.severity for each in found}
+    reasons = {window.immature for each in found for window in each.windows}
+    assert any("how late most of them are is known after" in (reason or "") for reason in reasons)

@@ -13,6 +13,9 @@ from modelwatch.measures import plain
 # A window is mature when so much of what is expected of it should have come, and so much of that has.
 MATURITY = 0.9
 ARRIVED_SHARE = 0.8
+# How late most labels are is known once they have been coming for so many lags: with delays of an exponential
+# distribution 89 % come within the lag that is found then for 90 %.
+KNOWN_AFTER_LAGS = 2
 # Labels of all delays have come in their usual shares once they have been coming for so many lags.
 TYPICAL_AFTER_LAGS = 4
 LONGEST_LAG_SECONDS = 366 * 86_400
@@ -49,10 +52,21 @@ class LabelArrivals(msgspec.Struct, frozen=True):
 
         At the beginning only quick labels are known, and they are often of one class.
         """
-        wanted = TYPICAL_AFTER_LAGS * self.lag
+        return self._before(TYPICAL_AFTER_LAGS, "the typical delay")
+
+    @property
+    def unknown(self) -> str | None:
+        """Why it is not known yet after which time most labels have come; None when it is.
+
+        Of labels that take longer than they have been arriving none is known: at first the lag is that of quick ones.
+        """
+        return self._before(KNOWN_AFTER_LAGS, "how late most of them are")
+
+    def _before(self, lags: int, what: str) -> str | None:
+        wanted = lags * self.lag
         if not 0 < self.history < wanted:
             return None
-        return f"labels have been arriving for {_time(self.history)}; the typical delay is known after {_time(wanted)}"
+        return f"labels have been arriving for {_time(self.history)}; {what} is known after {_time(wanted)}"
 
     def share_within(self, seconds: float) -> float:
         """The share of the labels that comes within this time; 1 without labels."""
@@ -84,7 +98,11 @@ def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: 
     '100 labels have arrived of about 475 that are usual by now'
     >>> immaturity(arrivals, 7_200.0, 1_000, 470) is None
     True
+    >>> immaturity(msgspec.structs.replace(arrivals, history=4_000), 7_200.0, 1_000, 470)
+    'labels have been arriving for 1 h; how late most of them are is known after 2 h'
     """
+    if arrivals.unknown is not None:
+        return arrivals.unknown
     share = arrivals.share_within(age)
     if share < arrivals.needed:
         known = plain(percent(share))
