@@ -127,3 +127,13 @@ def test_a_page_of_drift_counts_what_is_not_judged_apart(app: App) -> None:
     headline = decode_headline(stored[-1])
     assert headline is not None
     assert (headline.not_judged, headline.checked - headline.not_judged in (1, 2)) == (1, True)
+
+
+def test_an_evaluation_of_labels_that_came_after_the_data_is_shown(app: App) -> None:
+    set_labelled_reference(app.store, classes(1, 3))
+    send_labelled(app.store, later(20), classes(2, 3)[:600], at=NOON, label_after=2 * 3_600 * SECOND)
+    app.desk.clock.now = later(101)()
+    run_out(background(app.store, RULES, app.desk.clock, performance=PerformanceRules.of(RULES, 0.02)))
+    text = visit(app, "/ui/models/m/performance").text
+    assert "Performance was not evaluated yet." not in text
+    assert "No watched metric is worse." in text

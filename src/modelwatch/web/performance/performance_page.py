@@ -19,6 +19,7 @@ from modelwatch.monitoring.checks.performance.history import performance_history
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.text import lookback
+from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.performance.performance_judged import JudgedPerformance, judged_performance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
@@ -198,7 +199,9 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Pe
     root = root_of(request)
     with state.store.read() as connection:
         monitor = monitor_of(connection, stream.model)
-        judged = judged_performance(connection, stream, of_model.end)
+        # Labels come after their predictions: where the newest data are shown, so is the newest evaluation of them.
+        until = of_model.end if of_model.selection.end is not None else of_model.now // MICROS_PER_SECOND
+        judged = judged_performance(connection, stream, max(until, of_model.end))
     rules = state.performance.with_monitor(None if monitor is None else monitor.config)
     segment = of_model.selection.segment_text
     began = loss_began(of_model)
