@@ -93,9 +93,10 @@ class LabelledSide(msgspec.Struct, frozen=True):
 class PerformanceComparison(msgspec.Struct, frozen=True):
     """Performance on the labelled rows of both data sets.
 
-    severity: the worst of the metrics and of label_drift. metrics: those that are judged first. label_drift: whether
-    the labels themselves have shifted, as in a performance report of the service. reference: null without labels.
-    errors: of a regression. reason: why nothing is compared; else null.
+    severity: the worst of the metrics, of label_drift and of label_coverage. metrics: those that are judged first.
+    label_drift, label_coverage: whether the labels themselves have shifted, and whether the usual labels come (of a
+    model of a service; else null), as in a performance report of the service. reference: null without labels. errors:
+    of a regression. reason: why nothing is compared; else null.
     """
 
     task: str
@@ -111,6 +112,7 @@ class PerformanceComparison(msgspec.Struct, frozen=True):
     positive_class_reason: str | None = None
     warnings: list[str] = []
     reason: str | None = None
+    label_coverage: MetricReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +343,14 @@ def labels_in_words(found: PerformanceComparison) -> str:
     ]
     name = max(shares[1], key=lambda each: abs(shares[1][each] - shares[0].get(each, 0.0)))
     return f"labels that are {name}: {plain(percent(shares[0].get(name, 0.0)))} → {plain(percent(shares[1][name]))}"
+
+
+def coverage_in_words(found: PerformanceComparison) -> str:
+    """Clause on labels that are missing."""
+    came = found.label_coverage
+    if came is None or came.value is None or came.reference is None:
+        return "the usual labels"
+    return f"only {plain(percent(came.value))} of predictions have a label; {plain(percent(came.reference))} is usual"
 
 
 def _value(value: float | None) -> str:

@@ -18,7 +18,7 @@ from modelwatch.charts.histogram import histogram
 from modelwatch.charts.rows import Category, categories
 from modelwatch.charts.small import histogram_pair
 from modelwatch.library.drift import SubjectComparison, in_words
-from modelwatch.library.performance import labels_in_words
+from modelwatch.library.performance import coverage_in_words, labels_in_words
 from modelwatch.library.quality import quality_in_words
 from modelwatch.library.reports.performance_charts import performance_charts
 from modelwatch.library.reports.title import drift_title, other_findings
@@ -75,6 +75,7 @@ def _environment() -> Environment:
         "psi": psi_text,
         "quality_in_words": quality_in_words,
         "percent": percent,
+        "share": lambda value: "–" if value is None else percent(value),
         "chance": chance,
         "mark": lambda severity: Markup(mark(STATES.get(severity, "unknown"))),
         "word": lambda severity: WORDS.get(severity, severity),
@@ -85,6 +86,7 @@ def _environment() -> Environment:
         "interval_of": _interval,
         "change_of": lambda change, name: metric_change(name, change),
         "labels_in_words": labels_in_words,
+        "coverage_in_words": coverage_in_words,
         "moved_in": moved_in,
     }
     environment.globals |= {"most_segments": SHOWN, "pair": _pair, "chart": _chart}

@@ -17,6 +17,7 @@ from modelwatch.library.drift import SubjectComparison, by_severity, compared, i
 from modelwatch.library.performance import (
     MetricComparison,
     PerformanceComparison,
+    coverage_in_words,
     labels_in_words,
     performance_in_words,
 )
@@ -278,22 +279,28 @@ def _fields(kind: type[msgspec.Struct]) -> list[str]:
 def _performance_lines(found: PerformanceComparison) -> list[str]:
     """The performance in some lines: what got worse, or the watched metrics."""
     head = f"{found.current.labelled:,} labels"
+    came = found.label_coverage
+    missing = came is not None and came.severity in DRIFTED
+    of_coverage = [f"  {came.severity}: {coverage_in_words(found)}"] if came is not None and missing else []
     if found.reference is None:
         values = ", ".join(map(_now, found.metrics[:4]))
-        return [f"Performance on {head}: {values}. {found.reason}"]
+        said = [f"Labels are missing: {head}.", *of_coverage] if missing else []
+        return [*said, *([f"Performance on {head}: {values}. {found.reason}"] if found.current.labelled else [])]
     head += f" compared with {found.reference.labelled:,} of the reference"
     worse = [each for each in found.metrics if each.severity in DRIFTED]
     stable = [each for each in found.metrics if each.severity == "stable"]
     lines = [f"  {each.severity}: {performance_in_words(each)}" for each in worse]
     if found.label_drift is not None and found.label_drift.severity in DRIFTED:
         lines.append(f"  {found.label_drift.severity}: {labels_in_words(found)}")
+    lines += of_coverage
     by_chance = [
         f"  {each.severity}: {measures.metric_name(each.name)}: {each.reason}"
         for each in stable
         if _loses(each, "large")
     ]
     if lines:
-        verdict = "Performance is worse" if worse else "The labels have shifted"
+        shifted = len(lines) > len(of_coverage)
+        verdict = "Performance is worse" if worse else "The labels have shifted" if shifted else "Labels are missing"
         return [f"{verdict}: {head}.", *lines, *by_chance]
     unjudged = next((each for each in found.metrics if each.severity not in (None, *DRIFTED, "stable")), None)
     if unjudged is not None and found.severity not in KNOWN_STATES:

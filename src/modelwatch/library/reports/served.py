@@ -94,17 +94,19 @@ def _compared(result: SubjectReport, found: Mapping[str, Any]) -> SubjectCompari
 
 
 def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison | None:
-    """The performance of the version that does worst, in the window that decides; None without one that has labels
-    and is judged."""
+    """The performance of the version that does worst, in the window that decides; None without one that is judged and
+    has labels, or lacks those that are usual."""
     candidates = [
         (report, window)
         for report in reports
         for window in report.windows
-        if window.matured and window.severity and window.labelled
+        if window.matured and window.severity and (window.labelled or window.severity in DRIFTED)
     ]
     if not candidates:
         return None
     report, window = min(candidates, key=lambda each: (_place(each[1].severity), each[1].start, each[0].model_version))
+    # A shorter window may be the one that lacks labels, while a longer one decides.
+    coverage = [each.label_coverage for each in report.windows if each.matured and each.label_coverage is not None]
     metrics = [_metric(name, each, report.reference_labels) for name, each in window.metrics.items()]
     span = f"{window.start[:16]} to {window.end[:16]}".replace("T", " ")
     of_version = f"version {report.model_version}, " if len(reports) > 1 else ""
@@ -121,6 +123,7 @@ def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison 
         positive_class_reason=report.positive_class_reason,
         warnings=report.warnings,
         reason=f"Labels of {of_version}{span} UTC. {report.reason or ''}".strip(),
+        label_coverage=min(coverage, key=lambda each: _place(each.severity), default=None),
     )
 
 

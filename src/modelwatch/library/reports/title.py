@@ -40,6 +40,12 @@ def other_findings(
         found.append("performance is worse")
     if performance is not None and performance.label_drift is not None and performance.label_drift.severity in DRIFTED:
         found.append("the labels have shifted")
+    if (
+        performance is not None
+        and performance.label_coverage is not None
+        and performance.label_coverage.severity in DRIFTED
+    ):
+        found.append("labels are missing")
     if segments is not None and segments.severity in DRIFTED:
         found.append("segments have moved")
     return found
