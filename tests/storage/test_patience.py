@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NoReturn
 
 import pytest
@@ -38,3 +39,38 @@ def test_what_hangs_is_given_up_and_nothing_is_begun_beside_it_until_it_ends() -
     let_go.set()
     began[0].join(30)
     assert reads.within(5.0, lambda: 3) == 3
+
+
+def test_all_who_come_while_a_read_runs_get_what_the_next_one_reads() -> None:
+    let_go, began, times = threading.Event(), threading.Event(), []
+
+    def read() -> int:
+        times.append(len(times))
+        began.set()
+        let_go.wait(30)
+        return times[-1]
+
+    reads = Patience[int]()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(reads.within, 30.0, read)
+        assert began.wait(30)
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable):
+                reads.within(0.01, read)
+        soon = threading.Timer(0.05, let_go.set)
+        soon.start()
+        assert reads.within(30.0, read) == 1
+        assert first.result(30) == 0
+    assert times == [0, 1]
+
+
+def test_a_read_that_ends_as_its_time_does_has_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Future[int]):
+        def result(self, timeout: float | None = None) -> int:
+            found = super().result(30)
+            if timeout is not None:
+                raise TimeoutError
+            return found
+
+    monkeypatch.setattr("modelwatch.storage.engine.patience.Future", Late)
+    assert Patience[int]().within(5.0, lambda: 4) == 4

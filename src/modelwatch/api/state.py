@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,6 +28,8 @@ from modelwatch.views.service import EvaluationState, Process
 # What clients send data to; what comes before it is wrong in the settings of some.
 TAKES_DATA = re.compile(r"/(predictions|ground-truth|profiles|reference)(/batch)?/?$")
 SENDS_DATA = frozenset({"POST", "PUT", "PATCH"})
+# So many probes, and so many scrapes, are answered at once: a pair of Prometheus servers, and some by hand.
+WATCHERS = 4
 
 
 class Counters(Protocol):
@@ -51,7 +54,11 @@ class Metrics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """The parts of a running service."""
+    """The parts of a running service.
+
+    probe_threads, scrape_threads: those that wait for the store for a probe and for a scrape; requests that wait for
+    it, however many, take no place there.
+    """
 
     settings: Settings
     store: Store
@@ -71,6 +78,10 @@ class ServiceState:
     process: Process
     nearest: NearestModels = field(default_factory=NearestModels)
     probes: Patience[EvaluationState] = field(default_factory=Patience)
+    probe_threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WATCHERS, "modelwatch-probe"))
+    scrape_threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(WATCHERS, "modelwatch-scrape")
+    )
 
     @property
     def version(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
@@ -13,44 +12,60 @@ from modelwatch.errors import StoreUnavailable
 T = TypeVar("T")
 
 
-class Patience(Generic[T]):
-    """Waits for work in a thread of its own, and not for ever. One that hangs is left, and nothing is begun beside it.
+class _Read(Generic[T]):
+    """Work, and what it will return or raise."""
 
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.done: Future[T] = Future()
+        self._work = work
+
+    def run(self) -> None:
+        try:
+            self.done.set_result(self._work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the work is waited for
+            self.done.set_exception(error)
+
+
+class Patience(Generic[T]):
+    """Waits for a read in a thread of its own, not for ever. One that hangs is left, and nothing is begun beside it.
+
+    All who come while a read runs wait for the same next one: what they get was read after they came, and none of them
+    waits for more than two. Of a store that takes more than half of the time for one, they get no answer.
     Safe to use from several threads.
     """
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._hangs: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._running: _Read[T] | None = None
+        self._next: _Read[T] | None = None
 
     def within(self, seconds: float, work: Callable[[], T]) -> T:
-        """What the work returns, or raises. Raises StoreUnavailable when that, or the work before it, takes longer."""
-        late = StoreUnavailable(f"The store did not answer within {seconds:g} s.")
-        deadline = time.monotonic() + seconds
-        if not self._turn.acquire(timeout=seconds):
-            raise late
+        """What the work, or that of another who waits, returns or raises. Raises StoreUnavailable when that, with the
+        rest of the read before it, takes longer."""
+        done = self._begun(work).done
         try:
-            if self._hangs is not None:
-                self._hangs.join(max(deadline - time.monotonic(), 0.0))
-                if self._hangs.is_alive():
-                    raise late
-                self._hangs = None
-            done: Future[T] = Future()
-            thread = threading.Thread(target=_finish, args=(done, work), name="modelwatch-read", daemon=True)
-            thread.start()
-            try:
-                return done.result(max(deadline - time.monotonic(), 0.0))
-            except TimeoutError:
-                if done.done():
-                    raise
-                self._hangs = thread
-                raise late from None
-        finally:
-            self._turn.release()
+            return done.result(seconds)
+        except TimeoutError:
+            # The work's own, or it has ended just now.
+            if done.done():
+                return done.result()
+            raise StoreUnavailable(f"The store did not answer within {seconds:g} s.") from None
 
+    def _begun(self, work: Callable[[], T]) -> _Read[T]:
+        """The read that begins now, or that follows the one which runs."""
+        with self._lock:
+            if self._running is None:
+                self._running = _Read(work)
+                threading.Thread(target=self._run, args=(self._running,), name="modelwatch-read", daemon=True).start()
+                return self._running
+            if self._next is None:
+                self._next = _Read(work)
+            return self._next
 
-def _finish(done: Future[T], work: Callable[[], T]) -> None:
-    try:
-        done.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - it is raised where the work is waited for
-        done.set_exception(error)
+    def _run(self, read: _Read[T]) -> None:
+        following: _Read[T] | None = read
+        while following is not None:
+            following.run()
+            with self._lock:
+                following = self._running = self._next
+                self._next = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from modelwatch.storage.engine.sizes import save_size
@@ -148,3 +151,25 @@ def test_a_store_that_hangs_makes_a_process_unready_and_takes_up_one_thread(
     let_go.set()
     begun[0].join(30)
     assert app.request("GET", "/readyz").json()["checks"]["store"] == "ok"
+
+
+def test_requests_that_wait_for_the_store_take_no_place_of_probes_and_scrapes(app: App) -> None:
+    let_go = threading.Event()
+
+    async def ask() -> list[int]:
+        threads = ThreadPoolExecutor(1)
+        asyncio.get_running_loop().set_default_executor(threads)
+        threads.submit(let_go.wait, 60)
+        transport = httpx.ASGITransport(app=app.asgi)
+        async with httpx.AsyncClient(transport=transport, base_url="http://watch:8000") as client:
+            waits = asyncio.create_task(client.get("/api/v1/alerts"))
+            try:
+                answers = await asyncio.wait_for(asyncio.gather(*map(client.get, ("/readyz", "/metrics"))), 30)
+                assert not waits.done()
+            finally:
+                let_go.set()
+                await waits
+        return [each.status_code for each in answers]
+
+    # The writer does not run here, so the process is not ready; what counts is that it says so.
+    assert asyncio.run(ask()) == [503, 200]

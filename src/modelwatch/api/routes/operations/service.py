@@ -53,7 +53,8 @@ async def _health(request: Request) -> Response:
     state = state_of(request)
     evaluation: EvaluationState | msgspec.UnsetType = msgspec.UNSET
     try:
-        evaluation = await asyncio.to_thread(state.probes.within, PROBE_SECONDS, partial(_evaluation, state))
+        within = partial(state.probes.within, PROBE_SECONDS, partial(_evaluation, state))
+        evaluation = await asyncio.get_running_loop().run_in_executor(state.probe_threads, within)
     except StoreUnavailable as error:
         checks = {"store": error.detail}
     else:
@@ -119,7 +120,8 @@ async def version(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Event counters of this process and state gauges of the store, in the Prometheus or OpenMetrics format."""
     state = state_of(request)
-    content, content_type = await asyncio.to_thread(state.metrics.render, request.headers.get("accept"))
+    render = partial(state.metrics.render, request.headers.get("accept"))
+    content, content_type = await asyncio.get_running_loop().run_in_executor(state.scrape_threads, render)
     return Response(content, headers={"content-type": content_type})
 
 
