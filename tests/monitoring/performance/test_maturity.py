@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals, immaturity, lag_of
 
@@ -37,6 +38,22 @@ def test_or_when_far_fewer_have_come_than_older_predictions_lead_one_to_expect(l
     found = immaturity(DAILY, 86_400, 1_000, labelled)
     assert (found is None) == mature
     assert mature or found == f"{labelled} labels have arrived of about 475 that are usual by now"
+
+
+def test_how_late_labels_are_is_known_after_twice_their_lag_or_where_no_new_prediction_has_one() -> None:
+    young = replace(DAILY, lag=86_400, history=140_000)
+    assert immaturity(young, 90_000, 1_000, 500) == (
+        "the first prediction with a label is 1 d old; how late most of them are is known after 2 d"
+    )
+    assert immaturity(young, 90_000, 1_000, 950) is None
+    assert immaturity(replace(young, newest=70_000), 90_000, 1_000, 500) is None
+    assert immaturity(replace(young, history=172_800), 90_000, 1_000, 500) is None
+
+
+def test_what_takes_most_of_a_year_is_not_waited_for_longer_than_labels_are_learned_from() -> None:
+    slow = replace(DAILY, lag=231 * 86_400, history=400 * 86_400)
+    assert (slow.unknown, slow.too_new) == (None, None)
+    assert replace(slow, history=300 * 86_400).unknown is not None
 
 
 def test_where_no_prediction_is_old_enough_to_tell_the_age_alone_decides() -> None:

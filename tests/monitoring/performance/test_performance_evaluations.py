@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -505,22 +506,41 @@ def test_what_calms_down_holds_until_it_is_clearly_over(referenced: Store) -> No
     }
 
 
-def test_a_new_model_is_not_judged_by_the_labels_that_come_quickly(referenced: Store) -> None:
-    """What was wrong is known sooner than what was right, and at first only quick labels are known."""
-    rng = np.random.default_rng(1)
+def send_with_delays(store: Store, rows: Sequence[Outcome], hours: Sequence[float], apart: int) -> None:
+    """Predictions from noon on, `apart` microseconds from each other, and their labels so many hours after each."""
     events, labels = [], []
-    for number, row in enumerate(outcomes(15_000, 5)):
-        at = NOON + number * 6 * SECOND
-        delay = rng.exponential(0.25 if row.prediction != row.truth else 4.0) * HOUR
+    for number, (row, delay) in enumerate(zip(rows, hours, strict=True)):
         assert isinstance(row.prediction, str)
-        says = row.prediction, row.probability
-        events.append(event(str(number), {}, timestamp=at, prediction=says[0], probability=says[1]))
-        labels.append(label(str(number), row.truth, timestamp=at + int(delay)))
-    ledger = open_ledger(referenced, later(100))
+        at = NOON + number * apart
+        events.append(
+            event(str(number), {}, timestamp=at, prediction=row.prediction, probability=row.probability)  # type: ignore[arg-type]
+        )
+        labels.append(label(str(number), row.truth, timestamp=at + int(delay * HOUR)))  # type: ignore[arg-type]
+    ledger = open_ledger(store, later(200))
     ledger.commit(events, labels)
     ledger.close()
-    assert [each.findings for each in evaluate(referenced, later(100)) if each.findings] == []
-    found = [msgspec.json.decode(each.result, type=PerformanceReport) for each in verdicts(referenced)]
-    assert "stable" in {each.severity for each in found}
-    reasons = {window.immature for each in found for window in each.windows}
-    assert any("how late most of them are is known after" in (reason or "") for reason in reasons)
+
+
+def immature_reasons(store: Store) -> set[str | None]:
+    found = [msgspec.json.decode(each.result, type=PerformanceReport) for each in verdicts(store)]
+    return {window.immature for each in found for window in each.windows}
+
+
+def test_a_new_model_is_not_judged_by_the_labels_that_come_quickly(referenced: Store) -> None:
+    """What was wrong is known sooner than what was right, and at first only quick labels are known."""
+    rng, rows = np.random.default_rng(1), outcomes(15_000, 5)
+    delays = [rng.exponential(0.25 if row.prediction != row.truth else 4.0) for row in rows]
+    send_with_delays(referenced, rows, delays, 6 * SECOND)
+    assert [each.findings for each in evaluate(referenced, later(200)) if each.findings] == []
+    assert any("how late most of them are is known after" in (reason or "") for reason in immature_reasons(referenced))
+    assert "stable" in {each.severity for each in verdicts(referenced)}
+
+
+@pytest.mark.parametrize("labelled", [1.0, 0.5])
+def test_a_file_that_is_sent_once_is_judged_when_its_labels_have_come(referenced: Store, labelled: float) -> None:
+    """Two hours of predictions with labels a day later: nothing else will come."""
+    rng, rows = np.random.default_rng(1), outcomes(3_000, 5, flipped=0.6)
+    delays = [rng.uniform(20.0, 30.0) if rng.random() < labelled else 10_000.0 for _ in rows]
+    send_with_delays(referenced, rows, delays, 2_400_000)
+    found = evaluate(referenced, later(201))
+    assert {each.subject for assessment in found for each in assessment.findings} >= {"accuracy", "log_loss"}

@@ -20,7 +20,7 @@ from modelwatch.storage.engine.models import StreamKey
 
 # Kept with each verdict. It grows with each release whose rules may make another report of the same evidence, be it in
 # its words.
-RULES_VERSION = 6
+RULES_VERSION = 7
 
 encode_report = msgspec.json.Encoder().encode
 

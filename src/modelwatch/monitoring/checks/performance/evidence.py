@@ -264,6 +264,7 @@ def _arrivals(
     lag = lag_of(curve.within(maturity))
     old = came.grain.edge(as_of - max(lag, BASE_WINDOW_SECONDS))
     predictions = predictions_in(connection, stream, came.since, old)
+    labelled_windows = [window for window, known in zip(came.windows, came.known, strict=True) if known.any()]
     labelled = int(came.known[[end <= old for _, end in came.windows]].sum())
     shares = np.unique(np.stack([np.append([0.0], DELAY_EDGES[1:]), curve.shares[:-1]], axis=1), axis=0)
     return LabelArrivals(
@@ -275,10 +276,8 @@ def _arrivals(
         coverage=labelled / predictions if predictions else None,
         shares=_steps(shares.tolist()),
         needed=maturity,
-        history=max(
-            (as_of - start for (start, _), known in zip(came.windows, came.known, strict=True) if known.any()),
-            default=0,
-        ),
+        history=max((as_of - start for start, _ in labelled_windows), default=0),
+        newest=max(0, min((as_of - end for _, end in labelled_windows), default=0)),
     )
 
 

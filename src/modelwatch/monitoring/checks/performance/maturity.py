@@ -19,6 +19,8 @@ KNOWN_AFTER_LAGS = 2
 # Labels of all delays have come in their usual shares once they have been coming for so many lags.
 TYPICAL_AFTER_LAGS = 4
 LONGEST_LAG_SECONDS = 366 * 86_400
+# Labels are learned from for little longer: what takes longer to be known is not waited for.
+LONGEST_HISTORY_SECONDS = 366 * 86_400
 # Of so many days before it is told how many of their predictions have labels.
 MOST_DAYS = 84
 
@@ -33,7 +35,7 @@ class LabelArrivals(msgspec.Struct, frozen=True):
     labels. lag: seconds after which most of the labels that come at all have come, in whole base windows. coverage: the
     share of predictions that get a label in the end, None when none is old enough to tell. shares: by seconds since
     the prediction, the share of the labels that has come. needed: the share that is waited for. history: seconds from
-    the first labelled prediction to then; 0 where it was not kept.
+    the first labelled prediction to then; 0 where it was not kept. newest: the same from the newest one.
     """
 
     labels: int
@@ -45,6 +47,7 @@ class LabelArrivals(msgspec.Struct, frozen=True):
     shares: tuple[tuple[float, float], ...]
     needed: float = MATURITY
     history: int = 0
+    newest: int = 0
 
     @property
     def too_new(self) -> str | None:
@@ -58,15 +61,21 @@ class LabelArrivals(msgspec.Struct, frozen=True):
     def unknown(self) -> str | None:
         """Why it is not known yet after which time most labels have come; None when it is.
 
-        Of labels that take longer than they have been arriving none is known: at first the lag is that of quick ones.
+        Where new predictions have labels, and none is twice as old as most labels are said to be late, labels that take
+        longer may not have had the time to come: at first the lag is that of quick ones.
         """
+        if 2 * self.newest >= self.history:
+            return None
         return self._before(KNOWN_AFTER_LAGS, "how late most of them are")
 
     def _before(self, lags: int, what: str) -> str | None:
-        wanted = lags * self.lag
+        wanted = min(lags * self.lag, LONGEST_HISTORY_SECONDS)
         if not 0 < self.history < wanted:
             return None
-        return f"labels have been arriving for {_time(self.history)}; {what} is known after {_time(wanted)}"
+        return (
+            f"the first prediction with a label is {_time(self.history, up=False)} old; {what} is known after"
+            f" {_time(wanted, up=True)}"
+        )
 
     def share_within(self, seconds: float) -> float:
         """The share of the labels that comes within this time; 1 without labels."""
@@ -99,9 +108,11 @@ def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: 
     >>> immaturity(arrivals, 7_200.0, 1_000, 470) is None
     True
     >>> immaturity(msgspec.structs.replace(arrivals, history=4_000), 7_200.0, 1_000, 470)
-    'labels have been arriving for 1 h; how late most of them are is known after 2 h'
+    'the first prediction with a label is 1 h old; how late most of them are is known after 2 h'
+    >>> immaturity(msgspec.structs.replace(arrivals, history=4_000), 7_200.0, 1_000, 950) is None
+    True
     """
-    if arrivals.unknown is not None:
+    if arrivals.unknown is not None and labelled < arrivals.needed * predictions:
         return arrivals.unknown
     share = arrivals.share_within(age)
     if share < arrivals.needed:
@@ -114,8 +125,9 @@ def immaturity(arrivals: LabelArrivals, age: float, predictions: int, labelled: 
     return None
 
 
-def _time(seconds: int) -> str:
+def _time(seconds: int, *, up: bool | None = None) -> str:
+    rounded = round if up is None else math.ceil if up else math.floor
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{round(seconds / size)} {unit}"
+            return f"{rounded(seconds / size)} {unit}"
     return f"{seconds} s"
