@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from modelwatch.alerting.alert import Alert, Change
+from modelwatch.alerting.channels.presentation import named_times
 from modelwatch.alerting.lifecycle import acknowledge, assess, resolve
 from modelwatch.alerting.notification import Event, Notification
 from modelwatch.alerting.policy import AlertPolicy
@@ -244,6 +245,15 @@ def test_a_silence_is_as_long_as_it_is_by_now_and_not_as_it_was_when_it_was_foun
     assert later.endswith(since + "No predictions for 1 d 6 h. The limit is 15 min.")
     assert now.endswith(since + "The limit is 15 min.")
     assert worst_of(alert) == "No predictions since 2025-06-15 15:05 UTC (alert limit 15 min)"
+
+
+def test_channels_have_the_begin_of_the_present_silence_also_of_an_alert_that_was_opened_again() -> None:
+    found = finding("predictions", "alert", kind="freshness", window_start=T0, since=T0)
+    silent = structs.replace(assessment(0), kinds=("freshness",), findings=(found,))
+    opened_by = assess(None, silent, "freshness", now=at(0.25), flap=FLAP, new_id=lambda: "a1")
+    assert opened_by is not None
+    again = structs.replace(opened_by.alert, started_at=at(-8))
+    assert named_times(notification(again, Change(2, "firing", at(1))))["Since"] == "2025-06-15 15:05 UTC"
 
 
 def test_links_are_left_out_when_the_address_is_not_known() -> None:

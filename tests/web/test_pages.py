@@ -24,6 +24,7 @@ from modelwatch.storage.maintenance.deletion import deletions_under_way
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import in_force
 from modelwatch.storage.verdicts.evaluations import EvaluationProgress, save_progress
+from modelwatch.times import iso_of_seconds
 from tests.exposition.scraping import RULES, set_reference, traffic
 from tests.support.app import App
 from tests.support.assessments import Desk, assessment, finding
@@ -648,6 +649,39 @@ def test_a_silence_that_goes_on_is_shown_as_long_as_it_is_by_now(app: App) -> No
     app.desk.take(structs.replace(told, window_end=since, findings=(found,)))
     address = f"/ui/alerts/{app.desk.alert().id}"
     assert "Silence 1 d 12 h , alert from 15" in visit(app, address).text
+
+
+def test_a_silence_of_an_alert_that_was_opened_again_is_the_present_one(app: App) -> None:
+    now, desk = app.asgi.app.state.service.clock() // 1_000_000, app.desk
+    for hours, silent in ((12.0, True), (2.0, False), (0.5, True)):
+        since = now - int(hours * 3_600)
+        found = finding(
+            "predictions", "alert", kind="freshness", score_name="silence in seconds", threshold=900.0, since=since
+        )
+        told = assessment(0, kinds=("freshness",), verdict_id=f"{hours}")
+        desk.take(structs.replace(told, window_end=since, findings=(found,) if silent else ()))
+    alert = desk.alert()
+    assert (alert.reopenings, alert.started_at) == (1, (now - 12 * 3_600) * 1_000_000)
+    desk.take(structs.replace(assessment(0, {"amount": "warning"}), window_end=now))
+    text = visit(app, f"/ui/alerts/{alert.id}").text
+    assert re.search(r"Silence 30 min , alert from 15", text)
+    assert "12 h ago" not in text
+    [drift] = app.get("alerts", kind="feature_drift")["alerts"]
+    assert drift["silent_since"] == iso_of_seconds(now - 1_800)
+
+
+def test_a_channel_that_has_not_taken_what_came_before_is_told_of_with_the_newest_reminder(app: App) -> None:
+    desk = Desk(app.store, AlertPolicy(channels=("chat", "pager"), repeat_seconds=3_600), Clock(NOON))
+    desk.take(assessment(0, {"amount": "alert"}))
+    down = RecordingChannel("pager", *[Outcome("retry", "connection refused")] * 9)
+    sender = delivery(app.store, desk.clock, down, RecordingChannel("chat"))
+    sender.once()
+    desk.clock.advance(2 * 3_600)
+    desk.book.tick(desk.clock.now)
+    sender.once()
+    text = visit(app, f"/ui/alerts/{desk.alert().id}").text
+    assert desk.events("chat") == ["firing", "reminder"]
+    assert "Notified: chat. Not delivered yet: pager (connection refused)." in text
 
 
 def test_pages_are_compressed_for_those_who_ask(app: App) -> None:

@@ -43,7 +43,7 @@ from modelwatch.storage.alerts.outbox import (
 )
 from modelwatch.storage.alerts.silences import SilenceState, silence_by_id, silences_page
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.times import iso_of_micros
+from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 
 Row = TypeVar("Row")
 Line = TypeVar("Line")
@@ -223,7 +223,12 @@ def _silent_models(connection: Connection) -> SilentModels:
 
 def _silent_since(open_alerts: Iterable[Alert]) -> SilentModels:
     """The models that send nothing at present, by their open alerts about it."""
-    return {(each.model, each.environment): each.started_at for each in open_alerts if each.kind == "freshness"}
+    # One that was opened again has an earlier start: data came in between.
+    return {
+        (each.model, each.environment): each.members[0].finding.since * MICROS_PER_SECOND
+        for each in open_alerts
+        if each.kind == "freshness"
+    }
 
 
 def _line(alert: Alert, silent: SilentModels) -> AlertLine:

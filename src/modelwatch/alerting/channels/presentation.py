@@ -58,7 +58,9 @@ def times_of(notification: Notification) -> dict[str, str]:
     last = {"data_until" if notification.ended_at is None else "ended": minute_of_micros(until)}
     known = notification.bad_from, notification.bad_until, notification.detected_at, notification.judged_until
     if notification.kind == "freshness" or None in known:
-        return {"since": minute_of_micros(notification.started_at), **last}
+        # Data came since the start of one that was opened again.
+        since = notification.started_at if notification.bad_from is None else notification.bad_from
+        return {"since": minute_of_micros(since), **last}
     bad_from, bad_until, detected_at, judged_until = (minute_of_micros(each or 0) for each in known)
     doubted = notification.uncertain_since
     doubt = {} if doubted is None else {"not_certain_since": minute_of_micros(doubted)}

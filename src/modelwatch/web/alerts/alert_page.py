@@ -20,7 +20,7 @@ from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.views.models.words import listed
 from modelwatch.web.alerts.alert_cells import Cells
 from modelwatch.web.alerts.alert_chart import AlertChart
-from modelwatch.web.alerts.alert_verdict import alert_verdict
+from modelwatch.web.alerts.alert_verdict import alert_verdict, began_at
 from modelwatch.web.frame.model_frame import TAB_OF_KIND
 from modelwatch.web.frame.rendering import When, aged, count, drawn, limit, microseconds, name, near, size, when
 from modelwatch.web.frame.site import segment_of
@@ -184,7 +184,7 @@ class AlertPage:
         """Name and text of each fact about the alert, with the monitor's own labels."""
         alert = self.report.alert
         if alert.kind == "freshness":
-            facts = [("No predictions since", self.aged(alert.started_at))]
+            facts = [("No predictions since", self.aged(began_at(self.report)))]
         else:
             facts = [
                 ("Bad data", joined([near(self.when(alert.bad_from)), near(self.when(alert.bad_until))], " to ")),

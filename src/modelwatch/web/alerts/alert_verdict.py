@@ -53,9 +53,17 @@ def alert_verdict(report: AlertReport, now: int) -> Verdict:
     )
 
 
+def began_at(report: AlertReport) -> str:
+    """When it began: of a silence the present one, also where its alert was open, and data came, before."""
+    alert = report.alert
+    if alert.kind == "freshness":
+        return report.members[0].since
+    return alert.began or alert.started_at
+
+
 def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
     alert, worst = report.alert, report.members[0]
-    since = near(when(alert.began or alert.started_at, now))
+    since = near(when(began_at(report), now))
     if alert.kind == "freshness":
         words = joined(["No predictions since ", strong(since), "."], "")
     elif alert.kind in DRIFTS:
@@ -76,7 +84,7 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
 
 def _since(report: AlertReport, now: int) -> Sequence[str]:
     alert = report.alert
-    began, detected = alert.began or alert.started_at, when(alert.detected_at, now)
+    began, detected = began_at(report), when(alert.detected_at, now)
     first = when(began, now)
     lines: list[str] = [joined([moment(first), first.ago])]
     lines += _between(report, now)
@@ -109,7 +117,7 @@ def _silence(report: AlertReport, now: int) -> str:
     alert, worst = report.alert, report.members[0]
     ended = alert.ended_at or alert.resolved_at or alert.updated_at
     until = microseconds(ended) if alert.state == "resolved" else now
-    lasts = span(max(until - microseconds(alert.started_at), 0) // MICROS_PER_SECOND)
+    lasts = span(max(until - microseconds(began_at(report)), 0) // MICROS_PER_SECOND)
     return joined(["Silence ", strong(lasts), from_limit(worst)], "")
 
 
@@ -154,20 +162,19 @@ def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
 
 
 def _told(report: AlertReport) -> str:
-    """Text on the last notification: who has it, and who has not."""
-    for step in reversed(report.events):
-        if step.told:
-            outcomes: dict[str, list[str]] = {}
-            for each in report.deliveries:
-                if each.sequence == step.sequence:
-                    word, why = _outcome(each)
-                    outcomes.setdefault(word, []).append(f"{each.channel}{why}")
-            # Outcomes are forgotten before the steps are.
-            outcomes = outcomes or {DELIVERED: [each.channel for each in step.told]}
-            return " ".join(f"{word}: {', '.join(outcomes[word])}." for word in OUTCOMES if word in outcomes)
-        if step.reason:
-            return f"Not sent: {step.reason}."
-    return "No notification has been sent."
+    """Text on the last notification: who has it, and who has not; and to whom an earlier one is still tried."""
+    last = next((step for step in reversed(report.events) if step.told or step.reason), None)
+    if last is None:
+        return "No notification has been sent."
+    outcomes = {each.channel: _outcome(each) for each in report.deliveries if each.sequence == last.sequence}
+    # Outcomes are forgotten before the steps are.
+    outcomes = outcomes or {each.channel: (DELIVERED, "") for each in last.told}
+    before = {each.channel: _outcome(each) for each in report.deliveries if each.sequence < last.sequence}
+    # Nothing newer is sent on a channel that has not taken the one before.
+    outcomes |= {channel: outcome for channel, outcome in before.items() if outcome[0] == STILL_TRIED}
+    by_word = {word: [f"{name}{why}" for name, (found, why) in outcomes.items() if found == word] for word in OUTCOMES}
+    told = [f"{word}: {', '.join(channels)}." for word, channels in by_word.items() if channels]
+    return " ".join(told if last.told else [f"Not sent: {last.reason}.", *told])
 
 
 def _outcome(delivery: DeliveryLine) -> tuple[str, str]:
