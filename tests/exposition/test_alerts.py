@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
+from modelwatch.alerting.channels import Outcome
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.exposition import StateCollector, alerts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from tests.exposition.scraping import Scrape, evaluate, exposition, scrape, set_reference, traffic
 from tests.support.assessments import Desk, assessment, finding
+from tests.support.delivering import RecordingChannel, delivery
 from tests.support.events import Clock, open_ledger
 
 HOUR = 3_600_000_000
@@ -152,6 +154,23 @@ def test_what_waits_and_what_was_given_up_is_shown_by_channel(desk: Desk) -> Non
     found = collect(desk, channels=("chat", "mail"))
     assert found.values("ml_outbox_pending", "channel") == {"chat": 1, "mail": 0}
     assert found.values("ml_outbox_dead", "channel") == {"chat": 1, "mail": 0}
+    assert found.values("ml_outbox_retrying", "channel") == {"chat": 0, "mail": 0}
+
+
+def test_what_is_retried_is_shown_until_it_is_delivered_and_of_configured_channels_alone(desk: Desk) -> None:
+    desk.take(assessment(0, {"amount": "warning"}))
+    chat = RecordingChannel("chat", Outcome("retry", "HTTP 503", retry_after=3_600.0))
+    sender = delivery(desk.store, desk.clock, chat)
+    sender.once()
+    for _ in range(2):
+        assert collect(desk, channels=("chat", "mail")).values("ml_outbox_retrying", "channel") == {
+            "chat": 1,
+            "mail": 0,
+        }
+        desk.clock.advance(1_800)
+    assert collect(desk, channels=("mail",)).values("ml_outbox_retrying", "channel") == {"mail": 0}
+    sender.once()
+    assert collect(desk, channels=("chat",)).values("ml_outbox_retrying", "channel") == {"chat": 0}
 
 
 def test_deliveries_are_counted_by_their_outcome_from_zero_on(store: Store) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from modelwatch.findings import SEVERITIES
 from modelwatch.storage.alerts.alerts import FLAPPING, StoredAlert, unfinished_alerts
 from modelwatch.storage.alerts.finding_counters import FindingKey, finding_counts
-from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog
+from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog, retried
 from modelwatch.storage.alerts.silences import silences_in_force
 
 WORST = SEVERITIES[-1]
@@ -24,11 +24,13 @@ ALERTS_A_MODEL = 60
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """State of alerts in the store at one moment. findings: by model, then by subject and severity."""
+    """State of alerts in the store at one moment. findings: by model, then by subject and severity. retried: number of
+    pending notifications that have failed at least once, by channel."""
 
     alerts: tuple[StoredAlert, ...]
     findings: Mapping[str, Mapping[FindingKey, int]]
     outbox: Mapping[tuple[str, OutboxState], int]
+    retried: Mapping[str, int]
     silences: int
 
 
@@ -36,7 +38,13 @@ def read_alert_facts(connection: Connection, now: int) -> AlertFacts:
     """State as of now, in microseconds."""
     # What is flapping and resolved at the moment is not over, but it is not open either.
     alerts = tuple(alert for alert in unfinished_alerts(connection) if alert.state != FLAPPING)
-    return AlertFacts(alerts, finding_counts(connection), backlog(connection), len(silences_in_force(connection, now)))
+    return AlertFacts(
+        alerts,
+        finding_counts(connection),
+        backlog(connection),
+        retried(connection),
+        len(silences_in_force(connection, now)),
+    )
 
 
 def alerts_by_model(alerts: Iterable[StoredAlert]) -> dict[str, list[StoredAlert]]:
@@ -86,7 +94,7 @@ def delivery_families(facts: AlertFacts, channels: Iterable[str]) -> list[Metric
     """Metric families of the outbox and of silences. channels: those that are configured; they have numbers even when
     nothing waits."""
     silences = GaugeMetricFamily("ml_silences_active", "Active silences.", value=facts.silences)
-    return [*_outbox(facts.outbox, channels), silences]
+    return [*_outbox(facts.outbox, channels), _retried(facts.retried, channels), silences]
 
 
 def _most_found(counts: Mapping[FindingKey, int], most: int) -> set[str]:
@@ -107,3 +115,13 @@ def _outbox(waiting: Mapping[tuple[str, OutboxState], int], channels: Iterable[s
         pending.add_metric((channel,), waiting.get((channel, PENDING), 0))
         dead.add_metric((channel,), waiting.get((channel, DEAD), 0))
     return [pending, dead]
+
+
+def _retried(counts: Mapping[str, int], channels: Iterable[str]) -> Metric:
+    """Of configured channels alone: nothing tries to send to others."""
+    retrying = GaugeMetricFamily(
+        "ml_outbox_retrying", "Pending notifications that have failed at least once.", labels=("channel",)
+    )
+    for channel in sorted(channels):
+        retrying.add_metric((channel,), counts.get(channel, 0))
+    return retrying
