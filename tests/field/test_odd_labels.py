@@ -81,6 +81,19 @@ def test_scores_that_are_no_probabilities_have_no_metrics_of_the_few_that_look_l
         assert set(said) <= set(report.summary().splitlines())
 
 
+@pytest.mark.parametrize("where", ["the data set to compare", "the reference"])
+def test_one_infinite_score_is_the_reason_why_no_metric_of_scores_is_known(where: str) -> None:
+    rng = np.random.default_rng(5)
+    score = rng.random(ROWS)
+    fine = {"prediction": score > 0.5, "prediction_probability": score, "ground_truth": rng.random(ROWS) < score}
+    broken = fine | {"prediction_probability": np.where(np.arange(ROWS) == 7, np.inf, score)}
+    found = performance(fine, broken) if where != "the reference" else performance(broken, fine)
+    reasons = {each.reason for each in found.metrics if each.name in ("roc_auc", "log_loss", "brier", "ece")}
+    why = f"in {where}, 1 of 2,000 scores is not between 0 and 1, so they are no probabilities"
+    assert reasons == {why}
+    assert f"The metrics of scores are left out: {why}." in found.warnings
+
+
 def test_labels_of_one_class_are_not_called_missing() -> None:
     called = np.arange(ROWS) % 2
     found = performance(

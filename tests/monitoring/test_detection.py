@@ -118,7 +118,7 @@ def test_a_small_shift_is_shifted_and_no_finding(store: Store) -> None:
     assert 0.02 < onset.size < 0.1
     with store.read() as connection:
         [line] = models_overview(connection, Wanted(state="shifted"), now=NOON + 56 * HOUR)[0].models
-    assert line.sentence.startswith("Real, but smaller than what matters: x has shifted")
+    assert line.sentence.startswith("Real, but not shown to matter: x has shifted")
 
 
 def test_values_that_vary_more_are_found_by_their_scale(store: Store) -> None:

@@ -115,7 +115,8 @@ def _no_probabilities(given: Sequence[Probability]) -> str | None:
     outside = int(((numbers < 0.0) | (numbers > 1.0)).sum())
     if not outside:
         return None
-    return f"{outside:,} of {len(numbers):,} scores are not between 0 and 1, so they are no probabilities"
+    are = "is" if outside == 1 else "are"
+    return f"{outside:,} of {len(numbers):,} scores {are} not between 0 and 1, so they are no probabilities"
 
 
 def probabilities_in(source: Source, names: ColumnNames) -> list[Probability] | None:

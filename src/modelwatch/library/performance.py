@@ -48,7 +48,7 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
-from modelwatch.stats.performance import Estimate
+from modelwatch.stats.performance import Estimate, performance
 from modelwatch.stats.performance.mergeable import Floats
 from modelwatch.views.performance.error_cells import RegressionErrors, errors_by_cell, truths_by_cell
 from modelwatch.views.performance.outcomes import MetricValue, ScoreCurves, metric_value, outcomes_view
@@ -214,6 +214,7 @@ def performance_comparison(
             msgspec.structs.replace(each, reason=reason) if each.severity == "no_reference" else each
             for each in metrics
         ]
+    metrics = _without_scores(metrics, now, known)
     severities = [each.severity for each in (*judgements.values(), *(() if labels is None else (labels,)))]
     wrong = wrong_scores(layout, counts_of(now.calls))
     stated = NOT_STATED if known is None else known.stated
@@ -284,6 +285,25 @@ def metric_comparison(
     )
 
 
+def _without_scores(
+    metrics: list[MetricComparison], now: LabelledRowsNow, known: LabelledReference | None
+) -> list[MetricComparison]:
+    """The metrics, those of scores with the reason why these are left out."""
+    why = _no_probabilities(now, known)
+    if not why:
+        return metrics
+    scored = [each for each in (now.counts.scores, now.counts.class_scores) if each is not None]
+    names = {name for each in scored for name in performance(each)}
+    return [msgspec.structs.replace(each, reason=why[0]) if each.name in names else each for each in metrics]
+
+
+def _no_probabilities(now: LabelledRowsNow, known: LabelledReference | None) -> list[str]:
+    """Clauses on the scores of both sides that are no probabilities."""
+    of_reference = None if known is None else known.no_probabilities
+    sides = (("the data set to compare", now.no_probabilities), ("the reference", of_reference))
+    return [f"in {where}, {why}" for where, why in sides if why is not None]
+
+
 def _side(counts: OutcomeCounts, metrics: Mapping[str, Estimate], wrong: str | None) -> LabelledSide:
     found = outcomes_view(counts, metrics, wrong_scores=wrong)
     return LabelledSide(found.labelled, found.confusion, found.per_class, found.calibration, found.curves)
@@ -295,10 +315,7 @@ def _warnings(now: LabelledRowsNow, known: LabelledReference | None, wrong: str 
     beyond = beyond_classes(counts)
     if beyond is not None:
         found.append(beyond)
-    of_reference = None if known is None else known.no_probabilities
-    for where, why in (("the data set to compare", now.no_probabilities), ("the reference", of_reference)):
-        if why is not None:
-            found.append(f"The metrics of scores are left out: in {where}, {why}.")
+    found += [f"The metrics of scores are left out: {each}." for each in _no_probabilities(now, known)]
     strange = strange_labels(counts, reference)
     if strange.n:
         found.append(

@@ -65,6 +65,17 @@ def test_the_schema_of_the_json_is_that_of_the_documentation() -> None:
     assert json.loads(SCHEMA_FILE.read_text("utf-8")) == json.loads(schema())
 
 
+def test_the_title_of_the_page_has_all_findings_as_its_heading() -> None:
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=2_000)
+    before = {"x": values, "few": np.where(np.arange(2_000) < 2_000, values, np.nan)}
+    after = {"x": np.where(np.arange(2_000) % 2, values, np.nan), "few": np.where(np.arange(2_000) < 5, 0.0, np.nan)}
+    text = mw.compare(before, after).to_html()
+    titles = [re.search(f"<{tag}>(.+?)</{tag}>", text) for tag in ("title", "h1")]
+    said = "No drift in 1 of 2 columns, no verdict on the other; data quality is worse"
+    assert [each and each.group(1) for each in titles] == [said, said]
+
+
 def test_frame(report: Report) -> None:
     frame = report.to_frame()
     assert len(frame) == 50

@@ -152,6 +152,14 @@ def test_the_ends_of_an_interval_are_quantiles(values: list[float], columns: int
     assert np.array([low, high]) == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_statistic_that_a_resample_leaves_undefined_has_no_interval() -> None:
+    resampled = np.column_stack((np.linspace(0.0, 1.0, 101), np.linspace(0.0, 1.0, 101)))
+    resampled[3, 1] = np.nan
+    found = np.array(percentile_interval(resampled))
+    assert found == pytest.approx(np.quantile(resampled, [0.025, 0.975], axis=0), nan_ok=True)
+    assert np.isnan(found).tolist() == [[False, True], [False, True]]
+
+
 def test_cells_without_rows_do_not_change_resamples_of_the_average_precision() -> None:
     counts = scored([0.9, 0.8, 0.8, 0.31], [0.8, 0.1, 0.05, 0.3, 0.31])
     both = np.concatenate((counts.negatives, counts.positives))

@@ -81,3 +81,18 @@ def test_what_is_not_judged_is_not_said_to_be_as_in_the_reference(not_judged: in
     drift = Headline(value=0.01, checked=4, features=3, not_judged=not_judged)
     told = sentence_of("stable", [], "stable", drift, None, behind=0, silent=None, has_reference=True)
     assert told == text
+
+
+@pytest.mark.parametrize(
+    ("not_judged", "others"),
+    [
+        (0, ", the other 10 are as in the reference"),
+        (3, ", 7 are as in the reference, 3 are not judged"),
+        (9, ", 1 is as in the reference, 9 are not judged"),
+        (10, ", 10 are not judged"),
+    ],
+)
+def test_beside_what_has_shifted_the_rest_is_not_said_to_be_judged(not_judged: int, others: str) -> None:
+    drift = Headline(value=0.05, checked=11, features=10, shifted=1, shifted_names=["x"], not_judged=not_judged)
+    told = sentence_of("shifted", [], "shifted", drift, None, behind=0, silent=None, has_reference=True)
+    assert told == f"Real, but not shown to matter: x has shifted{others}."

@@ -54,7 +54,7 @@ def test_what_is_small_but_real_has_a_mark_of_its_own_and_no_alert(app: App) -> 
     filled(app, factor=1.25)
     evaluated(app)
     page = seen(app)
-    assert "Nothing drifts. 1 of 4 has shifted, which is real and less than matters." in page.text
+    assert "Nothing drifts. 1 of 4 has shifted, which is real, but not shown to matter." in page.text
     assert "1 real, but no drift" in page.text
     assert "3 as in the reference" in page.text
     subject = visit(app, "/ui/models/m/features/amount").text

@@ -15,5 +15,5 @@ def test_what_is_to_come_was_not_long_ago() -> None:
 def test_the_mark_of_each_state_says_what_it_means() -> None:
     assert list(EXPLAINED) == list(STATES)
     state = templates().get_template("parts.html").module.state
-    assert 'title="A real shift, smaller than what matters: no alert is sent for it"' in state("shifted")
+    assert 'title="A real shift, not shown to matter: no alert is sent for it"' in state("shifted")
     assert "title" not in state("stable", "running"), "another word has another meaning"

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import quote, urljoin
 
+import numpy as np
 import pytest
 
 from modelwatch.alerting.channels.presentation import trend_text
+from modelwatch.measures import plain
+from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.stats.outcomes.outcome_layout import Outcome
+from modelwatch.views.performance.outcomes import MetricChange, MetricValue
+from modelwatch.views.performance.performance_judged import JudgedPerformance
+from modelwatch.views.performance.performance_stretch import PerformanceStretch
+from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.performance.performance_verdict import PerformanceVerdict
 from tests.api.routes.checks.test_performance_stretch import rides
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App
@@ -26,9 +38,10 @@ PATH = "/ui/models/m/performance"
 MARKUP = '<b>fraud</b> & "co" 不正検知'
 
 
-def evaluate(app: App) -> None:
+def evaluate(app: App, metrics: tuple[str, ...] | None = None) -> None:
+    """Evaluates the labels. metrics: those that are watched, where the task does not say."""
     app.desk.clock.now = later(101)()
-    rules = PerformanceRules.of(RULES, 0.02).with_monitor(None)
+    rules = replace(PerformanceRules.of(RULES, 0.02), metrics=metrics)
     run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book, performance=rules))
 
 
@@ -208,3 +221,60 @@ def test_a_ranking_that_fell_by_what_may_be_chance_is_not_said_to_hold(app: App)
     text = visit(app, PATH).text
     assert "No watched metric is worse." not in text
     assert re.search(r"Accuracy.* worse, which may be chance\.", text)
+
+
+def test_a_ranking_that_is_not_watched_is_worse_where_it_is_beyond_its_interval(app: App) -> None:
+    watch_yes(app.store, performance={"metrics": ["accuracy"]})
+    set_labelled_reference(app.store, outcomes(3_000, 99))
+    for hour in range(4):
+        send_labelled(app.store, later(100), outcomes(300, hour, flipped=0.4), at=NOON + hour * HOUR, label_after=HOUR)
+    send_labelled(app.store, later(100), outcomes(300, 9), at=NOON + 11 * HOUR, label_after=None)
+    evaluate(app, ("accuracy",))
+    text = visit(app, PATH).text
+    assert re.search(r"The ranking is worse \(ROC AUC [\d.]+, was [\d.]+\)", text)
+    assert "may be chance" not in text
+
+
+def area(value: float, spread: float = 0.01) -> MetricValue:
+    return MetricValue(value, value - spread, value + spread, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("now", "change", "tested", "said"),
+    [
+        (0.70, (-0.24, -0.20), False, "The ranking is worse (ROC AUC (macro) 0.7, was 0.92)"),
+        (0.85, (-0.15, 0.01), False, "The ranking may be worse (ROC AUC (macro) 0.85, was 0.92)"),
+        (0.85, (-0.15, 0.01), True, "The ranking is worse, which may be chance (ROC AUC (macro) 0.85, was 0.92)"),
+        (0.915, (-0.02, 0.01), False, "The ranking holds (ROC AUC (macro) 0.915, was 0.92)"),
+    ],
+)
+def test_a_ranking_is_said_to_be_worse_by_chance_only_where_it_was_tested(
+    now: float, change: tuple[float, float], tested: bool, said: str
+) -> None:
+    stretch = SimpleNamespace(
+        outcomes=SimpleNamespace(metrics={"roc_auc_macro": area(now)}, mean_score=None, positive_share=None),
+        reference=SimpleNamespace(metrics={"roc_auc_macro": area(0.92)}),
+        changes={"roc_auc_macro": MetricChange(now - 0.92, *change, False)},
+        levels={},
+    )
+    judgement = MetricReport(now, None, None, 1_000, 0.0, "stable", 0.92, loss=0.92 - now, warning_threshold=0.02)
+    window = SimpleNamespace(metrics={"roc_auc_macro": judgement} if tested else {})
+    judged = SimpleNamespace(report=SimpleNamespace(worst=["accuracy"]), window=window)
+    of_model = SimpleNamespace(alerts=[])
+    verdict = PerformanceVerdict(
+        cast(ModelFrame, of_model), cast(PerformanceStretch, stretch), cast(JudgedPerformance, judged), "/"
+    )
+    [line] = verdict._why().lines
+    assert plain(str(line)) == f"{said}."
+
+
+def test_a_watched_metric_that_the_task_has_not_is_said_to_be_unknown(app: App) -> None:
+    """The predictions have classes, and no probability of each."""
+    watch_yes(app.store, positive_class=None, task="multiclass", performance={"metrics": ["log_loss"]})
+    rng = np.random.default_rng(1)
+    truths = rng.choice(["a", "b", "c"], 600).tolist()
+    set_labelled_reference(app.store, [Outcome(each, None, each) for each in truths])
+    send_labelled(app.store, later(100), [Outcome(each, None, each) for each in truths], at=NOON, label_after=HOUR)
+    evaluate(app, ("log_loss",))
+    text = visit(app, PATH).text
+    assert "Log loss is unknown: it needs a probability of each class, of at most 20 classes." in text

@@ -47,8 +47,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             document=report.document,
-            drift=drift_title(report.subjects),
-            others=other_findings(report.quality, found, report.segments),
+            found="; ".join([drift_title(report.subjects), *other_findings(report.quality, found, report.segments)]),
             charts=[] if found is None else performance_charts(found),
             shown={
                 (each.kind, each.name)

@@ -22,7 +22,7 @@ from modelwatch.library.performance import (
     performance_in_words,
 )
 from modelwatch.library.quality import UnsoundValues, quality_in_words
-from modelwatch.library.reports.title import drift_title
+from modelwatch.library.reports.title import drift_title, others
 from modelwatch.library.segments import SegmentComparison, SegmentsComparison, segment_in_words
 from modelwatch.measures import plain, psi_text
 from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
@@ -30,6 +30,7 @@ from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.subjects import Subject
+from modelwatch.views.models.words import NOT_SHOWN
 from modelwatch.views.performance.outcomes import MetricValue
 
 if TYPE_CHECKING:
@@ -267,7 +268,8 @@ def _segment_lines(found: SegmentsComparison) -> list[str]:
     if not judged:
         return [f"No verdict on {count}: too few rows in each."]
     if not moved:
-        return [f"Nothing moved in {count if judged == some else f'{judged:,} of {count}, no verdict on the others'}."]
+        unjudged = "" if judged == some else f", no verdict on {others(some - judged)}"
+        return [f"Nothing moved in {f'{judged:,} of ' if unjudged else ''}{count}{unjudged}."]
     lines = [f"{len(moved)} of {count} moved:"]
     return lines + [f"  {each.severity}: {segment_in_words(each)}" for each in moved[:NAMES_SHOWN]]
 
@@ -313,7 +315,7 @@ def _performance_lines(found: PerformanceComparison) -> list[str]:
         verdict = "Performance is worse by less than the tolerance"
     values = ", ".join(map(_before_and_now, ((not by_chance and little) or stable)[:3]))
     small = found.label_drift is not None and found.label_drift.severity == "shifted"
-    of_labels = [f"Small but real: {labels_in_words(found)}."] if small else []
+    of_labels = [f"Real, but {NOT_SHOWN}: {labels_in_words(found)}."] if small else []
     return [f"{verdict}: {head}. {values}", *by_chance, *of_labels]
 
 

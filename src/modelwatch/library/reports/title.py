@@ -25,8 +25,17 @@ def drift_title(subjects: Sequence[SubjectComparison]) -> str:
     if not judged:
         return f"No verdict on {columns}"
     if judged < len(subjects):
-        return f"No drift in {judged:,} of {columns}, no verdict on the others"
+        return f"No drift in {judged:,} of {columns}, no verdict on {others(len(subjects) - judged)}"
     return f"No drift in {columns}"
+
+
+def others(some: int) -> str:
+    """So many that are left, after those that were named.
+
+    >>> others(1), others(2)
+    ('the other', 'the others')
+    """
+    return "the other" if some == 1 else "the others"
 
 
 def other_findings(

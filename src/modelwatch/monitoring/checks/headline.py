@@ -16,10 +16,10 @@ class Headline(msgspec.Struct, frozen=True, omit_defaults=True):
     performance the main metric, of data quality the share of unsound values. subject: whose it is. low, high: its 95 %
     interval; reference: its value there; warning, alert: from which value it would be one or the other. n: what it
     rests on. found: how many are a warning or an alert, and names: the worst of them. shifted: how many have shifted,
-    by less than matters, and shifted_names: the furthest of them. checked: of how many, not_judged: without a verdict,
-    features: how many of these are features. seconds: length of the window, and predictions: in it; rate: predictions
-    an hour in the shortest one. coverage: share of the predictions that have a label. end: of the window of
-    performance, in seconds. reason: why nothing is judged. None: not known.
+    but are not shown to matter, and shifted_names: the furthest of them. checked: of how many, not_judged: without a
+    verdict, features: how many of these are features. seconds: length of the window, and predictions: in it; rate:
+    predictions an hour in the shortest one. coverage: share of the predictions that have a label. end: of the window
+    of performance, in seconds. reason: why nothing is judged. None: not known.
     """
 
     value: float | None = None

@@ -163,11 +163,14 @@ def bootstrap(
 
 
 def percentile_interval(values: Floats) -> tuple[Floats, Floats]:
-    """The 2.5 % and 97.5 % quantiles of resampled statistics, each of shape (statistics,)."""
+    """The 2.5 % and 97.5 % quantiles of resampled statistics, each of shape (statistics,); NaN of one that a resample
+    leaves undefined."""
     # As `np.quantile` has them, from columns that are sorted one by one: that takes a quarter of the time.
     ordered = np.sort(np.ascontiguousarray(values.T), axis=1)
     low, high = (_quantile(ordered, 0.5 + side * CONFIDENCE / 2.0) for side in (-1.0, 1.0))
-    return low, high
+    # NaN is sorted to the end.
+    undefined = np.isnan(ordered[:, -1])
+    return np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
 
 
 def _quantile(ordered: Floats, share: float) -> Floats:

@@ -200,7 +200,8 @@ def pr_auc(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Estimate:
     @cache
     def interval() -> tuple[float, float]:
         low, high = percentile_interval(resampled_precision(counts, seed=seed))
-        return min(value, float(low[0])), max(value, float(high[0]))
+        # Where a resample has none, neither end is known.
+        return float(np.minimum(value, low[0])), float(np.maximum(value, high[0]))
 
     bound = _precision_bound(positives[::-1], negatives[::-1], value)
     return ResampledEstimate(value, interval, counts.n, bound)

@@ -12,7 +12,7 @@ from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.text import clipped, shortened, span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.models.model_state import ModelState
-from modelwatch.views.models.words import capitalized, listed
+from modelwatch.views.models.words import NOT_SHOWN, capitalized, listed
 
 LONGEST_NAME = 60
 LONGEST_DETAIL = 160
@@ -165,7 +165,10 @@ def _shifted(drift: Headline) -> str:
     has = "has" if drift.shifted == 1 else "have"
     rest = drift.checked - drift.shifted - drift.not_judged
     others = f", the other {rest:,} are as in the reference" if rest > 1 else ""
-    return f"real, but smaller than what matters: {listed(names, drift.shifted)} {has} shifted{others}"
+    if drift.not_judged:
+        counts = ((max(rest, 0), "as in the reference"), (drift.not_judged, "not judged"))
+        others = "".join(f", {some:,} {'is' if some == 1 else 'are'} {what}" for some, what in counts if some)
+    return f"real, but {NOT_SHOWN}: {listed(names, drift.shifted)} {has} shifted{others}"
 
 
 def _detail(member: Member) -> str:

@@ -35,6 +35,7 @@ from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
 from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findings
 from modelwatch.views.models.unwatched import Unwatched, not_compared
+from modelwatch.views.models.words import NOT_SHOWN
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
 from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import drift_series_address, subject_address
@@ -214,7 +215,7 @@ class DriftPage:
 
     @property
     def shifted(self) -> list[DriftRow]:
-        """Subjects with a real shift that is too small to matter."""
+        """Subjects with a real shift that is not shown to matter."""
         return [row for row in self.rows if row.state == "shifted"]
 
     @property
@@ -224,7 +225,7 @@ class DriftPage:
             return ""
         some, of_all = len(self.shifted), len(self.rows)
         have = "has" if some == 1 else "have"
-        said = f"Nothing drifts. {some:,} of {of_all:,} {have} shifted, which is real and less than matters."
+        said = f"Nothing drifts. {some:,} of {of_all:,} {have} shifted, which is real, but {NOT_SHOWN}."
         return f"{said} {self.provisional}".strip()
 
     @property

@@ -26,6 +26,7 @@ from modelwatch.measures import NAMES as METRICS
 from modelwatch.measures import chance, in_sentence, psi_text, score_limit, score_title, score_value
 from modelwatch.text import clipped, shortened, span
 from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
+from modelwatch.views.models.words import NOT_SHOWN
 
 LONGEST_NAME = 120
 # Within so many days, a weekday says which day it is.
@@ -42,7 +43,7 @@ _BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
 EXPLAINED: dict[State, str] = {
     "alert": "A finding that is beyond chance and large",
     "warning": "A finding that is beyond chance and matters",
-    "shifted": "A real shift, smaller than what matters: no alert is sent for it",
+    "shifted": f"A real shift, {NOT_SHOWN}: no alert is sent for it",
     "stable": "As in the reference, as far as chance allows",
     "unknown": "No verdict: no reference, or too little data",
     "catching_up": "Received, and still to be evaluated",

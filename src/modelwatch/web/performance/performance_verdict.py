@@ -11,9 +11,10 @@ from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
+from modelwatch.monitoring.checks.performance.judge import why_absent
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
-from modelwatch.views.models.words import capitalized
+from modelwatch.views.models.words import NOT_SHOWN, capitalized
 from modelwatch.views.performance.performance_judged import JudgedPerformance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
@@ -117,7 +118,7 @@ class PerformanceVerdict:
                 else "No watched metric is worse."
             )
             if self.state == "shifted":
-                said.append("The labels have shifted, which is real and less than matters.")
+                said.append(f"The labels have shifted, which is real, but {NOT_SHOWN}.")
         elif judged.report.severity == "immature" and judged.window is not None and judged.window.immature:
             said.append(f"Nothing is judged yet: {judged.window.immature}.")
         elif judged.report.reason:
@@ -130,7 +131,9 @@ class PerformanceVerdict:
         """ "Accuracy is 84.2 % (83.3–85.0) since Sat 20:45; the reference had 89.8 %.\""""
         stretch = self.stretch
         assert stretch.outcomes is not None, "used where it is there"
-        found, known = stretch.outcomes.metrics[metric], stretch.levels.get(metric)
+        found, known = stretch.outcomes.metrics.get(metric), stretch.levels.get(metric)
+        if found is None:
+            return joined([f"{metric_name(metric)} is unknown: {why_absent(metric, stretch.task)}."], "")
         interval = metric_interval(metric, found)
         span = self._span()
         parts = [
@@ -224,9 +227,7 @@ class PerformanceVerdict:
                     )
                 )
             else:
-                ranking = "The ranking holds"
-                if before.value - now.value >= self._matters(area):
-                    ranking = "The ranking is worse, which may be chance"
+                ranking = self._ranking(area, before.value - now.value)
                 off = self._scores_off()
                 lines.append(joined([f"{ranking} {values}: ", strong(off), "."], "") if off else f"{ranking} {values}.")
         if outcomes.mean_score is not None and outcomes.positive_share is not None:
@@ -240,6 +241,16 @@ class PerformanceVerdict:
                     joined(["Predictions are ", strong(way), f" by {number(abs(bias.value))} on average."], "")
                 )
         return Answer("Why", lines)
+
+    def _ranking(self, area: str, loss: float) -> str:
+        """Clause on the ranking, where no finding says that it is worse. loss: of the area under the curve."""
+        tested, change = self.judgement(area), self.stretch.changes.get(area)
+        if tested is not None and may_be_chance(tested):
+            return "The ranking is worse, which may be chance"
+        if change is not None and change.high is not None and change.high < 0.0:
+            return "The ranking is worse"
+        # Nobody tested it, and the intervals of both leave it open.
+        return "The ranking may be worse" if loss >= self._matters(area) else "The ranking holds"
 
     def _matters(self, area: str) -> float:
         """How much lower the area under the curve must be to matter."""

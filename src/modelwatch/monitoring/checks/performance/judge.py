@@ -187,9 +187,14 @@ def judge_metric(
 
 def absent(name: str, counts: OutcomeCounts) -> Estimate:
     """A metric that these counts don't have, with why."""
-    if name in OF_CLASS_SCORES and counts.layout.task == "multiclass":
-        return Estimate(None, reason="it needs a probability of each class, of at most 20 classes")
-    return Estimate(None, reason="the task has no such metric")
+    return Estimate(None, reason=why_absent(name, counts.layout.task))
+
+
+def why_absent(name: str, task: str | None) -> str:
+    """Why counts of this task don't have a metric."""
+    if name in OF_CLASS_SCORES and task == "multiclass":
+        return "it needs a probability of each class, of at most 20 classes"
+    return "the task has no such metric"
 
 
 def threshold_of(name: str, value: float, reference: OutcomeCounts, rules: PerformanceRules) -> float:
