@@ -146,9 +146,15 @@ class UnsupportedContent(RequestError):
 
 
 class InvalidInput(RequestError):
+    """rows: how many rows are refused by it, of a batch of which none is taken."""
+
     status = 422
     slug = "invalid-input"
     title = "Some fields are not valid"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = (), rows: int = 1) -> None:
+        super().__init__(detail, errors)
+        self.rows = rows
 
 
 class Expired(InvalidInput):

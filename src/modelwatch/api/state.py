@@ -15,7 +15,7 @@ from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.nearest_models import NearestModels
 from modelwatch.api.problems import slug_of
 from modelwatch.config import Settings
-from modelwatch.errors import INTERNAL_ERROR
+from modelwatch.errors import INTERNAL_ERROR, InvalidInput
 from modelwatch.ingest import Batcher
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -35,7 +35,7 @@ WATCHERS = 4
 class Counters(Protocol):
     """Counters of events that the routes increment."""
 
-    def rejected(self, reason: str) -> None: ...
+    def rejected(self, reason: str, number: int = 1) -> None: ...
 
     def failed(self) -> None: ...
 
@@ -101,11 +101,12 @@ class ServiceState:
     def count_refusal(self, error: Exception, method: str = "POST", path: str = "/predictions") -> None:
         """Counts a request that was refused, or that failed.
 
-        By its reason where it brought data: of what asks, or changes an alert, nothing is missing in the counts. An
-        error of the service's own counts as one wherever it happens.
+        By its reason where it brought data: of what asks, or changes an alert, nothing is missing in the counts. Of a
+        batch without a valid row each row counts, as beside a valid one. An error of the service's own counts as one
+        wherever it happens.
         """
         reason = slug_of(error)
         if method in SENDS_DATA and TAKES_DATA.search(path):
-            self.counters.rejected(reason)
+            self.counters.rejected(reason, error.rows if isinstance(error, InvalidInput) else 1)
         if reason == INTERNAL_ERROR:
             self.counters.failed()

@@ -209,10 +209,10 @@ class EventCounters:
         self._queue_depth.set(events)
         self._waiting = events
 
-    def rejected(self, reason: str) -> None:
-        """Counts a rejected request or row; the reason is the slug of its problem."""
-        self._rejected.of(reason).inc()
-        self._refused[reason] += 1
+    def rejected(self, reason: str, number: int = 1) -> None:
+        """Counts a rejected request, or so many rows; the reason is the slug of their problem."""
+        self._rejected.of(reason).inc(number)
+        self._refused[reason] += number
 
     def failed(self) -> None:
         """Counts a request that failed by an error in the service; if it brought data, beside its rejection."""

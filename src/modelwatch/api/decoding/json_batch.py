@@ -180,7 +180,8 @@ class Collector(Generic[Event]):
         if self._rejected and not self._events and not others:
             if self._unreadable == len(self._rejected):
                 raise MalformedBody(f"No row of the batch can be read. The first: {self._rejected[0].message}")
-            raise InvalidInput(f"None of the {len(self._rejected)} rows is valid.", tuple(self._errors))
+            rows = len(self._rejected)
+            raise InvalidInput(f"None of the {rows} rows is valid.", tuple(self._errors), rows)
         return Gathered(self._events, self._rejected)
 
 
@@ -211,7 +212,7 @@ def decode_json(body: bytes, rows: RowFormat[Body], check: Check[Body, Event], m
     written = rows.split(body, wrapped)
     if wrapped and keys_of(body) > 1 + sum(keys_of(bytes(row)) for row in written):
         problem = FieldError(f"/{rows.name}", "Duplicate key")
-        raise InvalidInput("The object around the rows has a duplicate key.", (problem,))
+        raise InvalidInput("The object around the rows has a duplicate key.", (problem,), len(written))
     if found is None:
         if len(written) > max_rows:
             raise too_many_rows(max_rows)

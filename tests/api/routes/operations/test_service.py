@@ -30,6 +30,15 @@ def test_what_is_refused_is_counted_by_reason(app: App) -> None:
     assert after["most_waiting"] == app.asgi.app.state.service.settings.max_buffer_size
 
 
+def test_a_batch_without_a_valid_row_counts_as_its_rows(app: App) -> None:
+    bad = {"model_name": "m"}
+    app.post("predictions/batch", [bad] * 7, 422)
+    app.post("predictions/batch", {"predictions": [bad] * 5}, 422)
+    app.post("ground-truth/batch", [bad] * 3, 422)
+    app.tell()
+    assert app.get("service")["ingest"]["refused"]["invalid-input"] == 15
+
+
 def test_the_store_has_a_size_by_table(app: App) -> None:
     send(app.store, Clock(NOON), normal(100), at=NOON)
     found = app.get("service")

@@ -38,7 +38,7 @@ def decode_labels(
     if others:
         message = f"Unknown column; a label has {', '.join(LABEL_COLUMNS)}"
         problems = tuple(FieldError(pointer_to(name[:80]), message) for name in others[:20])
-        raise InvalidInput("The table has columns that are not valid.", problems)
+        raise InvalidInput("The table has columns that are not valid.", problems, table.num_rows)
     with arrow_errors(kind):
         by_row: Problems = {}
         size, names = table.num_rows, table.schema.names

@@ -84,8 +84,8 @@ async def log_ground_truths(request: Request) -> Response:
     require_writing(grant, (label.model_name for label in batch.labels))
     statuses = await state.batcher.submit_labels(batch.labels, size) if batch.labels else []
     rejected = sorted([*batch.rejected, *rejections(statuses, batch.rejected)], key=lambda each: each.index)
-    for _ in rejected:
-        state.counters.rejected("invalid-input")
+    if rejected:
+        state.counters.rejected("invalid-input", len(rejected))
     found = Counter(status for status in statuses if not isinstance(status, Refused))
     waiting = [label.model_name for label, status in zip(batch.labels, statuses, strict=True) if status in MAY_WAIT]
     unknown: dict[str, str | None] = {}

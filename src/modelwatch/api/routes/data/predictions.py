@@ -72,8 +72,8 @@ async def log_predictions(request: Request) -> Response:
     )
     require_writing(grant_of(request), batch.events.models)
     accepted = await state.batcher.submit(batch.events, size) if batch.events else []
-    for _ in batch.rejected:
-        state.counters.rejected("invalid-input")
+    if batch.rejected:
+        state.counters.rejected("invalid-input", len(batch.rejected))
     rejected = batch.rejected
     deleted = await asyncio.to_thread(deleted_among, state.store, batch.events, accepted) if None in accepted else ()
     not_taken = rejections(accepted, batch.rejected, deleted)
