@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 
 import httpx
 import pytest
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from modelwatch.cli import main
 from modelwatch.cli.commands import doctor as doctor_module
 from modelwatch.cli.commands.doctor import Finding, examine
-from modelwatch.storage.engine.store import Store
+from modelwatch.storage.engine.store import Store, translated_errors
 from tests.support.events import Clock, event, open_ledger
 from tests.support.live_service import LiveService, free_port
 from tests.support.postgres import Cluster
@@ -136,12 +137,34 @@ def test_a_file_that_another_program_locks_is_told_although_it_can_be_read(
         other.execute("BEGIN IMMEDIATE")
         found = findings()
     assert (found["store"].status, found["writes"].status) == ("ok", "failed")
-    assert "database is locked" in found["writes"].detail
+    assert "database is locked; end the program that holds the store's lock" in found["writes"].detail
     monkeypatch.setattr(doctor_module, "WRITE_SECONDS", 0.2)
     with file.with_name("modelwatch.db.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         held = findings()["writes"]
     assert (held.status, "another process holds the lock" in held.detail) == ("failed", True)
+
+
+def test_what_fails_a_write_is_told_as_it_is_and_no_lock_is_blamed(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(error: Exception) -> None:
+        def fail(_store: Store) -> NoReturn:
+            with translated_errors():
+                raise error
+
+        monkeypatch.setattr(Store, "write", fail)
+
+    main(["migrate"])
+    failing(OperationalError("BEGIN", None, sqlite3.OperationalError("unable to open database file")))
+    assert findings()["writes"].detail == "The store did not answer: unable to open database file"
+    failing(DatabaseError("BEGIN", None, sqlite3.DatabaseError("database disk image is malformed")))
+    found = {each.check: each for each in examine() if each.status == "failed"}
+    assert found["store"].detail.endswith("database disk image is malformed")
+    assert "writes" not in found
+    failing(RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        findings()
 
 
 def test_a_server_that_takes_no_writes_is_told(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,14 @@ import dataclasses
 import errno
 import fcntl
 import os
-import queue
 import shutil
 import socket
 import sqlite3
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +26,7 @@ from modelwatch.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:
     from modelwatch.config import Settings
+    from modelwatch.errors import StoreUnavailable
     from modelwatch.storage.engine.store import Store
 
 Status = Literal["ok", "warning", "failed", "skipped"]
@@ -186,13 +186,15 @@ def _postgresql(store: Store) -> Finding:
 
 def _writes(store: Store) -> Finding:
     """Waits for a turn to write, as commits do, and writes nothing: readers don't see that others hold the lock."""
-    found: queue.SimpleQueue[Finding] = queue.SimpleQueue()
-    # The lock of a paused process never comes.
-    threading.Thread(target=lambda: found.put(_turn_to_write(store)), daemon=True).start()
+    from modelwatch.errors import StoreUnavailable
+    from modelwatch.storage.engine.patience import Patience
+
     try:
-        return found.get(timeout=WRITE_SECONDS)
-    except queue.Empty:
-        return Finding("writes", "failed", f"no turn to write in {WRITE_SECONDS:g} s: another process holds the lock")
+        return Patience[Finding]().within(WRITE_SECONDS, partial(_turn_to_write, store))
+    except StoreUnavailable:
+        # The lock of a paused process never comes. A server has none that a transaction waits for.
+        why = "another process holds the lock" if store.is_sqlite else "the server does not answer"
+        return Finding("writes", "failed", f"no turn to write in {WRITE_SECONDS:g} s: {why}")
 
 
 def _turn_to_write(store: Store) -> Finding:
@@ -206,13 +208,21 @@ def _turn_to_write(store: Store) -> Finding:
             asked = "SELECT 'off'" if store.is_sqlite else "SHOW transaction_read_only"
             read_only = connection.execute(text(asked)).scalar() == "on"
     except StoreUnavailable as error:
-        return Finding("writes", "failed", f"{error.detail}; end the program that holds the store's lock")
+        to_do = "; end the program that holds the store's lock" if _is_locked(error) else ""
+        return Finding("writes", "failed", f"{error.detail}{to_do}")
     if read_only:
         detail = (
             "the server is read-only (a standby, or default_transaction_read_only): DATABASE_URL must name the primary"
         )
         return Finding("writes", "failed", detail)
     return Finding("writes", "ok", "the store takes them")
+
+
+def _is_locked(error: StoreUnavailable) -> bool:
+    """True when SQLite has waited for the lock of another program in vain."""
+    code = getattr(getattr(error.__cause__, "orig", None), "sqlite_errorcode", None)
+    # The lowest byte is the error, those above it say where it came up.
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _store_clock(store: Store) -> Finding:
