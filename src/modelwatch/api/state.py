@@ -106,7 +106,7 @@ class ServiceState:
         wherever it happens.
         """
         reason = slug_of(error)
-        if method in SENDS_DATA and TAKES_DATA.search(path):
-            self.counters.rejected(reason, error.rows if isinstance(error, InvalidInput) else 1)
+        if method in SENDS_DATA and (taken := TAKES_DATA.search(path)):
+            self.counters.rejected(reason, error.rows if taken[2] and isinstance(error, InvalidInput) else 1)
         if reason == INTERNAL_ERROR:
             self.counters.failed()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from modelwatch.storage.engine.sizes import save_size
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros, iso_of_seconds
@@ -37,6 +41,26 @@ def test_a_batch_without_a_valid_row_counts_as_its_rows(app: App) -> None:
     app.post("ground-truth/batch", [bad] * 3, 422)
     app.tell()
     assert app.get("service")["ingest"]["refused"]["invalid-input"] == 15
+
+
+@pytest.mark.parametrize("kind", ["arrow", "parquet", "csv"])
+def test_a_table_with_wrong_columns_counts_as_its_rows_and_a_reference_as_one(app: App, kind: str) -> None:
+    table, sink = pa.table({"model_name": ["m"] * 9, "timestamp": [True] * 9}), io.BytesIO()
+    if kind == "arrow":
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table, max_chunksize=4)
+    elif kind == "parquet":
+        pq.write_table(table, sink)
+    else:
+        csv.write_csv(table, sink)
+    name = {"arrow": "application/vnd.apache.arrow.stream", "parquet": "application/vnd.apache.parquet"}
+    sent = {"content": sink.getvalue(), "headers": {"content-type": name.get(kind, "text/csv")}}
+    refused = app.problem("POST", "predictions/batch", 422, **sent)
+    assert [each["pointer"] for each in refused["errors"]] == ["/timestamp", "/prediction"]
+    [wrong] = app.problem("POST", "reference?model_name=m", 422, **sent)["errors"]
+    assert wrong["pointer"] == "/timestamp"
+    app.tell()
+    assert app.get("service")["ingest"]["refused"]["invalid-input"] == 10
 
 
 def test_the_store_has_a_size_by_table(app: App) -> None:

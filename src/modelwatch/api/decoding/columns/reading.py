@@ -6,7 +6,7 @@ pyarrow is imported when the first such body arrives: JSON alone must not pay fo
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -56,9 +56,14 @@ class Bounds:
                 " which is MAX_BODY_BYTES."
             )
 
-    def check_schema(self, schema: pa.Schema) -> None:
-        """Raises InvalidInput that names the columns that are wrong or missing."""
-        check_schema(schema, self.limits, self.required)
+    def check_schema(self, schema: pa.Schema, rows: Iterable[int]) -> None:
+        """Raises InvalidInput that names the columns that are wrong or missing. rows: numbers of the rows, which are
+        looked at only then."""
+        try:
+            check_schema(schema, self.limits, self.required)
+        except InvalidInput as error:
+            error.rows = min(max(sum(rows), 1), self.max_rows)
+            raise
 
 
 def read_table(body: bytes, kind: str, bounds: Bounds) -> pa.Table:
@@ -96,7 +101,7 @@ def _read_arrow(body: bytes, bounds: Bounds) -> pa.Table:
         raise MalformedBody("The body is empty; an Arrow IPC stream was expected.")
     bounds.check_bytes(claimed_bytes(body))
     with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-        bounds.check_schema(reader.schema)
+        bounds.check_schema(reader.schema, (batch.num_rows for batch in reader))
         batches, rows = [], 0
         for batch in reader:
             rows += batch.num_rows
@@ -116,13 +121,13 @@ def _read_parquet(body: bytes, bounds: Bounds) -> pa.Table:
     file = pq.ParquetFile(pa.BufferReader(body))
     # The file may carry an Arrow schema that says something else than its own: both must be fine.
     stored = file.metadata.schema.to_arrow_schema()
-    bounds.check_schema(stored)
-    bounds.check_schema(file.schema_arrow)
+    bounds.check_schema(stored, (rows,))
+    bounds.check_schema(file.schema_arrow, (rows,))
     for field in stored:
         if pa.types.is_map(field.type):
             message = "In Parquet, give the probabilities of the classes as a struct, not as a map"
             raise InvalidInput(
-                "The table has columns that are not valid.", (FieldError(pointer_to(field.name), message),)
+                "The table has columns that are not valid.", (FieldError(pointer_to(field.name), message),), rows
             )
     bounds.check_size(max(rows, file.metadata.num_rows), len(stored))
     bounds.check_bytes(size)
@@ -155,7 +160,7 @@ def _read_csv(body: bytes, bounds: Bounds) -> pa.Table:
         raise MalformedBody("The body is empty; a CSV file was expected.")
     shape = shape_of(body, {})
     schema = pa.schema(list(shape.types.items()))
-    bounds.check_schema(schema)
+    bounds.check_schema(schema, (shape.rows,))
     bounds.check_size(shape.rows, len(schema))
     return pa.Table.from_batches(list(shape.open(body)), schema)
 
