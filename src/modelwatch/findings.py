@@ -11,6 +11,9 @@ from modelwatch.stats.drift.patterns import ShiftPattern
 # Worst last, so that `max` by this order is the severity of a group.
 SEVERITIES = ("warning", "alert")
 
+# What is shifted differs by more than chance; it is smaller than a warning, or of too few values to tell its size.
+NOT_SHOWN = "not shown to matter"
+
 FindingSeverity = Literal["warning", "alert"]
 Kind = Literal[
     "feature_drift",
@@ -42,7 +45,7 @@ class Finding(msgspec.Struct, frozen=True):
     subject: the feature's name, or `prediction`, `score`, `latency`. score and threshold belong together (`score_name`,
     such as PSI); the finding is in force because score >= threshold and p_value < alpha, or because it was and is not
     shown to be over (`holding`). warning_threshold, alert_threshold: the score from which it is one or the other; None
-    where it never is, or where no size decides. small: it is real, but smaller than either, of a monitor that asks for
+    where it never is, or where no size decides. small: it is real, but not shown to matter, of a monitor that asks for
     that, too. found_by: the test that says most. category: the one whose odds have moved, where that is the score.
     worst: the largest score since it was found. The window that shows it is [window_start, window_end). detail: one
     sentence on what moved.

@@ -79,6 +79,14 @@ def test_data_that_are_older_than_what_shows_them_have_their_own_times() -> None
     assert "since" not in said.summary
 
 
+def test_a_shift_of_few_values_is_not_called_small() -> None:
+    """Its PSI is beyond both thresholds, and the values are too few to tell."""
+    few = structs.replace(finding(score=0.49), warning_threshold=0.1, alert_threshold=0.25, small=True)
+    said = of_findings(few).summary
+    assert "(real, but not shown to matter; warning from 0.1, alert from 0.25)" in said
+    assert "small" not in said
+
+
 def test_both_thresholds_are_named_where_there_are_two() -> None:
     loss = finding("accuracy", "alert", score_name="loss of accuracy", score=0.11, threshold=0.04)
     said = of_findings(structs.replace(loss, warning_threshold=0.02, alert_threshold=0.04))

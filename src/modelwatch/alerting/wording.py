@@ -10,7 +10,7 @@ from modelwatch.alerting.alert import SERVICE, Alert, Change, Member
 from modelwatch.alerting.notification import Event, Notification, NotificationMember, Trend
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.findings import Doubt, Finding, Kind
+from modelwatch.findings import NOT_SHOWN, Doubt, Finding, Kind
 from modelwatch.measures import (
     LEAST_P,
     chance_limit,
@@ -354,7 +354,7 @@ def _limit(finding: Finding, value: float) -> str:
 def _thresholds(finding: Finding) -> str:
     warning, alert = finding.warning_threshold, finding.alert_threshold
     if warning is not None and alert is not None:
-        small = "small but real; " if finding.small else ""
+        small = f"real, but {NOT_SHOWN}; " if finding.small else ""
         return f" ({small}warning from {_limit(finding, warning)}, alert from {_limit(finding, alert)})"
     return f" ({finding.severity} from {_limit(finding, finding.threshold)})" if finding.threshold else ""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import msgspec
 
 from modelwatch import measures
+from modelwatch.findings import NOT_SHOWN
 from modelwatch.library.drift import SubjectComparison, by_severity, compared, in_words
 from modelwatch.library.performance import (
     MetricComparison,
@@ -30,7 +31,6 @@ from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.views.models.words import NOT_SHOWN
 from modelwatch.views.performance.outcomes import MetricValue
 
 if TYPE_CHECKING:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-# What is shifted differs by more than chance; it is smaller than a warning, or of too few values to tell its size.
-NOT_SHOWN = "not shown to matter"
-
 
 def capitalized(sentence: str) -> str:
     """The sentence with a large first letter; the rest as it is."""

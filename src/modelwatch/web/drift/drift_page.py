@@ -23,6 +23,7 @@ from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.small import histogram_pair, level_bar
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.findings import NOT_SHOWN
 from modelwatch.measures import chance, psi_text
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
@@ -35,7 +36,6 @@ from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
 from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findings
 from modelwatch.views.models.unwatched import Unwatched, not_compared
-from modelwatch.views.models.words import NOT_SHOWN
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
 from modelwatch.web.drift.drift_verdict import drift_verdict
 from modelwatch.web.drift.subject_addresses import drift_series_address, subject_address

@@ -22,11 +22,11 @@ from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
 from modelwatch.charts.drawing.numbers import number, percent, short_time
+from modelwatch.findings import NOT_SHOWN
 from modelwatch.measures import NAMES as METRICS
 from modelwatch.measures import chance, in_sentence, psi_text, score_limit, score_title, score_value
 from modelwatch.text import clipped, shortened, span
 from modelwatch.times import MICROS_PER_DAY, MICROS_PER_SECOND, micros_of, minute_of_micros
-from modelwatch.views.models.words import NOT_SHOWN
 
 LONGEST_NAME = 120
 # Within so many days, a weekday says which day it is.

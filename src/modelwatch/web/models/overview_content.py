@@ -155,7 +155,7 @@ class OverviewPage:
 
     @property
     def _shifted(self) -> Sequence[str]:
-        """Subjects with small but real shifts, by the newest verdict."""
+        """Subjects with real shifts that are not shown to matter, by the newest verdict."""
         headline = self.situation.headline(DRIFT)
         return () if headline is None else headline.shifted_names
 

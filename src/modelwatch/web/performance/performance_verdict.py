@@ -10,11 +10,12 @@ from markupsafe import Markup
 from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.findings import NOT_SHOWN
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.judge import why_absent
 from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
-from modelwatch.views.models.words import NOT_SHOWN, capitalized
+from modelwatch.views.models.words import capitalized
 from modelwatch.views.performance.performance_judged import JudgedPerformance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
