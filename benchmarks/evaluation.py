@@ -29,6 +29,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, sum_counts
+from modelwatch.stats.drift.combined import combined_tests
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 
@@ -80,6 +81,7 @@ def _of(features: int, windows: int, predictions: int, rounds: int) -> list[Row]
                 _row(f"{name}: windows summed", rounds, *_sums(features, windows, predictions), note="beside each"),
                 _row(f"{seven}: drift with its reads", rounds, lambda: report_of(evaluate_drift(read(SEVEN))), note),
                 _row(f"{seven}: judged", rounds, *_judgements(read(SEVEN)), note="beside one by one"),
+                _row(f"{seven}: of it, the tests", rounds, _tests(read(SEVEN)), note),
             ]
         return rows
 
@@ -100,6 +102,15 @@ def _judgements(inputs: Inputs) -> tuple[Callable[[], object], Callable[[], obje
         ]
 
     return lambda: judge_all(cases, 1e-5), one_by_one
+
+
+def _tests(inputs: Inputs) -> Callable[[], object]:
+    some = [
+        (reference.profile, reference.split, inputs.counts[subject].profiles)
+        for subject, reference in inputs.chosen.items()
+    ]
+    dispersions = [[None] * len(profiles) for _, _, profiles in some]
+    return lambda: combined_tests(some, dispersions)
 
 
 def _sums(features: int, windows: int, predictions: int) -> tuple[Callable[[], object], Callable[[], object]]:
