@@ -118,7 +118,7 @@ def test_every_window_has_one_verdict_however_often_the_holder_is_killed(tmp_pat
 
 
 def kill_holders(store: Store, services: list[LiveService], rng: random.Random) -> list[int]:
-    """Sends a part of the history, kills whoever evaluates it, and starts it again; so until it was killed often.
+    """Sends a part of the history, kills what evaluates it, and starts it again; so until it was killed often.
 
     Returns for each kill how many windows were waiting to be evaluated.
     """

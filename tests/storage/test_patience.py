@@ -74,3 +74,16 @@ def test_a_read_that_ends_as_its_time_does_has_its_answer(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("modelwatch.storage.engine.patience.Future", Late)
     assert Patience[int]().within(5.0, lambda: 4) == 4
+
+
+def test_a_read_that_no_thread_could_be_started_for_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Patience[int]()
+
+    def refuse(_thread: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            reads.within(5.0, lambda: 1)
+    assert reads.within(5.0, lambda: 2) == 2

@@ -197,7 +197,7 @@ class Batcher:
                 else:
                     job.answer.set_result(outcome)
         finally:
-            # Whatever an answer does, the writer waits for this.
+            # Also where an answer fails: the writer waits for this.
             self._gather(deadlines)
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[list[Outcome]]:

@@ -140,7 +140,7 @@ class JobQueue:
         self._jobs: deque[Job] = deque()
         self._events = 0
         self._bytes = 0
-        # Itself, where nobody waits or is woken: the methods of a condition around it are Python.
+        # Itself, where no thread waits or is woken: the methods of a condition around it are Python.
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         # Whether what waits may be taken.

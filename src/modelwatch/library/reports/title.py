@@ -1,4 +1,4 @@
-"""What a comparison found, in one line: its drift, and whatever else is worse."""
+"""What a comparison found, in one line: its drift, and what else is worse."""
 
 from __future__ import annotations
 

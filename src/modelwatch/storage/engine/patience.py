@@ -55,9 +55,11 @@ class Patience(Generic[T]):
         """The read that begins now, or that follows the one which runs."""
         with self._lock:
             if self._running is None:
-                self._running = _Read(work)
-                threading.Thread(target=self._run, args=(self._running,), name="modelwatch-read", daemon=True).start()
-                return self._running
+                read = _Read(work)
+                # Where no thread can be started, the next caller tries again.
+                threading.Thread(target=self._run, args=(read,), name="modelwatch-read", daemon=True).start()
+                self._running = read
+                return read
             if self._next is None:
                 self._next = _Read(work)
             return self._next

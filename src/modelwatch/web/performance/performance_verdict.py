@@ -250,7 +250,7 @@ class PerformanceVerdict:
             return "The ranking is worse, which may be chance"
         if change is not None and change.high is not None and change.high < 0.0:
             return "The ranking is worse"
-        # Nobody tested it, and the intervals of both leave it open.
+        # It was not tested, and the intervals of both leave it open.
         return "The ranking may be worse" if loss >= self._matters(area) else "The ranking holds"
 
     def _matters(self, area: str) -> float:
