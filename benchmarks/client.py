@@ -15,7 +15,7 @@ from modelwatch_client import Client
 
 from benchmarks.report import Row
 from benchmarks.servers import processor_seconds
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 FEATURES = {f"number_{place}": place * 1.37 + 0.5 for place in range(8)} | {"shop": "grocery", "country": "DE"}
 CALLS, QUICK_CALLS = 10_000, 4_000

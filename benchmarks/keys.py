@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.ingest import FEATURES, PATH, SECONDS, requests_per_second
 from benchmarks.report import Row, compared
 from benchmarks.servers import are_possible, service
-from tests.support.live_service import REPOSITORY
+from tests.support.servers.live_service import REPOSITORY
 
 ROUNDS = 7
 KINDS = ("with", "without")

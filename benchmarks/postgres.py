@@ -35,7 +35,7 @@ from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Layout, read_layouts
-from tests.support.postgres import Cluster, cluster
+from tests.support.servers.postgres import Cluster, cluster
 
 MODEL = "fraud"
 FEATURES = 10

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.report import Row, compared
-from tests.support.live_service import REPOSITORY, LiveService
+from tests.support.servers.live_service import REPOSITORY, LiveService
 
 ROWS, QUICK = 25_000, 5_000
 FEATURES = 10

@@ -31,7 +31,7 @@ from modelwatch.monitoring.scheduler.retention import Keep, Retention
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.times import MICROS_PER_SECOND
-from tests.support.postgres import cluster
+from tests.support.servers.postgres import cluster
 
 MODEL = "fraud"
 FEATURES = 10

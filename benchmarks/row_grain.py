@@ -29,7 +29,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
-from tests.support.live_service import free_port
+from tests.support.servers.live_service import free_port
 
 Grain = Literal["subject", "window"]
 CELLS = 210

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.live_service import REPOSITORY, START_SECONDS, STOP_SECONDS, free_port
+from tests.support.servers.live_service import REPOSITORY, START_SECONDS, STOP_SECONDS, free_port
 
 HOST = "127.0.0.1"
 CLOCK_OF_PROCESS = 2

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.live_service import REPOSITORY, free_port
+from tests.support.servers.live_service import REPOSITORY, free_port
 
 NUMBERS, CATEGORIES = 15, 5
 SENDERS = 16

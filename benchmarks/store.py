@@ -40,7 +40,7 @@ from modelwatch.storage.ledger.stored_batches import stored_batches
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import Counts, Layout, read_layouts
 from modelwatch.times import MICROS_PER_DAY
-from tests.support.postgres import cluster
+from tests.support.servers.postgres import cluster
 
 BATCHES, QUICK_BATCHES = 40, 8
 # Of the scan.

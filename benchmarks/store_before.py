@@ -21,8 +21,8 @@ import psycopg
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import earlier, processor_seconds_of_all
 from benchmarks.shapes import SHAPES
-from tests.support.live_service import REPOSITORY
-from tests.support.postgres import Cluster, cluster
+from tests.support.servers.live_service import REPOSITORY
+from tests.support.servers.postgres import Cluster, cluster
 
 # Rounds of commits, and the windows that they are in.
 GROUPS, WINDOWS = 8, 12

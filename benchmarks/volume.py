@@ -1,8 +1,8 @@
 """Volume and silence: false alarms over two years of slow streams, and changes that are found.
 
-The streams are those of `tests/support/arrivals.py`; each is judged by the service's own code, at the points at which
-it would be evaluated, for a model that has no other data-quality subjects: with features the looks get a smaller part
-of the budget, and false alarms are rarer.
+The streams are those of `tests/support/data/arrivals.py`; each is judged by the service's own code, at the points at
+which it would be evaluated, for a model that has no other data-quality subjects: with features the looks get a smaller
+part of the budget, and false alarms are rarer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.report import Row
 from modelwatch.monitoring.checks.quality.judge import SPANS
-from tests.support.arrivals import DAY, KINDS, RULES, START, Rates, drawn, silences, volume_incidents
+from tests.support.data.arrivals import DAY, KINDS, RULES, START, Rates, drawn, silences, volume_incidents
 
 RATES = (1, 10, 100, 1_000)
 # Of these kinds slow streams alone are looked at: a thousand rows a day are as a hundred.

@@ -15,8 +15,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from modelwatch.demo.generator import MODEL
-from tests.support.live_service import LiveService, free_port
-from tests.support.programs import installed
+from tests.support.servers.live_service import LiveService, free_port
+from tests.support.servers.programs import installed
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 IMAGES = REPOSITORY / "docs" / "images"

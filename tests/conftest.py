@@ -23,13 +23,12 @@ from modelwatch.storage.engine import sqlite
 from modelwatch.storage.engine.store import Store
 from tests.proofs.definitions import Sources
 from tests.proofs.lock import Mode, Proofs
-from tests.support.data_sets import DataSets
-from tests.support.disk import UNSYNCED
+from tests.support.data.data_sets import DataSets
 from tests.support.events import open_store
 from tests.support.examples import AT_NIGHT, IN_A_RUN
-from tests.support.postgres import Cluster, cluster
-from tests.support.statements import compile_statements_once
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.servers.postgres import Cluster, cluster
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.shortcuts import UNSYNCED, compile_statements_once
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

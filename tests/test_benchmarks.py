@@ -26,9 +26,9 @@ from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regres
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import Server
 from benchmarks.shapes import SHAPES
-from tests.support.arrivals import KINDS
-from tests.support.live_service import LiveService
-from tests.support.programs import installed
+from tests.support.data.arrivals import KINDS
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.programs import installed
 
 FAST = Row("counting", 10.0, "ns", 40.0, 4.0, "9-11 | quiet")
 BARE = Row("size", 3.0, "MB", None, None, "once")

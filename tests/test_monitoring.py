@@ -12,8 +12,8 @@ import pytest
 import zstandard
 
 from modelwatch.storage.engine.migrations import newest_version
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions, reference_values
+from tests.support.data.traffic import predictions, reference_values
+from tests.support.servers.live_service import LiveService
 
 PREDICTION = {
     "model_name": "fraud_detection_v2",

@@ -18,8 +18,8 @@ import pytest
 
 from modelwatch.config import load_settings
 from tests.conftest import REPOSITORY
-from tests.support.live_service import LiveService
-from tests.support.programs import absent, install
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.programs import absent, install
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TEXT = (REPOSITORY / "README.md").read_text()

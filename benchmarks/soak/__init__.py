@@ -25,8 +25,8 @@ from pathlib import Path
 from benchmarks.report import Row
 from benchmarks.soak.memory import MIB, Memory, Trend, trend, workers_of
 from benchmarks.soak.mixture import Mixture
-from tests.support.live_service import REPOSITORY, LiveService
-from tests.support.postgres import cluster
+from tests.support.servers.live_service import REPOSITORY, LiveService
+from tests.support.servers.postgres import cluster
 
 SECONDS, QUICK_SECONDS = 600.0, 60.0
 LINES = 20

@@ -17,9 +17,9 @@ from modelwatch.errors import StoreUnavailable
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.secrets.api_keys import all_keys, all_sessions, revoke_key
 from tests.support.background import new_id
+from tests.support.data.streams import SECOND
 from tests.support.events import NOON, Clock
 from tests.support.keys import make_key
-from tests.support.streams import SECOND
 
 
 @pytest.fixture

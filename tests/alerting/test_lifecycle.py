@@ -15,7 +15,7 @@ from modelwatch.alerting.lifecycle import Transition, acknowledge, assess, end_f
 from modelwatch.alerting.policy import FlapRule
 from modelwatch.errors import Conflict
 from modelwatch.findings import Assessment, FindingSeverity, Kind
-from tests.support.assessments import HOUR, T0, assessment, finding
+from tests.support.alerts.assessments import HOUR, T0, assessment, finding
 from tests.support.events import NOON, numbered
 
 FLAP = FlapRule(window_seconds=24 * HOUR, reopenings=3)

@@ -15,8 +15,8 @@ from modelwatch.alerting.queries import read_alert
 from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from tests.support.assessments import HOUR, Desk, assessment
-from tests.support.delivering import RecordingChannel, delivery
+from tests.support.alerts.assessments import HOUR, Desk, assessment
+from tests.support.alerts.delivering import RecordingChannel, delivery
 from tests.support.events import Clock
 
 

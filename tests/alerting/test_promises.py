@@ -28,7 +28,7 @@ from modelwatch.findings import Assessment, FindingSeverity
 from modelwatch.storage.alerts.alerts import alert_events_of
 from modelwatch.storage.alerts.silences import silences_page
 from modelwatch.storage.engine.store import Store
-from tests.support.assessments import HOUR, Desk, Sent, assessment
+from tests.support.alerts.assessments import HOUR, Desk, Sent, assessment
 from tests.support.events import NOON, Clock, open_store
 from tests.support.examples import examples
 

@@ -18,7 +18,7 @@ from modelwatch.alerting.silences import Matcher, SilenceRequest
 from modelwatch.alerting.views.alerts import AlertReport
 from modelwatch.errors import UnknownResource
 from modelwatch.storage.engine.store import Store
-from tests.support.assessments import HOUR, Desk, assessment
+from tests.support.alerts.assessments import HOUR, Desk, assessment
 from tests.support.events import NOON
 
 MICROS = 1_000_000

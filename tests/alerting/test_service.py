@@ -20,7 +20,7 @@ from modelwatch.errors import Conflict, InvalidInput, UnknownResource
 from modelwatch.findings import FindingSeverity, Kind
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, save_verdict
-from tests.support.assessments import HOUR, T0, Desk, assessment, finding
+from tests.support.alerts.assessments import HOUR, T0, Desk, assessment, finding
 from tests.support.events import NOON
 
 pytestmark = pytest.mark.both_engines

@@ -16,7 +16,7 @@ from modelwatch.alerting.silences import (
 )
 from modelwatch.errors import InvalidInput
 from tests.alerting.test_lifecycle import after
-from tests.support.assessments import assessment
+from tests.support.alerts.assessments import assessment
 from tests.support.events import NOON
 
 HOUR = 3_600 * 1_000_000

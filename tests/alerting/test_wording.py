@@ -20,7 +20,7 @@ from modelwatch.alerting.wording import current_summary, notification_of, title_
 from modelwatch.findings import Finding
 from modelwatch.stats.drift.patterns import ShiftPattern
 from tests.alerting.test_lifecycle import FLAP, after, at, flap_until, opened, sized
-from tests.support.assessments import HOUR, T0, assessment, finding
+from tests.support.alerts.assessments import HOUR, T0, assessment, finding
 
 POLICY = AlertPolicy()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.app import App
-from tests.support.live_service import free_port
+from tests.support.servers.live_service import free_port
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.app import App, pointers
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 LLAMA = "meta-llama/Llama-3"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.app import App
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 READS = ("", "/drift", "/performance", "/quality", "/segments", "/monitor")
 

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from modelwatch.config import load_settings
 from modelwatch.server.build import openapi_document
 from tests.support.examples import examples, is_night
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 COMMITTED = Path("docs/openapi.json")
 # Of each kind to each operation. To make one up takes longer than its answer, and few find what the first ones do not.

@@ -14,7 +14,7 @@ import pytest
 from modelwatch.api import routes
 from modelwatch.api.query import parameters_of
 from tests.support.app import App
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 
 @pytest.fixture(scope="module")

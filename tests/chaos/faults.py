@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.live_service import LiveService
-from tests.support.postgres import Cluster
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.postgres import Cluster
 
 LONGEST_PAUSE_SECONDS = 4.0
 """Longer than the leases of the services under test."""

@@ -17,10 +17,10 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from tests.chaos.load import MODEL, Taken
-from tests.support.doubles import Receiver
 from tests.support.events import ALWAYS, stored_and_counted
-from tests.support.labels import joined, summed_outcomes
-from tests.support.stored import block_rows, stored_features
+from tests.support.servers.doubles import Receiver
+from tests.support.stores.labels import joined, summed_outcomes
+from tests.support.stores.stored import block_rows, stored_features
 
 # On a busy machine the evaluations and notifications of a run take their time; what must not be is that nothing moves.
 # A check that failed, as where the server was killed, is tried again after a minute.

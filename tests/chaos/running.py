@@ -14,10 +14,10 @@ from modelwatch.storage.engine.store import Store
 from tests.chaos.faults import Faults
 from tests.chaos.load import MODEL, SECOND, Client
 from tests.chaos.outcome import Outcome, examine
-from tests.support.doubles import Receiver
-from tests.support.live_service import LiveService
-from tests.support.postgres import Cluster, cluster
-from tests.support.streams import normal
+from tests.support.data.streams import normal
+from tests.support.servers.doubles import Receiver
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.postgres import Cluster, cluster
 
 SETTINGS = {
     "LEASE_SECONDS": "2",

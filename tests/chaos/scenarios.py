@@ -17,10 +17,10 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.deletion import Deletion, deletion_by_id
 from modelwatch.times import SECONDS_PER_DAY
+from tests.support.data.streams import normal
 from tests.support.events import back_up, stored_and_counted
-from tests.support.live_service import REPOSITORY, LiveService
-from tests.support.postgres import cluster
-from tests.support.streams import normal
+from tests.support.servers.live_service import REPOSITORY, LiveService
+from tests.support.servers.postgres import cluster
 
 MODEL = "m"
 BATCH = 50

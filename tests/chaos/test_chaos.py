@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.running import run
 from tests.chaos.scenarios import SCENARIOS
-from tests.support.stores import ENGINES
+from tests.support.stores.fresh import ENGINES
 
 
 @pytest.mark.timeout(600)

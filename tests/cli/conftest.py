@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 
 from modelwatch.cli import main
-from tests.support.forking import run_command
-from tests.support.live_service import LiveService
+from tests.support.servers.forking import run_command
+from tests.support.servers.live_service import LiveService
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from modelwatch.cli.address import normal_url
 from modelwatch.cli.base import CliError
 from tests.cli.conftest import RunCli
-from tests.support.live_service import free_port
+from tests.support.servers.live_service import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import RunCli
-from tests.support.doubles import eventually
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions, reference_values
+from tests.support.data.traffic import predictions, reference_values
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import LiveService
 
 MODEL = "checked"
 

@@ -21,8 +21,8 @@ from modelwatch.cli.commands import doctor as doctor_module
 from modelwatch.cli.commands.doctor import Finding, examine
 from modelwatch.storage.engine.store import Store, translated_errors
 from tests.support.events import Clock, event, open_ledger
-from tests.support.live_service import LiveService, free_port
-from tests.support.postgres import Cluster
+from tests.support.servers.live_service import LiveService, free_port
+from tests.support.servers.postgres import Cluster
 
 
 @pytest.fixture(autouse=True)

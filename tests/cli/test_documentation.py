@@ -17,8 +17,8 @@ import yaml
 
 from modelwatch.cli.app import app
 from tests.cli.conftest import RunCli
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions, reference_values
+from tests.support.data.traffic import predictions, reference_values
+from tests.support.servers.live_service import LiveService
 
 FENCE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = "fraud_detection_v2"

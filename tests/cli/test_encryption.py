@@ -11,8 +11,8 @@ from modelwatch.config.encryption_keys import parse_encryption_keys
 from modelwatch.privacy import Keyring
 from tests.cli.conftest import RunCli
 from tests.support.events import event, open_ledger
-from tests.support.live_service import LiveService
-from tests.support.privacy import key, protected_store, set_privacy
+from tests.support.servers.live_service import LiveService
+from tests.support.stores.privacy import key, protected_store, set_privacy
 
 
 def test_a_new_key_is_printed_alone(run_cli: RunCli) -> None:

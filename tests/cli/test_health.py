@@ -14,7 +14,7 @@ from modelwatch.cli import main
 from modelwatch.cli.commands.health import own_url
 from modelwatch.config import Settings
 from tests.cli.conftest import RunCli
-from tests.support.live_service import LiveService, free_port
+from tests.support.servers.live_service import LiveService, free_port
 
 
 @contextmanager

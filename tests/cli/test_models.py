@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.cli.conftest import RunCli
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions
+from tests.support.data.traffic import predictions
+from tests.support.servers.live_service import LiveService
 
 
 def send(service: LiveService, model: str) -> httpx.Response:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.cli.conftest import RunCli
-from tests.support.live_service import LiveService, free_port
-from tests.support.traffic import predictions, reference_values
+from tests.support.data.traffic import predictions, reference_values
+from tests.support.servers.live_service import LiveService, free_port
 
 MODEL = "configured"
 

@@ -19,9 +19,9 @@ from rich.cells import cell_len
 
 from modelwatch.cli.app import app
 from tests.cli.conftest import RunCli
-from tests.support.doubles import eventually
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions, reference_values
+from tests.support.data.traffic import predictions, reference_values
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import LiveService
 
 MODEL = "asked"
 # Settings of the service itself, or what is for editors alone.

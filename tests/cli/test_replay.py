@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import REPOSITORY, RunCli
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions
+from tests.support.data.traffic import predictions
+from tests.support.servers.live_service import LiveService
 
 
 def stored(live: LiveService, model: str) -> int:

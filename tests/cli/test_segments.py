@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import RunCli
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 MODEL = "divided"
 

@@ -15,8 +15,8 @@ import pytest
 from modelwatch.cli import main
 from tests.cli.conftest import RunCli
 from tests.support.app import App
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions
+from tests.support.data.traffic import predictions
+from tests.support.servers.live_service import LiveService
 
 
 def test_a_used_port_is_one_clear_line(run_process: RunCli) -> None:

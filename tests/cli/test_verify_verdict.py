@@ -15,9 +15,9 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.cli.conftest import RunCli
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, finish, normal, send_hours, set_reference
 from tests.support.events import NOON, Clock, open_store
-from tests.support.live_service import LiveService
-from tests.support.streams import HOUR, finish, normal, send_hours, set_reference
+from tests.support.servers.live_service import LiveService
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600)
 

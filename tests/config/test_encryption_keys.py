@@ -10,7 +10,7 @@ import pytest
 from modelwatch.config import load_settings
 from modelwatch.config.encryption_keys import new_encryption_key
 from modelwatch.errors import SettingsError
-from tests.support.privacy import key
+from tests.support.stores.privacy import key
 
 
 def test_several_keys_are_read_in_their_order() -> None:

@@ -18,8 +18,8 @@ from tests.exposition.scraping import exposition, set_reference, traffic
 from tests.support.app import App
 from tests.support.events import open_ledger
 from tests.support.grafana import DASHBOARDS, Asked, asked, filled_in, load, panels, variables
-from tests.support.promql import metric_names, nodes
 from tests.support.schemas import problems
+from tests.support.servers.prometheus import metric_names, nodes
 
 SCHEMA = "grafana-dashboard-classic-v42.schema.json"
 # What Grafana's Prometheus plugin keeps with an annotation; the schema is that of the core.

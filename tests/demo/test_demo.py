@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from modelwatch.demo.story import EXPECTED, STREAM_SIZE
-from tests.support.live_service import free_port
+from tests.support.servers.live_service import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -18,9 +18,9 @@ from modelwatch.config import load_settings
 from modelwatch.config.loading import KNOWN
 from tests.conftest import REPOSITORY
 from tests.deploy.compose import problems
-from tests.support.alertmanager import PACKAGE as ALERTMANAGER
-from tests.support.programs import installed
-from tests.support.prometheus import promtool
+from tests.support.servers.alertmanager import PACKAGE as ALERTMANAGER
+from tests.support.servers.programs import installed
+from tests.support.servers.prometheus import promtool
 
 FILE = REPOSITORY / "docker-compose.yml"
 CONFIGURATION = REPOSITORY / "deploy" / "compose"

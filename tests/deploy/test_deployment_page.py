@@ -21,8 +21,8 @@ from tests.conftest import REPOSITORY
 from tests.deploy.crosschecks import problems
 from tests.deploy.objects import of_kind, parsed
 from tests.deploy.rendering import Helm, schema_problems
-from tests.support.live_service import LiveService
-from tests.support.postgres import Cluster, programs
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.postgres import Cluster, programs
 
 TEXT = (REPOSITORY / "docs" / "deployment.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.support.doubles import eventually
-from tests.support.live_service import free_port
-from tests.support.programs import installed
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import free_port
+from tests.support.servers.programs import installed
 
 # The build alone takes minutes, and so does the removal of what it leaves.
 pytestmark = pytest.mark.timeout(1800)

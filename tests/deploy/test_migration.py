@@ -12,8 +12,8 @@ import pytest
 
 from tests.deploy.objects import of_kind
 from tests.deploy.rendering import Helm
-from tests.support.live_service import free_port
-from tests.support.postgres import Cluster
+from tests.support.servers.live_service import free_port
+from tests.support.servers.postgres import Cluster
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 COUNTED = 'echo called >> calls; [ "$1" = migrate ] || exit 9; '

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from scripts.manifests import CHART
-from tests.support.doubles import Receiver, Reply
-from tests.support.live_service import free_port
-from tests.support.tls import Certificate, make_certificate
+from tests.support.servers.doubles import Receiver, Reply
+from tests.support.servers.live_service import free_port
+from tests.support.servers.tls import Certificate, make_certificate
 
 PROGRAM = (CHART / "files" / "make_secret.py").read_text()
 

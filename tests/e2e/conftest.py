@@ -11,10 +11,10 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.e2e.world import Traffic
-from tests.support.alertmanager import Alertmanager, alertmanager
-from tests.support.doubles import Receiver
-from tests.support.live_service import LiveService
-from tests.support.prometheus import Prometheus, prometheus
+from tests.support.servers.alertmanager import Alertmanager, alertmanager
+from tests.support.servers.doubles import Receiver
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.prometheus import Prometheus, prometheus
 
 RULES = REPOSITORY / "rules"
 # The shipped files with times that a test can wait for.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.prometheus import promtool
+from tests.support.servers.prometheus import promtool
 
 DAYS = 30
 EVERY_SECONDS = 3_600

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.grafana import asked, filled_in, variables
-from tests.support.prometheus import Prometheus
+from tests.support.servers.prometheus import Prometheus
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from tests.e2e.conftest import Installation, shortened
 from tests.e2e.history import DAYS, EVERY_SECONDS, backfilled
 from tests.e2e.panels import TimeRange, chosen, empty_places
 from tests.e2e.world import ENVIRONMENT, MODEL, VERSION
-from tests.support.alertmanager import alertmanager
-from tests.support.doubles import Receiver, eventually
 from tests.support.grafana import DASHBOARDS, filled_in, load, panels
-from tests.support.live_service import LiveService
-from tests.support.prometheus import DISCOVERY_SECONDS, Prometheus, prometheus, promtool
+from tests.support.servers.alertmanager import alertmanager
+from tests.support.servers.doubles import Receiver, eventually
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.prometheus import DISCOVERY_SECONDS, Prometheus, prometheus, promtool
 
 DRIFT = "ModelDriftSignificant"
 AMOUNT = {

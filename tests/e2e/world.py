@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 MODEL, VERSION, ENVIRONMENT = "fraud", "2.1", "production"
 MERCHANTS = ("grocery", "travel", "fuel")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.live_service import LiveService, free_port
+from tests.support.servers.live_service import LiveService, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL = "fraud_detection_v2"

@@ -11,8 +11,8 @@ from modelwatch.exposition import StateCollector, alerts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from tests.exposition.scraping import Scrape, evaluate, exposition, scrape, set_reference, traffic
-from tests.support.assessments import Desk, assessment, finding
-from tests.support.delivering import RecordingChannel, delivery
+from tests.support.alerts.assessments import Desk, assessment, finding
+from tests.support.alerts.delivering import RecordingChannel, delivery
 from tests.support.events import Clock, open_ledger
 
 HOUR = 3_600_000_000

@@ -13,7 +13,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor
 from tests.exposition.scraping import Scrape, evaluate, exposition, scrape, set_reference, traffic
-from tests.support.assessments import Desk, assessment, finding
+from tests.support.alerts.assessments import Desk, assessment, finding
 from tests.support.background import new_id
 from tests.support.events import NOON, Clock, open_ledger
 

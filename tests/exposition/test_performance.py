@@ -13,9 +13,9 @@ from modelwatch.monitoring.checks.performance.reports import PerformanceReport
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, latest_verdicts, save_verdict
 from tests.exposition.scraping import Scrape, evaluate, scrape
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR
 from tests.support.events import NOON, Clock
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR
 
 STREAM = {"model_name": "m", "model_version": "1", "environment": "production"}
 HOURLY = {**STREAM, "metric_window": "1h"}

@@ -28,9 +28,9 @@ from tests.exposition.scraping import (
     state_text,
     traffic,
 )
-from tests.support.doubles import eventually
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.postgres import Cluster
+from tests.support.servers.doubles import eventually
+from tests.support.servers.postgres import Cluster
 
 METHODS = {"psi", "ks", "jensen_shannon", "wasserstein", "hellinger", "total_variation"}
 STREAM = {"model_name": "m", "model_version": "1", "environment": "production"}

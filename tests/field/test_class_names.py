@@ -13,8 +13,8 @@ from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import background, run_out
+from tests.support.data.labelled import later, send_labelled, set_labelled_reference
 from tests.support.events import NOON
-from tests.support.labelled import later, send_labelled, set_labelled_reference
 
 RULES = PerformanceRules.of(DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600), 0.02)
 

@@ -17,8 +17,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import evidence_of, verdicts_of
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, finish, normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.streams import HOUR, finish, normal, set_reference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 DAY = 24 * HOUR

@@ -13,8 +13,8 @@ from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from tests.support.app import App, pointers
 from tests.support.background import new_id
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference
 from tests.support.events import NOON
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference
 
 PARQUET = {"content-type": "application/vnd.apache.parquet"}
 

@@ -18,9 +18,9 @@ from modelwatch.views.performance.performance_stretch import LabelDelay
 from modelwatch.web.performance.performance_lanes import coverage_words
 from tests.support.app import App
 from tests.support.background import background, run_out
+from tests.support.data.labelled import later, send_labelled, set_labelled_reference
+from tests.support.data.streams import SECOND
 from tests.support.events import NOON, event, open_ledger
-from tests.support.labelled import later, send_labelled, set_labelled_reference
-from tests.support.streams import SECOND
 from tests.web.reading import Page
 from tests.web.test_pages import visit
 

@@ -21,10 +21,10 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, run_out
+from tests.support.data.streams import normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labels import label
-from tests.support.stores import FreshStores
-from tests.support.streams import normal, set_reference
+from tests.support.stores.fresh import FreshStores
+from tests.support.stores.labels import label
 
 pytestmark = pytest.mark.both_engines
 

@@ -13,8 +13,8 @@ from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import Taken, background, new_id, run_out
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.streams import HOUR, SECOND
 
 RULES = DriftRules.of(Settings())
 USUAL, DOUBLED = 0.05, 0.11

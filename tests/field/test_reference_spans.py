@@ -12,8 +12,8 @@ from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import Seen, background, new_id, run_out
+from tests.support.data.streams import HOUR, MINUTE, finish, normal, send_hours
 from tests.support.events import NOON, Clock
-from tests.support.streams import HOUR, MINUTE, finish, normal, send_hours
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 

@@ -27,7 +27,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed, Ledger
 from tests.support.events import event, open_ledger, stored_and_counted
-from tests.support.labels import label
+from tests.support.stores.labels import label
 
 # Seconds.
 HASTE = 0.5

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.doubles import Receiver, Reply, Request, eventually
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions, reference_values
+from tests.support.data.traffic import predictions, reference_values
+from tests.support.servers.doubles import Receiver, Reply, Request, eventually
+from tests.support.servers.live_service import LiveService
 
 SECRET = "a-secret-for-this-test"
 HOURS, SHIFT = 24, range(8, 12)

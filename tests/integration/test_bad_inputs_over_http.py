@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.bad_inputs import BAD_INPUTS, MIB, BadInput
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 MAX_GROWTH = 400 * MIB
 

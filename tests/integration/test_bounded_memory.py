@@ -16,9 +16,9 @@ from sqlalchemy import select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from tests.support.doubles import eventually
 from tests.support.events import stored_and_counted
-from tests.support.live_service import LiveService
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import LiveService
 
 CLIENTS = 150
 SERVED = 100

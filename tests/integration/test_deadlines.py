@@ -17,7 +17,7 @@ from sqlalchemy import select
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from tests.support.events import stored_and_counted
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 SECONDS = 2.0
 CLIENTS = 40

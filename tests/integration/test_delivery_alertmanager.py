@@ -16,11 +16,11 @@ from modelwatch.alerting.delivery.threads import Delivery
 from modelwatch.alerting.delivery.worker import Pacing
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from tests.support.alertmanager import Alertmanager, alertmanager
-from tests.support.delivering import Observed
-from tests.support.doubles import Receiver, eventually
-from tests.support.live_service import free_port
-from tests.support.notifications import open_alerts, put, row, states
+from tests.support.alerts.delivering import Observed
+from tests.support.alerts.notifications import open_alerts, put, row, states
+from tests.support.servers.alertmanager import Alertmanager, alertmanager
+from tests.support.servers.doubles import Receiver, eventually
+from tests.support.servers.live_service import free_port
 
 REFRESH_SECONDS = 0.5
 RESOLVE_SECONDS = 2

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from modelwatch.storage.engine.store import Store
-from tests.support.delivering import deliver_until_killed
-from tests.support.doubles import Receiver, Reply, eventually
+from tests.support.alerts.delivering import deliver_until_killed
+from tests.support.alerts.notifications import outbox, put, row, states
 from tests.support.events import open_store
-from tests.support.forking import forked
-from tests.support.notifications import outbox, put, row, states
+from tests.support.servers.doubles import Receiver, Reply, eventually
+from tests.support.servers.forking import forked
 
 KILLS = 20
 ALERTS = 20

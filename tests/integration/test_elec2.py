@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.data_sets import DataSets
-from tests.support.live_service import LiveService
+from tests.support.data.data_sets import DataSets
+from tests.support.servers.live_service import LiveService
 
 MODEL = "elec2"
 WOKEN = ("vicprice", "vicdemand", "transfer")

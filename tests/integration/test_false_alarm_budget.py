@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.proofs.lock import Proofs
-from tests.support.months import Month, hours_until_seen, live_through
+from tests.support.data.months import Month, hours_until_seen, live_through
 
 SEEDS = [1, 2]
 # A process for each seed, where there are processors for them.

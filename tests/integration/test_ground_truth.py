@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.doubles import eventually
-from tests.support.live_service import LiveService
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import LiveService
 
 MODEL = "fraud"
 START = datetime(2026, 1, 5, tzinfo=UTC)

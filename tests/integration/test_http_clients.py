@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.live_service import LiveService, free_port
-from tests.support.programs import installed
-from tests.support.tls import make_certificate
+from tests.support.servers.live_service import LiveService, free_port
+from tests.support.servers.programs import installed
+from tests.support.servers.tls import make_certificate
 
 DEADLINE = 60
 

@@ -22,9 +22,8 @@ from modelwatch.stats.performance import performance
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.proofs.lock import Proofs
-from tests.support.data_sets import DataSets
-from tests.support.events import NOON, open_store
-from tests.support.labelled_data import (
+from tests.support.data.data_sets import DataSets
+from tests.support.data.labelled_data import (
     EVER,
     Labelled,
     Replay,
@@ -36,6 +35,7 @@ from tests.support.labelled_data import (
     shown,
     watch,
 )
+from tests.support.events import NOON, open_store
 
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 # Seconds between two evaluations, and what these look back over: as long as there are enough labels in it.

@@ -20,7 +20,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY
 from modelwatch.times import iso_of_seconds
 from tests.support.examples import is_night
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 KILLS = 20 if is_night() else 12
 WINDOWS = 20 * KILLS

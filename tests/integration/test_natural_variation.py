@@ -11,9 +11,9 @@ import pytest
 
 from modelwatch.monitoring.checks.rules import DriftRules
 from tests.proofs.lock import Proofs
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
+from tests.support.data.scenarios import alarms, fill, load, said
 from tests.support.events import open_store
-from tests.support.scenarios import alarms, fill, load, said
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 

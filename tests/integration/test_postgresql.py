@@ -17,10 +17,10 @@ from modelwatch.errors import StoreUnavailable, StoreUnsuitable
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.postgresql import StoreOptions
 from modelwatch.storage.engine.store import Store
-from tests.support.doubles import eventually
 from tests.support.events import stored_and_counted
-from tests.support.live_service import LiveService, free_port
-from tests.support.postgres import Cluster, cluster
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import LiveService, free_port
+from tests.support.servers.postgres import Cluster, cluster
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.support.events import ALWAYS, stored_and_counted
-from tests.support.live_service import LiveService
-from tests.support.privacy import KEY, with_keys
+from tests.support.servers.live_service import LiveService
+from tests.support.stores.privacy import KEY, with_keys
 
 MODEL = "fraud"
 START = "2026-01-01T12:00:00Z"

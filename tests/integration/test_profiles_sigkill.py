@@ -12,7 +12,7 @@ import pytest
 from modelwatch_client import Client
 
 import modelwatch as mw
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 KILLS, SENDERS = 5, 3
 

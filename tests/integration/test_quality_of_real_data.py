@@ -19,9 +19,9 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.proofs.lock import Proofs
 from tests.support.background import Taken, background, run_out
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
+from tests.support.data.scenarios import Scenario, fill, load
 from tests.support.events import NOON, Clock, open_store
-from tests.support.scenarios import Scenario, fill, load
 
 DAY, WEEK = 86_400, 604_800
 Told = list[tuple[datetime, dict[str, Finding]]]

@@ -22,9 +22,9 @@ from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.models import StreamKey
 from tests.proofs.lock import Proofs
 from tests.support.background import new_id
-from tests.support.data_sets import DataSets, read_part
+from tests.support.data.data_sets import DataSets, read_part
+from tests.support.data.scenarios import ARROW, ROWS_PER_COMMIT, arrow_stream
 from tests.support.events import NOON, open_ledger, open_store
-from tests.support.scenarios import ARROW, ROWS_PER_COMMIT, arrow_stream
 
 # Of each data set: until when it is the reference, and how long nothing but its rhythm happens in it.
 TAXI = (datetime(2014, 9, 1, tzinfo=UTC), datetime(2014, 11, 24, tzinfo=UTC))

@@ -18,7 +18,7 @@ import pytest
 from modelwatch.cli import main
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 ROWS, A_DAY = 1_800, 200
 START = datetime(2025, 6, 1, tzinfo=UTC)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions, reference_values
+from tests.support.data.traffic import predictions, reference_values
+from tests.support.servers.live_service import LiveService
 
 
 def test_two_processes_give_byte_equal_answers(tmp_path: Path) -> None:

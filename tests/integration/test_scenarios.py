@@ -25,9 +25,9 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.proofs.lock import Proofs
 from tests.support.background import background, new_id, run_out
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
+from tests.support.data.scenarios import Scenario, fill, load
 from tests.support.events import NOON, Clock, open_store
-from tests.support.scenarios import Scenario, fill, load
 
 # The look-back of each scenario, and the interval in seconds: the length of the oracle's windows.
 LOOKBACKS = {

@@ -8,7 +8,7 @@ import pytest
 from modelwatch.storage.counts.profiles import generations
 from modelwatch.storage.engine.store import Store
 from tests.support.events import event, open_ledger
-from tests.support.postgres import Cluster
+from tests.support.servers.postgres import Cluster
 
 HELD, CHANGED = "SELECT 1", "ALTER TABLE audit ADD COLUMN more integer"
 OLD = "UPDATE alembic_version SET version_num = 1"

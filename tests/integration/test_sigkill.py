@@ -15,8 +15,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.support.events import ALWAYS, stored_and_counted
-from tests.support.live_service import LiveService
-from tests.support.stored import block_rows, stored_features
+from tests.support.servers.live_service import LiveService
+from tests.support.stores.stored import block_rows, stored_features
 
 MODEL = "fraud"
 KILLS = 20

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from tests.support.events import back_up
-from tests.support.live_service import LiveService
-from tests.support.postgres import Cluster
-from tests.support.programs import absent
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.postgres import Cluster
+from tests.support.servers.programs import absent
 
 MODEL = "m"
 SMALL, LARGE = "8m", "64m"

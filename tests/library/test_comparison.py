@@ -20,7 +20,7 @@ import modelwatch as mw
 from modelwatch.library.comparison import compare
 from modelwatch.library.sources import UnreadableSource
 from tests.proofs.lock import Proofs
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 ROWS = 3_000
 

@@ -21,7 +21,7 @@ import modelwatch as mw
 from modelwatch.cli import main
 from modelwatch.library.comparison import compare
 from tests.proofs.lock import Proofs
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 ROWS = 4_000
 

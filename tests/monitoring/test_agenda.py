@@ -26,9 +26,9 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.verdicts.evaluations import evaluation_progress
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
 from tests.support.background import Seen, Taken, background, new_id, run_out
+from tests.support.data.streams import HOUR, SECOND, finish, normal
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labels import BINARY, CLASSES, label, set_layout
-from tests.support.streams import HOUR, SECOND, finish, normal
+from tests.support.stores.labels import BINARY, CLASSES, label, set_layout
 
 pytestmark = pytest.mark.both_engines
 

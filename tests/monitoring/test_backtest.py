@@ -13,8 +13,8 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, finish, normal, send_hours, set_reference
 from tests.support.events import NOON, Clock
-from tests.support.streams import HOUR, finish, normal, send_hours, set_reference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600)
 STREAM = StreamKey("m", "1", "production")

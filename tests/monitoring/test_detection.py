@@ -23,9 +23,9 @@ from modelwatch.times import iso_of_seconds
 from modelwatch.views.models.model_rows import Wanted
 from modelwatch.views.models.models_list import models_overview
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, SECOND, finish, normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.stores import FreshStores
-from tests.support.streams import HOUR, SECOND, finish, normal, set_reference
+from tests.support.stores.fresh import FreshStores
 
 RULES = DriftRules.of(Settings())
 BEGINS = 26

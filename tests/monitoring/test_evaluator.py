@@ -34,8 +34,8 @@ from modelwatch.storage.verdicts.evaluations import (
 )
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, verdicts_of
 from tests.support.background import Seen, Taken, background, new_id, run_out
+from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 
 pytestmark = pytest.mark.both_engines
 

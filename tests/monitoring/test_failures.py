@@ -6,8 +6,8 @@ import pytest
 
 from modelwatch.monitoring.scheduler.failures import ATTEMPTS_A_TRACE, RETRY_SECONDS, Failures
 from modelwatch.storage.engine.models import StreamKey
+from tests.support.data.streams import SECOND
 from tests.support.events import NOON
-from tests.support.streams import SECOND
 
 STREAM = StreamKey("m", "1", "production")
 

@@ -18,11 +18,11 @@ from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, verdicts_of
-from tests.support.assessments import Desk
+from tests.support.alerts.assessments import Desk
 from tests.support.background import background, run_out
+from tests.support.data.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600, on_new_data=False)
 NOON_S = NOON // SECOND

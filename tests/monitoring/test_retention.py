@@ -22,8 +22,8 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, save_verdict
 from tests.support.events import Clock, event, open_ledger
-from tests.support.labels import BINARY, CLASSES, label, set_layout
-from tests.support.stored import fold_all
+from tests.support.stores.labels import BINARY, CLASSES, label, set_layout
+from tests.support.stores.stored import fold_all
 
 STREAM = StreamKey("m", "1", "production")
 START = 20_000 * DAY

@@ -22,9 +22,9 @@ from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import DRIFT, QUALITY, StoredVerdict, VerdictTrace, verdicts_of
 from tests.support.background import assert_brief, background, run_out
+from tests.support.data.streams import MINUTE, finish, normal, send, set_reference
 from tests.support.events import NOON, Clock
-from tests.support.stores import ENGINES, FreshStores
-from tests.support.streams import MINUTE, finish, normal, send, set_reference
+from tests.support.stores.fresh import ENGINES, FreshStores
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
 KILOBYTE = 1_000

@@ -17,8 +17,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock
-from tests.support.streams import HOUR, finish, normal, send, send_hours, set_reference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 

@@ -24,7 +24,7 @@ from tests.packaging.installing import (
     top_level,
 )
 from tests.proofs.lock import Proofs
-from tests.support.programs import absent
+from tests.support.servers.programs import absent
 
 OLDER = ("3.9", "3.10", "3.12", "3.13", "3.14")
 MOST_BYTES = 5_000_000

@@ -22,8 +22,8 @@ from packaging.utils import canonicalize_name
 
 from modelwatch.cli.server_packages import SERVER_PACKAGES
 from tests.packaging.installing import install, new_environment, packages_of, pip, run, seconds_to, size_of, top_level
-from tests.support.doubles import eventually
-from tests.support.live_service import LiveService, free_port
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import LiveService, free_port
 
 pytestmark = pytest.mark.timeout(420)
 

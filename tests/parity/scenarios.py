@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tests.support.data_sets import read_part
+from tests.support.data.data_sets import read_part
 
 NAMES = (
     "acs_employment_binary",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DATA
-from tests.support.data_sets import DataSets, read_part
+from tests.support.data.data_sets import DataSets, read_part
 
 MODELS = sorted(path.parent.name for path in DATA.glob("*/meta.json"))
 

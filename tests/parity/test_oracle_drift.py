@@ -16,7 +16,7 @@ from modelwatch.stats.drift.evidence import ks_p_value
 from modelwatch.stats.drift.omnibus import Groups
 from modelwatch.stats.drift.scores import drift_scores, jensen_shannon, psi, total_variation
 from tests.parity.scenarios import NAMES, load, rows, texts
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
 
 TOLERANCE = 1e-9
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.stats.outcomes.estimation import Calibration, Estimate, calibrate, estimate, score_counts
 from tests.parity.scenarios import load, rows
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
 
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 LOWER_THRESHOLD = 0.9633

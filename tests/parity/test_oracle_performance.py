@@ -28,7 +28,7 @@ from modelwatch.stats.performance import (
     worsening,
 )
 from tests.parity.scenarios import rows
-from tests.support.data_sets import DataSets, read_part
+from tests.support.data.data_sets import DataSets, read_part
 
 BINARY = (
     "acs_employment_binary",

@@ -10,7 +10,7 @@ from modelwatch.events import ReferenceSample
 from modelwatch.monitoring.references.references import profile_of
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import unsound_counts
-from tests.support.data_sets import DataSets, read_part
+from tests.support.data.data_sets import DataSets, read_part
 
 
 def test_shares_of_missing_and_of_unseen_values_are_those_of_nannyml(shared_data: DataSets) -> None:

@@ -28,7 +28,7 @@ from modelwatch.stats.drift.omnibus import Groups
 from modelwatch.stats.drift.tests import homogeneity
 from modelwatch.stats.errors import StatsError
 from tests.parity.scenarios import load, rows
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
 
 NOT_COVERED = {
     *("ev-ad-1", "ev-cvm-1", "ev-mw-1", "ev-es-1", "ev-t-1", "ev-energy-0", "ev-energy-5", "ev-z-2"),

@@ -10,7 +10,7 @@ from modelwatch.config.encryption_keys import new_encryption_key
 from modelwatch.errors import ProtectionUnavailable, TamperedValue
 from modelwatch.privacy import Hasher, Keyring
 from modelwatch.privacy.keyring import key_of
-from tests.support.privacy import key
+from tests.support.stores.privacy import key
 
 PLACE = ("m", "20000", "id-1", "iban")
 names = st.text(max_size=8)

@@ -146,7 +146,7 @@ def test_a_file_elsewhere_has_no_name(tmp_path: Path) -> None:
 
 
 def test_the_code_of_a_real_proof_is_found(sources: Sources) -> None:
-    used = sources.closure(("tests.support.months", "live_through"))
+    used = sources.closure(("tests.support.data.months", "live_through"))
     for definition in ("parts_of_tests", "judge_all", "Evaluator", "BackgroundJobs", "sum_windows", "write_month"):
         assert definition in {name for _, name in used}
     assert not any(module.startswith(("modelwatch.api", "modelwatch.web", "modelwatch.cli")) for module, _ in used)

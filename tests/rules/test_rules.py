@@ -17,10 +17,9 @@ from scripts.runbooks import TARGET as RUNBOOKS_PAGE
 from scripts.runbooks import runbooks_page
 from tests.conftest import REPOSITORY
 from tests.exposition.scraping import exposition
-from tests.support.alertmanager import amtool
-from tests.support.prometheus import promtool
-from tests.support.promql import metric_names
 from tests.support.schemas import problems
+from tests.support.servers.alertmanager import amtool
+from tests.support.servers.prometheus import metric_names, promtool
 from tests.test_documents import slugs
 
 RULES = SOURCE.parent

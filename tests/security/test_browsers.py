@@ -12,7 +12,7 @@ import pytest
 from modelwatch.storage.secrets.api_keys import MOST_SESSIONS, all_sessions
 from tests.support.app import App
 from tests.support.keys import make_key
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 SECONDS_AT_MOST = 4.0

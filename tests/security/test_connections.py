@@ -13,7 +13,7 @@ import pytest
 
 from modelwatch.server.connections import HEAD_SECONDS, MOST_HEAD_BYTES
 from modelwatch.server.limits import HARD_FACTOR
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 MOST = 20
 

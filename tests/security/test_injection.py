@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 
 NAMES = (
     "'; DROP TABLE prediction; --",

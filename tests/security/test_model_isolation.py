@@ -16,13 +16,13 @@ from modelwatch.config import Settings
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
+from tests.support.alerts.assessments import assessment
 from tests.support.app import App
-from tests.support.assessments import assessment
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, finish, normal, send, set_reference
 from tests.support.events import NOON, Clock
 from tests.support.keys import bearer, make_key
-from tests.support.live_service import LiveService
-from tests.support.streams import HOUR, finish, normal, send, set_reference
+from tests.support.servers.live_service import LiveService
 
 
 def prediction(model: str, identity: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from modelwatch.storage.secrets.api_keys import all_sessions
+from tests.support.alerts.assessments import assessment
 from tests.support.app import App
-from tests.support.assessments import assessment
 from tests.support.keys import make_key
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}

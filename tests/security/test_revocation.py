@@ -12,9 +12,9 @@ import pytest
 
 from modelwatch.access.known_keys import FRESH_SECONDS
 from modelwatch.storage.engine.store import Store
-from tests.support.forking import run_command
 from tests.support.keys import bearer, make_key
-from tests.support.live_service import LiveService
+from tests.support.servers.forking import run_command
+from tests.support.servers.live_service import LiveService
 
 # Each on a connection of its own, so that every worker is asked.
 ASKED = 30

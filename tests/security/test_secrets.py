@@ -15,10 +15,10 @@ import pytest
 
 from modelwatch.config.encryption_keys import new_encryption_key
 from modelwatch.storage.engine.store import Store
-from tests.support.forking import run_command
 from tests.support.keys import bearer, make_key
-from tests.support.live_service import LiveService, free_port
-from tests.support.postgres import Cluster
+from tests.support.servers.forking import run_command
+from tests.support.servers.live_service import LiveService, free_port
+from tests.support.servers.postgres import Cluster
 
 CANARY = "c4n4ryc4n4ryc4n4ryc4n4ryc4n4ry00"
 

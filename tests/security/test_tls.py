@@ -16,9 +16,9 @@ import pytest
 
 from modelwatch.server.certificates import CHECK_EVERY_SECONDS, RenewedCertificate
 from tests.support.app import App
-from tests.support.forking import run_command
-from tests.support.live_service import LiveService
-from tests.support.tls import Certificate, make_certificate
+from tests.support.servers.forking import run_command
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.tls import Certificate, make_certificate
 
 HEADERS = {
     "x-content-type-options": "nosniff",

@@ -11,8 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lane import DEADLINE, LABELS, PREDICTIONS, Served, answers_of, both_ways, label, post, prediction
-from tests.support.live_service import LiveService
+from tests.support.servers.lane import (
+    DEADLINE,
+    LABELS,
+    PREDICTIONS,
+    Served,
+    answers_of,
+    both_ways,
+    label,
+    post,
+    prediction,
+)
+from tests.support.servers.live_service import LiveService
 
 # What is sent, how many answers come, and whether the lane takes all of it.
 Case = tuple[list[bytes], int, bool]

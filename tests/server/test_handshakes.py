@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 from modelwatch.server import connections
 from modelwatch.server.connections import BoundedConfig
 from modelwatch.server.limits import HARD_FACTOR
-from tests.support.live_service import LiveService, free_port
-from tests.support.tls import Certificate, make_certificate
+from tests.support.servers.live_service import LiveService, free_port
+from tests.support.servers.tls import Certificate, make_certificate
 
 MOST = 10
 SECONDS = 2.0

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from modelwatch.server.limits import MOST_ARENAS, keep_large_blocks_apart, keep_trimmed, use_few_arenas
-from tests.support.live_service import REPOSITORY
+from tests.support.servers.live_service import REPOSITORY
 
 ALLOCATES = """
 import ctypes, os, sys, threading

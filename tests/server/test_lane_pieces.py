@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.lane import LABELS, Served, answers_of, both_ways, label, post, prediction
+from tests.support.servers.lane import LABELS, Served, answers_of, both_ways, label, post, prediction
 
 SEQUENCES = 25
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.live_service import LiveService
-from tests.support.traffic import predictions
+from tests.support.data.traffic import predictions
+from tests.support.servers.live_service import LiveService
 
 WAIT_SECONDS = 60
 

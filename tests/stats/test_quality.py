@@ -22,7 +22,7 @@ from modelwatch.stats.quality.rates import (
     unsound_share,
 )
 from tests.parity.scenarios import load, rows, texts
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
 
 NUMBERS = numeric_binning(np.arange(1_000.0))
 COLOURS = categorical_binning(["red", "green", "blue"])

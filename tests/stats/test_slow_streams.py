@@ -13,7 +13,7 @@ import pytest
 from modelwatch.monitoring.checks.rules import share_of
 from modelwatch.stats.quality.volume import chance_gap
 from tests.proofs.lock import Proofs
-from tests.support.arrivals import DAY, KINDS, RULES, START, drawn, silences, volume_incidents
+from tests.support.data.arrivals import DAY, KINDS, RULES, START, drawn, silences, volume_incidents
 
 DAYS = 365
 MONTHS = DAYS / 30

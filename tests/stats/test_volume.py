@@ -14,7 +14,7 @@ from scipy import stats
 from modelwatch.stats.errors import StatsError
 from modelwatch.stats.quality.volume import Dispersion, dispersion_of, freshness, usual_gap, volume_check
 from tests.proofs.lock import Proofs
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
 
 HOURS = np.arange(168)
 RHYTHM = 205.0 + 180.0 * np.sin(HOURS / 24.0 * 2.0 * np.pi)

@@ -20,8 +20,8 @@ from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.references import in_force, set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
-from tests.support.stored import fold_all
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 

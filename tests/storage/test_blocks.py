@@ -44,9 +44,10 @@ from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import new_id
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger, stored_and_counted
 from tests.support.examples import examples
-from tests.support.labels import BINARY, label, set_layout, summed_outcomes
-from tests.support.privacy import KEY, set_privacy, with_keys
-from tests.support.stored import (
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.labels import BINARY, label, set_layout, summed_outcomes
+from tests.support.stores.privacy import KEY, set_privacy, with_keys
+from tests.support.stores.stored import (
     C,
     X,
     block_rows,
@@ -57,7 +58,6 @@ from tests.support.stored import (
     stored_blocks,
     stored_features,
 )
-from tests.support.stores import ENGINES, FreshStores
 
 both_engines = pytest.mark.both_engines
 

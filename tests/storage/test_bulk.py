@@ -14,8 +14,8 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labels import BINARY, label, set_layout
-from tests.support.postgres import Cluster
+from tests.support.servers.postgres import Cluster
+from tests.support.stores.labels import BINARY, label, set_layout
 
 ROWS = 3_000
 FEW = 20

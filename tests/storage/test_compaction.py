@@ -16,7 +16,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
-from tests.support.labels import BINARY, CLASSES, label, set_layout
+from tests.support.stores.labels import BINARY, CLASSES, label, set_layout
 
 pytestmark = pytest.mark.both_engines
 

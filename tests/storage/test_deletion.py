@@ -23,13 +23,13 @@ from modelwatch.storage.maintenance.deletion import deletion_by_id, deletions_un
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import in_force
 from tests.exposition.scraping import RULES, set_reference, traffic
-from tests.support.assessments import Desk, assessment
+from tests.support.alerts.assessments import Desk, assessment
 from tests.support.background import background, new_id, run_out
-from tests.support.deleting import delete_in_small_steps
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.forking import forked
-from tests.support.labels import CLASSES, joined, set_layout, summed_outcomes
-from tests.support.stored import block_rows
+from tests.support.servers.forking import forked
+from tests.support.stores.deleting import delete_in_small_steps
+from tests.support.stores.labels import CLASSES, joined, set_layout, summed_outcomes
+from tests.support.stores.stored import block_rows
 
 pytestmark = pytest.mark.both_engines
 

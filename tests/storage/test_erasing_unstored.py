@@ -25,9 +25,9 @@ from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.examples import examples
-from tests.support.privacy import KEY, set_privacy, with_keys
-from tests.support.stored import fold_all
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.privacy import KEY, set_privacy, with_keys
+from tests.support.stores.stored import fold_all
 
 X = Subject("feature", "x")
 

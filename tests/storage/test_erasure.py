@@ -28,10 +28,10 @@ from modelwatch.storage.references.layouts import read_layouts
 from tests.support.background import new_id
 from tests.support.events import ALWAYS, NOON, event, open_ledger, stored_and_counted
 from tests.support.examples import examples
-from tests.support.labels import BINARY, joined, label, set_layout, summed_outcomes
-from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
-from tests.support.stored import X, erased, fold_all, set_reference
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.labels import BINARY, joined, label, set_layout, summed_outcomes
+from tests.support.stores.privacy import KEY, opened_again, set_privacy, with_keys
+from tests.support.stores.stored import X, erased, fold_all, set_reference
 
 DAY = 86_400_000_000
 MODEL_DAY = NOON // DAY

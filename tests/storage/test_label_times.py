@@ -18,11 +18,11 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
+from tests.support.data.labelled import outcomes, set_labelled_reference, watch_yes
+from tests.support.data.late_labels import DAY, DAY_SECONDS, like_any_other, send_days
+from tests.support.data.streams import SECOND
 from tests.support.events import NOON, Clock, open_ledger
 from tests.support.events import event as event_of
-from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
-from tests.support.late_labels import DAY, DAY_SECONDS, like_any_other, send_days
-from tests.support.streams import SECOND
 
 STREAM = StreamKey("m", "1", "production")
 FIRST = NOON // SECOND

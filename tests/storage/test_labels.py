@@ -21,9 +21,9 @@ from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
 from tests.support.examples import examples
-from tests.support.labels import BINARY, CLASSES, joined, label, set_layout, summed_outcomes
-from tests.support.stored import fold_all
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.labels import BINARY, CLASSES, joined, label, set_layout, summed_outcomes
+from tests.support.stores.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 

@@ -26,8 +26,8 @@ from modelwatch.storage.maintenance.compaction import seal_writers
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
-from tests.support.labels import label
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.labels import label
 
 pytestmark = pytest.mark.both_engines
 

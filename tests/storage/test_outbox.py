@@ -24,8 +24,8 @@ from modelwatch.storage.alerts.outbox import (
     withhold,
 )
 from modelwatch.storage.engine.store import Store
+from tests.support.alerts.notifications import open_alerts, outbox, put, row, states
 from tests.support.events import NOON, open_store
-from tests.support.notifications import open_alerts, outbox, put, row, states
 
 pytestmark = pytest.mark.both_engines
 

@@ -30,9 +30,9 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import read_layouts
 from tests.support.events import ALWAYS, NOON, Clock, open_ledger
 from tests.support.events import event as prediction
-from tests.support.labels import BINARY, label, set_layout, summed_outcomes
-from tests.support.postgres import Cluster
-from tests.support.stored import C, X, block_rows, erased, set_reference, several, stored_blocks, stored_features
+from tests.support.servers.postgres import Cluster
+from tests.support.stores.labels import BINARY, label, set_layout, summed_outcomes
+from tests.support.stores.stored import C, X, block_rows, erased, set_reference, several, stored_blocks, stored_features
 
 both_engines = pytest.mark.both_engines
 

@@ -27,7 +27,7 @@ from modelwatch.storage.references.references import in_force
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.secrets.keys import open_protection
 from tests.support.events import ALWAYS, NOON, event, open_ledger
-from tests.support.privacy import KEY, key, opened_again, secret_bytes, set_privacy, with_keys
+from tests.support.stores.privacy import KEY, key, opened_again, secret_bytes, set_privacy, with_keys
 
 X, C = Subject("feature", "x"), Subject("feature", "c")
 DAY = NOON // 86_400_000_000

@@ -35,7 +35,7 @@ from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import SECONDS_PER_DAY
 from tests.support.events import ALWAYS, NOON, event, numbered, open_ledger
-from tests.support.stored import fold_all
+from tests.support.stores.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 

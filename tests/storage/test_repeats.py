@@ -14,8 +14,8 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import Repeats
 from tests.support.events import ALWAYS, NOON, Clock, event, open_ledger
-from tests.support.privacy import KEY, opened_again, set_privacy, with_keys
-from tests.support.stored import fold_all
+from tests.support.stores.privacy import KEY, opened_again, set_privacy, with_keys
+from tests.support.stores.stored import fold_all
 
 STREAM = StreamKey("m", "1", "production")
 FEATURES: dict[str, Scalar] = {"x": 0.1, "n": 3, "c": "red", "flag": True, "empty": None}

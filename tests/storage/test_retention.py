@@ -33,9 +33,9 @@ from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.examples import examples
-from tests.support.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
-from tests.support.stored import fold_all
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.labels import BINARY, CLASSES, label, set_layout, summed_outcomes
+from tests.support.stores.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 

@@ -33,10 +33,10 @@ from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import Clock, event, numbered
 from tests.support.examples import examples
-from tests.support.labels import BINARY, CLASSES, label
-from tests.support.segments import name_segments
-from tests.support.stored import fold_all
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.labels import BINARY, CLASSES, label
+from tests.support.stores.segments import name_segments
+from tests.support.stores.stored import fold_all
 
 DAY_0 = 20_000 * DAY
 NOW = DAY_0 + 10 * DAY

@@ -20,8 +20,8 @@ from modelwatch.storage.secrets import rotation
 from modelwatch.storage.secrets.keys import keys_in_use
 from modelwatch.storage.secrets.rotation import rotate
 from tests.support.events import NOON, event, open_ledger
-from tests.support.forking import Forked, run_command
-from tests.support.privacy import key, opened_again, set_privacy, with_keys
+from tests.support.servers.forking import Forked, run_command
+from tests.support.stores.privacy import key, opened_again, set_privacy, with_keys
 
 DAY = NOON // 86_400_000_000
 

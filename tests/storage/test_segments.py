@@ -33,8 +33,9 @@ from modelwatch.storage.references.monitors import delete_monitor, put_monitor
 from tests.storage.test_ledger import UncertainStore
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, open_store, stored_and_counted
 from tests.support.examples import examples
-from tests.support.labels import BINARY, CLASSES, generation, label, set_layout
-from tests.support.segments import (
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.labels import BINARY, CLASSES, generation, label, set_layout
+from tests.support.stores.segments import (
     counted_by_segment,
     counted_from,
     labelled_by_segment,
@@ -45,8 +46,7 @@ from tests.support.segments import (
     set_values,
     sums_by_feature,
 )
-from tests.support.stored import fold_all
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 

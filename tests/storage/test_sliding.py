@@ -26,11 +26,11 @@ from modelwatch.storage.maintenance.backfill_profiles import stale_days
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.subjects import Subject
+from tests.support.data.labelled import outcomes, set_labelled_reference, watch_yes
+from tests.support.data.late_labels import DAY_SECONDS, like_any_other, send_days
+from tests.support.data.streams import SECOND, normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
-from tests.support.late_labels import DAY_SECONDS, like_any_other, send_days
-from tests.support.stored import fold_all
-from tests.support.streams import SECOND, normal, set_reference
+from tests.support.stores.stored import fold_all
 
 STREAM = StreamKey("m", "1", "production")
 FIRST = NOON // SECOND

@@ -19,9 +19,9 @@ from modelwatch.storage.engine import sqlite as engine
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.sqlite import SqliteFile
 from modelwatch.storage.engine.store import Store
-from tests.support.disk import SHIPPED
 from tests.support.events import back_up, event, open_ledger, open_store, stored_and_counted
-from tests.support.live_service import REPOSITORY
+from tests.support.servers.live_service import REPOSITORY
+from tests.support.stores.shortcuts import SHIPPED
 
 
 def test_the_embedded_store_is_durable_and_lets_readers_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ from modelwatch.storage.references.references import (
 from modelwatch.storage.references.subjects import Subject
 from tests.support.background import new_id
 from tests.support.events import NOON, event, numbered, open_ledger
-from tests.support.postgres import Cluster
+from tests.support.servers.postgres import Cluster
 
 pytestmark = pytest.mark.both_engines
 

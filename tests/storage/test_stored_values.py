@@ -18,7 +18,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger import blocks
 from modelwatch.storage.ledger.feature_columns import FeatureBlock
 from tests.support.events import NOON, event, open_ledger
-from tests.support.stored import block_rows, erased, several
+from tests.support.stores.stored import block_rows, erased, several
 
 both_engines = pytest.mark.both_engines
 

@@ -13,7 +13,7 @@ from modelwatch.config import load_settings
 from modelwatch.server.build import build_service
 from modelwatch.server.process_reports import ProcessReporter
 from modelwatch.storage.engine.store import Store
-from tests.support.assessments import Desk
+from tests.support.alerts.assessments import Desk
 from tests.support.events import put_store
 
 

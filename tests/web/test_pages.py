@@ -26,10 +26,10 @@ from modelwatch.storage.references.references import in_force
 from modelwatch.storage.verdicts.evaluations import EvaluationProgress, save_progress
 from modelwatch.times import iso_of_seconds
 from tests.exposition.scraping import RULES, set_reference, traffic
+from tests.support.alerts.assessments import Desk, assessment, finding
+from tests.support.alerts.delivering import RecordingChannel, delivery
 from tests.support.app import App
-from tests.support.assessments import Desk, assessment, finding
 from tests.support.background import background, run_out
-from tests.support.delivering import RecordingChannel, delivery
 from tests.support.events import NOON, Clock, numbered, open_ledger
 from tests.web.reading import Page
 

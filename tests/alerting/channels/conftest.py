@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.tls import Certificate, make_certificate
+from tests.support.servers.tls import Certificate, make_certificate
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import pytest
 
 from modelwatch.alerting.channels.alertmanager import ALERTS_A_PUSH, AlertmanagerChannel, labels_of
 from modelwatch.alerting.notification import Notification
-from tests.support.doubles import Receiver, Reply
+from tests.support.alerts.notifications import NOTIFICATION, notification
 from tests.support.events import NOON, Clock
-from tests.support.live_service import free_port
-from tests.support.notifications import NOTIFICATION, notification
+from tests.support.servers.doubles import Receiver, Reply
+from tests.support.servers.live_service import free_port
 
 MINUTE = 60_000_000
 PAST = "2025-06-15T15:04:00Z"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from modelwatch.alerting.channels.deadline import Deadline
-from tests.support.doubles import eventually
+from tests.support.servers.doubles import eventually
 
 
 def test_a_socket_that_is_open_is_shut_in_time() -> None:

@@ -16,11 +16,11 @@ from modelwatch.alerting.channels.email import EmailChannel
 from modelwatch.alerting.channels.email_message import compose
 from modelwatch.alerting.notification import Notification, Trend
 from modelwatch.config.addresses import parse_mail_server
-from tests.support.doubles import MailReceiver, mail_server
+from tests.support.alerts.notifications import FINDING, NOTIFICATION, notification
 from tests.support.events import NOON, Clock
-from tests.support.live_service import free_port
-from tests.support.notifications import FINDING, NOTIFICATION, notification
-from tests.support.tls import Certificate
+from tests.support.servers.doubles import MailReceiver, mail_server
+from tests.support.servers.live_service import free_port
+from tests.support.servers.tls import Certificate
 
 TO = ("ml@example.org", "risk@example.org")
 

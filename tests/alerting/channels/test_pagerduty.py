@@ -7,9 +7,9 @@ import hashlib
 import pytest
 
 from modelwatch.alerting.channels.pagerduty import PagerDutyChannel, event
-from tests.support.doubles import Receiver, Reply
+from tests.support.alerts.notifications import NOTIFICATION, notification
 from tests.support.events import Clock
-from tests.support.notifications import NOTIFICATION, notification
+from tests.support.servers.doubles import Receiver, Reply
 
 ACCEPTED = Reply(202, body=b'{"status":"success"}')
 LIFE = {

@@ -11,10 +11,10 @@ import pytest
 
 from modelwatch.alerting.channels.channel import Outcome
 from modelwatch.alerting.channels.posting import ANSWER_BYTES, Answer, Poster, judge
-from tests.support.doubles import Receiver, Reply
 from tests.support.events import Clock
-from tests.support.live_service import free_port
-from tests.support.tls import Certificate
+from tests.support.servers.doubles import Receiver, Reply
+from tests.support.servers.live_service import free_port
+from tests.support.servers.tls import Certificate
 
 
 def posted(reply: Reply, *, total_seconds: float = 10.0) -> Answer | Outcome:

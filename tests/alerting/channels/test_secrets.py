@@ -11,11 +11,11 @@ import pytest
 from modelwatch.alerting.channels import Channel, build_channels
 from modelwatch.config import Settings, load_settings
 from modelwatch.storage.engine.store import Store
-from tests.support.delivering import delivery
-from tests.support.doubles import MailReceiver, Receiver, Reply, mail_server
+from tests.support.alerts.delivering import delivery
+from tests.support.alerts.notifications import outbox, put, row
 from tests.support.events import Clock
-from tests.support.live_service import free_port
-from tests.support.notifications import outbox, put, row
+from tests.support.servers.doubles import MailReceiver, Receiver, Reply, mail_server
+from tests.support.servers.live_service import free_port
 
 CANARY = "c4n4ry"
 # Receivers that write back what they were sent, as some do in their errors.

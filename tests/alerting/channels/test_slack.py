@@ -9,9 +9,9 @@ import pytest
 
 from modelwatch.alerting.channels.slack import SlackChannel, message
 from modelwatch.alerting.notification import NotificationMember, Trend
-from tests.support.doubles import Receiver, Reply
+from tests.support.alerts.notifications import FINDING, NOTIFICATION, notification
 from tests.support.events import NOON, Clock
-from tests.support.notifications import FINDING, NOTIFICATION, notification
+from tests.support.servers.doubles import Receiver, Reply
 
 PATH = "/services/T0/B0/canary"
 

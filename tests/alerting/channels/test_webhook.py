@@ -10,9 +10,9 @@ import msgspec
 
 from modelwatch.alerting.channels.webhook import WebhookChannel, payload
 from modelwatch.alerting.notification import Notification, NotificationMember
-from tests.support.doubles import Receiver, Request
+from tests.support.alerts.notifications import FINDING, NOTIFICATION, notification
 from tests.support.events import NOON, Clock
-from tests.support.notifications import FINDING, NOTIFICATION, notification
+from tests.support.servers.doubles import Receiver, Request
 
 SECRET = "canary"
 

@@ -16,10 +16,10 @@ from modelwatch.storage.alerts.outbox import retry_dead
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.leases import acquire, release
 from modelwatch.storage.engine.store import Store
-from tests.support.delivering import Hanging, Observed, RecordingChannel, Refreshed, delivery
-from tests.support.doubles import eventually
+from tests.support.alerts.delivering import Hanging, Observed, RecordingChannel, Refreshed, delivery
+from tests.support.alerts.notifications import open_alerts, outbox, put, row, states
 from tests.support.events import Clock
-from tests.support.notifications import open_alerts, outbox, put, row, states
+from tests.support.servers.doubles import eventually
 
 pytestmark = pytest.mark.both_engines
 

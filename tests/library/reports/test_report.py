@@ -151,7 +151,7 @@ def test_a_notebook_shows_it_in_a_frame_of_its_own(report: Report) -> None:
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    from tests.support.programs import installed
+    from tests.support.servers.programs import installed
 
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=installed("chromium", "chromium"), args=["--no-sandbox"])

@@ -28,9 +28,9 @@ from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, evidence_of, verdicts_of
 from tests.support.background import background, new_id, run_out
+from tests.support.data.labelled import outcomes, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR, SECOND
 
 DRIFT = DriftRules(0.1, 0.25, 0.05, 60, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
 RULES = replace(PerformanceRules.of(DRIFT, 0.02), lookbacks=("1h", "6h"))

@@ -18,9 +18,9 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import SECONDS_PER_DAY
 from tests.support.background import Taken, background, run_out
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, MINUTE, SECOND
 from tests.support.events import NOON
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR, MINUTE, SECOND
 
 RULES = PerformanceRules(1.0, SECONDS_PER_DAY, lookbacks=("24h",), min_samples=20)
 DRIFT = DriftRules(0.1, 0.25, 0.05, 20, 1.0, ("24h",), SECONDS_PER_DAY, on_new_data=False)

@@ -34,10 +34,10 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, verdicts_of
 from tests.support.background import Taken, background, run_out
+from tests.support.data.labelled import outcomes, set_labelled_reference, watch_yes
+from tests.support.data.late_labels import DAY, DAY_SECONDS, like_any_other, send_days
+from tests.support.data.streams import SECOND
 from tests.support.events import NOON, Clock, open_ledger
-from tests.support.labelled import outcomes, set_labelled_reference, watch_yes
-from tests.support.late_labels import DAY, DAY_SECONDS, like_any_other, send_days
-from tests.support.streams import SECOND
 
 STREAM = StreamKey("m", "1", "production")
 DRIFT = DriftRules(0.1, 0.25, 0.05, 60, 1.0, ("7d",), DAY_SECONDS, on_new_data=False)

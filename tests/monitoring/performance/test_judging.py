@@ -18,7 +18,7 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate, RegressionLayout
-from tests.support.labelled import outcomes
+from tests.support.data.labelled import outcomes
 
 RULES = PerformanceRules(budget=1.0, check_interval=3_600)
 NAMING = PerformanceRules(budget=1.0, check_interval=3_600, names_shifted=True)

@@ -16,11 +16,11 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from tests.support.assessments import Desk
+from tests.support.alerts.assessments import Desk
 from tests.support.background import background, run_out
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, MINUTE
 from tests.support.events import NOON
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR, MINUTE
 
 DRIFT = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
 RULES = replace(PerformanceRules.of(DRIFT, 0.02), lookbacks=("1h", "6h"))

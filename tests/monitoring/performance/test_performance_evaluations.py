@@ -33,10 +33,10 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, StoredVerdict, verdicts_of
 from tests.support.background import Taken, assert_brief, background, run_out
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, MINUTE, SECOND
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.labels import label
-from tests.support.streams import HOUR, MINUTE, SECOND
+from tests.support.stores.labels import label
 
 DRIFT = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
 RULES = replace(PerformanceRules.of(DRIFT, 0.02), lookbacks=("1h", "6h"))

@@ -13,10 +13,10 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.rollup import roll_up
 from tests.support.background import new_id
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.stored import fold_all
-from tests.support.streams import HOUR, SECOND
+from tests.support.stores.stored import fold_all
 
 STREAM = StreamKey("m", "1", "production")
 START = NOON // SECOND

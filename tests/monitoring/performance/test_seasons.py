@@ -27,9 +27,9 @@ from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from tests.proofs.lock import Proofs
 from tests.support.background import new_id
+from tests.support.data.labelled import later, send_labelled
+from tests.support.data.streams import HOUR
 from tests.support.events import NOON
-from tests.support.labelled import later, send_labelled
-from tests.support.streams import HOUR
 
 DRIFT = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600)
 STREAM = StreamKey("m", "1", "production")

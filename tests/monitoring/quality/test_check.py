@@ -26,8 +26,8 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import QUALITY, evidence_of, latest_verdicts, verdicts_of
 from tests.support.background import Taken, background, new_id, run_out
+from tests.support.data.streams import HOUR, SECOND, finish
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.streams import HOUR, SECOND, finish
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
 QUALITY_RULES = QualityRules.of(RULES)

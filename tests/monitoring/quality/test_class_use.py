@@ -18,9 +18,9 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import QUALITY, verdicts_of
 from tests.support.background import Taken, background, run_out
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference
+from tests.support.data.streams import HOUR
 from tests.support.events import NOON, Clock
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference
-from tests.support.streams import HOUR
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
 QUALITY_RULES = QualityRules.of(RULES)

@@ -16,9 +16,9 @@ from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from tests.support.background import Taken, background, new_id, run_out
+from tests.support.data.streams import HOUR, SECOND, finish
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.privacy import set_privacy
-from tests.support.streams import HOUR, SECOND, finish
+from tests.support.stores.privacy import set_privacy
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "24h"), 3_600, on_new_data=False)
 QUALITY_RULES = QualityRules.of(RULES)

@@ -9,9 +9,9 @@ from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.rollup import roll_up
 from tests.support.events import NOON, event, open_ledger
-from tests.support.labels import BINARY, CLASSES, label, set_layout
-from tests.support.segments import STREAM
-from tests.support.stored import fold_all
+from tests.support.stores.labels import BINARY, CLASSES, label, set_layout
+from tests.support.stores.segments import STREAM
+from tests.support.stores.stored import fold_all
 
 pytestmark = pytest.mark.both_engines
 

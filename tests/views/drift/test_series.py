@@ -26,9 +26,9 @@ from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries, sub
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from tests.monitoring.test_verdicts import RULES
 from tests.support.events import NOON, event, open_ledger
-from tests.support.segments import name_segments, set_values
-from tests.support.stored import fold_all
-from tests.support.stores import ENGINES, FreshStores
+from tests.support.stores.fresh import ENGINES, FreshStores
+from tests.support.stores.segments import name_segments, set_values
+from tests.support.stores.stored import fold_all
 
 HOUR = 3_600
 # A whole hour, some time before which everything happens.

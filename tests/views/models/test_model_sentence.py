@@ -12,7 +12,7 @@ from modelwatch.findings import Finding
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.views.models.model_sentence import metric_clause, sentence_of
-from tests.support.assessments import finding
+from tests.support.alerts.assessments import finding
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from modelwatch.errors import InvalidInput
 from modelwatch.storage.engine.store import Store
 from modelwatch.views.performance.label_series import label_series
 from modelwatch.views.stretches.stretch import SeriesQuery
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR
 from tests.support.events import NOON, event, open_ledger
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR
 
 BEGIN = NOON // 1_000_000 // 3_600 * 3_600
 STRETCH: dict[str, Any] = {"start": BEGIN, "end": BEGIN + 3 * 3_600, "step": 3_600}

@@ -15,12 +15,12 @@ from modelwatch.alerting.notification import Trend
 from modelwatch.findings import Assessment, Finding
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from tests.monitoring.test_onsets import RULES
+from tests.support.alerts.assessments import finding
 from tests.support.app import App
-from tests.support.assessments import finding
 from tests.support.background import background, run_out
+from tests.support.data.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR, MINUTE, SECOND, finish, normal, set_reference
 from tests.web.reading import Page
 
 HOURS = 12

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from modelwatch.cli.client import ServiceClient
 from modelwatch.demo.others import OTHERS, send_others
 from modelwatch.demo.story import SEED, Plan
-from tests.support.live_service import LiveService
-from tests.support.programs import installed
+from tests.support.servers.live_service import LiveService
+from tests.support.servers.programs import installed
 
 ODD_NAME = 'اختبار 予測 <b onclick="x">&amp;</b> ' + "long" * 40
 LABELS_EVERY = 2

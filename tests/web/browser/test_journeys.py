@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, expect
 
 from modelwatch.cli.client import ServiceClient
 from modelwatch.storage.engine.store import Store
-from tests.support.data_sets import DataSets
+from tests.support.data.data_sets import DataSets
+from tests.support.data.scenarios import load
 from tests.support.keys import make_key
-from tests.support.live_service import LiveService
-from tests.support.scenarios import load
+from tests.support.servers.live_service import LiveService
 from tests.web.browser.conftest import Seen, watch
 
 BREAK, SHOWN_UNTIL = datetime(1997, 5, 5, tzinfo=UTC), datetime(1997, 5, 15, tzinfo=UTC)

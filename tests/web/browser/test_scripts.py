@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.live_service import LiveService
+from tests.support.servers.live_service import LiveService
 from tests.web.browser.addresses import MODEL
 from tests.web.browser.conftest import Seen
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.exposition.scraping import set_reference, traffic
+from tests.support.alerts.assessments import assessment
 from tests.support.app import App
-from tests.support.assessments import assessment
 from tests.support.events import open_ledger
 from tests.web.test_pages import HOSTILE, visit
 

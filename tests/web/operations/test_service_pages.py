@@ -19,9 +19,9 @@ from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import in_force
 from modelwatch.storage.secrets.api_keys import all_keys
 from tests.exposition.scraping import set_reference, traffic
+from tests.support.alerts.assessments import assessment
+from tests.support.alerts.delivering import RecordingChannel, delivery
 from tests.support.app import App
-from tests.support.assessments import assessment
-from tests.support.delivering import RecordingChannel, delivery
 from tests.support.events import Clock, open_ledger
 from tests.web.reading import Page
 from tests.web.test_pages import BASE, FORM_TYPE, HOSTILE, check_headers, visit

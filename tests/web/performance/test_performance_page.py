@@ -27,9 +27,9 @@ from tests.api.routes.checks.test_performance_stretch import rides
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App
 from tests.support.background import background, run_out
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR
 from tests.support.events import NOON, event, open_ledger
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR
 from tests.web.reading import Page
 from tests.web.test_pages import BASE, HOSTILE, visit
 

@@ -9,9 +9,9 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from tests.support.app import App
 from tests.support.background import background, run_out
+from tests.support.data.labelled import later
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, event, open_ledger
-from tests.support.labelled import later
-from tests.support.streams import HOUR, SECOND
 from tests.web.test_pages import BASE, HOSTILE, visit
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)

@@ -7,10 +7,10 @@ from pathlib import Path
 from sqlalchemy import update
 
 from modelwatch.storage.engine import tables
+from tests.support.alerts.assessments import assessment
 from tests.support.app import App
-from tests.support.assessments import assessment
-from tests.support.doubles import Receiver, Reply
 from tests.support.events import NOON
+from tests.support.servers.doubles import Receiver, Reply
 
 
 def bury(app: App, **values: object) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.alerts.assessments import assessment
 from tests.support.app import App, pointers
-from tests.support.assessments import assessment
 
 MATCHERS = [{"name": "model", "value": "fraud"}]
 SOME_DAY = "2098-01-01T00:00:00Z"

@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR, MINUTE
 from tests.support.events import NOON, event, open_ledger
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR, MINUTE
 
 
 def at(hour: float) -> str:

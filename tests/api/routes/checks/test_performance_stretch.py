@@ -11,9 +11,9 @@ import pytest
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App, pointers
+from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.streams import HOUR
 from tests.support.events import NOON, event, open_ledger
-from tests.support.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.streams import HOUR
 
 PATH = "models/m/performance/stretch"
 

@@ -15,8 +15,8 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import data_quality_score, unsound_counts, unsound_counts_of_windows
 from modelwatch.views.quality.quality_series import soundness_by_step
 from tests.support.app import App, pointers
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, event, open_ledger
-from tests.support.streams import HOUR, SECOND
 
 PATH = "models/m/quality/series"
 

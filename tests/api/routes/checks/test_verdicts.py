@@ -9,8 +9,8 @@ import pytest
 from modelwatch.monitoring.checks.rules import DriftRules
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock
-from tests.support.streams import HOUR, finish, normal, send, send_hours, set_reference
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
 

@@ -19,7 +19,7 @@ import modelwatch as mw
 from modelwatch.api.auth.scopes import need_of
 from modelwatch.events import DEFAULT_VERSION
 from tests.support.app import App, pointers
-from tests.support.privacy import KEY
+from tests.support.stores.privacy import KEY
 
 pytestmark = pytest.mark.both_engines
 

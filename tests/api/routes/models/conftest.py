@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.app import App
+from tests.support.data.streams import HOUR, normal, send_hours, set_reference
 from tests.support.events import NOON, Clock
-from tests.support.streams import HOUR, normal, send_hours, set_reference
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from tests.monitoring.test_onsets import RULES
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock
-from tests.support.streams import HOUR, finish, normal, send, send_hours, set_reference
 
 
 @pytest.fixture

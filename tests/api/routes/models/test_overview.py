@@ -9,8 +9,8 @@ from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.views.models.model_rows import Wanted
 from modelwatch.views.models.models_list import models_overview
 from tests.exposition.scraping import evaluate_app, set_reference, traffic
+from tests.support.alerts.assessments import assessment
 from tests.support.app import App, pointers
-from tests.support.assessments import assessment
 from tests.support.events import open_ledger
 
 

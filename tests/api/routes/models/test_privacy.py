@@ -10,7 +10,7 @@ import pytest
 from modelwatch.errors import SettingsError
 from tests.support.app import App, pointers
 from tests.support.events import NOON, event, open_ledger, stored_and_counted
-from tests.support.privacy import KEY
+from tests.support.stores.privacy import KEY
 
 ASKING = {"privacy": {"default": "hash", "features": {"a/b": "encrypt", "c": "drop"}}}
 

@@ -17,8 +17,8 @@ from pyarrow import csv
 from modelwatch.storage.engine.sizes import save_size
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros, iso_of_seconds
 from tests.support.app import App
+from tests.support.data.streams import normal, send
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.streams import normal, send
 
 
 def test_what_is_refused_is_counted_by_reason(app: App) -> None:

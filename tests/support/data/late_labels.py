@@ -9,9 +9,9 @@ import numpy as np
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.store import Store
+from tests.support.data.labelled import outcomes
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.labelled import outcomes
-from tests.support.streams import HOUR, SECOND
 
 DAY = 24 * HOUR
 DAY_SECONDS = 86_400

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from tests.support.doubles import eventually
-from tests.support.live_service import free_port
-from tests.support.programs import installed
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import free_port
+from tests.support.servers.programs import installed
 
 PACKAGE = PROGRAM = "prometheus-alertmanager"
 CONFIG = """

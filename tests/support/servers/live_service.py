@@ -14,9 +14,9 @@ from types import TracebackType
 
 import httpx
 
-from tests.support.forking import Forked
+from tests.support.servers.forking import Forked
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 START_SECONDS = 60
 STOP_SECONDS = 20
 # Above those of well-known servers, below those that Linux and macOS give to connections.

@@ -19,7 +19,7 @@ from unittest import mock
 
 from modelwatch.storage.engine import sqlite
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 # Of prctl(2): which signal a process gets when its parent dies.
 PARENT_DEATH_SIGNAL = 1
 COMMAND_SECONDS = 100
@@ -31,9 +31,9 @@ LOADED = [
     "modelwatch.server.serving",
     "modelwatch.server.workers",
     "modelwatch.web",
-    "tests.support.deleting",
-    "tests.support.delivering",
-    "tests.support.warmth",
+    "tests.support.stores.deleting",
+    "tests.support.alerts.delivering",
+    "tests.support.servers.warmth",
 ]
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(LOADED)

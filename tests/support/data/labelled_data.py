@@ -29,7 +29,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import Taken, background, run_out
-from tests.support.data_sets import read_part
+from tests.support.data.data_sets import read_part
 from tests.support.events import NOON, Clock, numbered, open_ledger
 
 ROWS_PER_COMMIT = 2_000

@@ -22,7 +22,7 @@ from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import set_references
 from modelwatch.storage.references.subjects import Subject
 from tests.support.events import ALWAYS, NOON
-from tests.support.labels import generation
+from tests.support.stores.labels import generation
 
 STREAM = StreamKey("m", "1", "production")
 

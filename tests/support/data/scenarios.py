@@ -21,7 +21,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import covering
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
-from tests.support.data_sets import read_part
+from tests.support.data.data_sets import read_part
 from tests.support.events import NOON, open_ledger
 
 ROWS_PER_COMMIT = 10_000

@@ -1,4 +1,4 @@
-"""A real Prometheus, of Debian's package, on a free port of 127.0.0.1, and its tool."""
+"""A real Prometheus, of Debian's package, on a free port of 127.0.0.1, its tool, and PromQL taken apart."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import promql_parser
 import yaml
 
-from tests.support.doubles import eventually
-from tests.support.live_service import free_port
-from tests.support.programs import installed
+from tests.support.servers.doubles import eventually
+from tests.support.servers.live_service import free_port
+from tests.support.servers.programs import installed
 
 PACKAGE = PROGRAM = "prometheus"
 # Prometheus throttles the discovery of targets and of Alertmanagers to once in 5 s: the first scrape comes after that.
@@ -125,3 +126,21 @@ def _is_ready(url: str) -> bool:
         return httpx.get(f"{url}/-/ready", timeout=1).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def nodes(expression: str) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every node of an expression, with those that it is in, the outermost first. Raises ValueError for no PromQL."""
+    yield from _below((), promql_parser.parse(expression))
+
+
+def metric_names(expression: str) -> set[str]:
+    """The names of the metrics in it."""
+    return {node.name for _, node in nodes(expression) if isinstance(node, promql_parser.VectorSelector) and node.name}
+
+
+def _below(parents: tuple[Any, ...], node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    yield parents, node
+    inside = [getattr(node, name, None) for name in ("lhs", "rhs", "expr", "param", "vector_selector")]
+    for child in (*inside, *(getattr(node, "args", None) or ())):
+        if child is not None:
+            yield from _below((*parents, node), child)

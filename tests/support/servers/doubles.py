@@ -21,7 +21,7 @@ from typing import Any, Literal
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from tests.support.live_service import free_port
+from tests.support.servers.live_service import free_port
 
 WAIT_SECONDS = 60
 

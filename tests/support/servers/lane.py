@@ -21,7 +21,7 @@ from modelwatch.server.build import create_app
 from modelwatch.server.connections import BoundedConfig
 from modelwatch.storage.engine.store import Store
 from tests.support.keys import make_key
-from tests.support.live_service import free_port
+from tests.support.servers.live_service import free_port
 
 DEADLINE = 30
 PREDICTIONS, LABELS = "/api/v1/predictions", "/api/v1/ground-truth"

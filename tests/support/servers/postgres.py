@@ -23,8 +23,8 @@ import pytest
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.store import Store
-from tests.support.live_service import free_port
-from tests.support.programs import absent, install
+from tests.support.servers.live_service import free_port
+from tests.support.servers.programs import absent, install
 
 PACKAGE = "postgresql"
 OLDEST = 15

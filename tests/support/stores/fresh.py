@@ -11,7 +11,7 @@ import pytest
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from tests.support.events import open_store
-from tests.support.postgres import Cluster
+from tests.support.servers.postgres import Cluster
 
 ENGINES = ("sqlite", "postgresql")
 

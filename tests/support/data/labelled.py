@@ -14,8 +14,8 @@ from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import new_id
+from tests.support.data.streams import SECOND
 from tests.support.events import NOON, Clock, event, open_ledger
-from tests.support.streams import SECOND
 
 _batches = itertools.count()
 

@@ -1,0 +1,1 @@
+"""Assessments, notifications and their delivery, with time and chance under control."""

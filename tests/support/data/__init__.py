@@ -1,0 +1,1 @@
+"""Traffic and data sets that tests send or store."""

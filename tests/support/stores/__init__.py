@@ -1,0 +1,1 @@
+"""Stores of tests, what is written into them, and what they must hold."""
