@@ -59,9 +59,12 @@ def test_the_segments_are_a_table_with_the_worst_below(divided: LiveService, run
     assert (done.returncode, done.stderr) == (0, "")
     assert "channel: It has no reference yet" in done.stdout
     assert "country, compared with the reference (600 labels)" in done.stdout
-    ranking = done.stdout.partition("Segments that got worse, by share of the loss of accuracy:")[2].strip()
+    ranking = done.stdout.partition("Segments that got worse, by their own part in the loss of accuracy:")[2].strip()
     assert re.fullmatch(r"[\d.]+ points  country=IT: [\d.]+ % -> [\d.]+ %", ranking)
     assert "(may be chance)" not in done.stdout
+    assert re.search(
+        r"Change of accuracy: −[\d.]+ points by the segments themselves, .+ by a shift of their shares", done.stdout
+    )
 
 
 def test_the_answer_is_json_for_programs(divided: LiveService, run_cli: RunCli) -> None:

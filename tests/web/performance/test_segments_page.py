@@ -24,13 +24,28 @@ def test_the_segment_that_got_worse_is_said_with_its_part_and_leads_to_its_perfo
         r"Accuracy is [\d.]+ % \(.+?\) from Sat 3 Jan.*?, .+? to Mon 5 Jan.*?, .+?; the reference had", page.text
     )
     assert "country = FR" in page.text
-    assert "points of the change." in page.text
+    assert re.search(r"country = FR got worse by itself: −[\d.]+ points of the change\.", page.text)
+    assert re.search(r"to the change of accuracy: −[\d.]+ points by their own values, .+? by a shift", page.text)
+    assert "A shift in the shares" not in page.text
     assert "accuracy by country" in page.text.lower()
     assert page.links["country = FR"].endswith("/performance?segment=country%3DFR")
     target = urljoin(BASE + PATH, page.links["country = FR"]).removeprefix(BASE)
     assert "Only where country = FR" in visit(app, target).text
     assert page.links["F1"] == "?sort=f1"
     assert "F1 is" in visit(app, f"{PATH}?sort=f1").text
+
+
+def test_a_shift_in_mix_is_no_segment_that_got_worse(app: App) -> None:
+    monitor(app, segments=["country"])
+    reference(app, rows(6_000, 1, wrong={"IT": 0.5}))
+    send(app, rows(6_000, 2, wrong={"DE": 0.08, "FR": 0.08, "IT": 0.45}, weights=[0.25, 0.15, 0.6]))
+    text = visit(app, PATH).text
+    assert re.search(
+        r"No segment is worse\. A shift in the shares of country makes −1\d\.\d points of the change\.", text
+    )
+    assert "Where it got worse" not in text
+    overview = visit(app, "/ui/models/m").text
+    assert re.search(r"No segment is worse\. A shift in the shares of country makes −1", overview)
 
 
 def test_what_may_be_chance_is_said_to_be(app: App) -> None:

@@ -105,19 +105,23 @@ def _feature(feature: Mapping[str, Any], metric: str | None) -> None:
             "drift": ", ".join(_drift(each) for each in line["drift"] if each["contribution"] >= SHOWN_DRIFT),
         }
         notes.append((line["value"], "; ".join(f"{name} {text}" for name, text in said.items() if text)))
+    if feature["mix"] is not None:
+        level, mix = (_change(metric, feature[name]) for name in ("level", "mix"))
+        print_out(f"Change of {metric}: {level} by the segments themselves, {mix} by a shift of their shares (mix).")
     print_table(COLUMNS, rows, numbers=COLUMNS[1:])
     print_notes((name, text) for name, text in notes if text)
 
 
 def _worst(report: Mapping[str, Any]) -> None:
     print_out()
-    what = "share of the loss" if report["divides"] else "their own loss"
+    what = "their own part in the loss" if report["divides"] else "their own loss"
     metric = report["metric"]
     print_out(f"Segments that got worse, by {what} of {metric}:")
     for each in report["worst"][:10]:
         chance = each["adjusted_p_value"]
         doubt = "" if chance is not None and chance < CHANCE else "  (may be chance)"
-        loss = plain(score_value(f"loss of {metric}", each["loss"]))
+        own = each["loss"] if each["level"] is None else each["level"]
+        loss = plain(score_value(f"loss of {metric}", own))
         before, now = (plain(metric_value(metric, each[name])) for name in ("before", "value"))
         print_out(f"  {loss}  {each['segment']}: {before} -> {now}{doubt}")
 

@@ -60,6 +60,18 @@ def loss_of(metric: str, change: float, now: float) -> float:
     return change if metric in LOSSES or metric == "ece" else -change
 
 
+def own_loss(metric: str, before: float | None, now: float | None) -> float | None:
+    """Loss of a segment in the metric by its own values, negative when it got better; for mean_error the growth of its
+    size. None where a side is undefined.
+
+    >>> own_loss("accuracy", 0.5, 0.75), own_loss("mean_error", -1.0, -3.0), own_loss("mae", None, 1.0)
+    (-0.25, 2.0, None)
+    """
+    if before is None or now is None:
+        return None
+    return abs(now) - abs(before) if metric == "mean_error" else loss_of(metric, now - before, now)
+
+
 def estimate(metric: str, counts: OutcomeCounts) -> Estimate:
     """The metric of these counts; the costly ones are computed only when they are asked for."""
     for family in counts.families():

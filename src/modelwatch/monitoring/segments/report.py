@@ -12,7 +12,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.segments.drift import divided_drift, shares_before, soundness_profiles
 from modelwatch.monitoring.segments.evidence import SegmentInputs, SegmentQuery, Stretch, gather_segments
-from modelwatch.monitoring.segments.metric import Comparison, compare, estimate, loss_of, metric_names
+from modelwatch.monitoring.segments.metric import Comparison, compare, estimate, loss_of, metric_names, own_loss
 from modelwatch.monitoring.segments.reports import (
     BaselineReport,
     Contribution,
@@ -159,6 +159,7 @@ def _feature(
     change = None
     if comparison is not None and comparison.now.value is not None and comparison.before.value is not None:
         change = comparison.now.value - comparison.before.value
+    parts = None if comparison is None or comparison.parts is None else comparison.parts.values()
     return SegmentFeatureReport(
         feature_name=feature.feature,
         feature_type="continuous" if feature.is_numeric else "categorical",
@@ -168,6 +169,8 @@ def _feature(
         segments=sorted(lines, key=lambda line: _rank(line, metric, comparison)),
         drift=drift[:DRIFT_SHOWN],
         reason=None if comparison is None else comparison.reason,
+        mix=None if parts is None else finite(sum(each.mix for each in parts)),
+        level=None if parts is None else finite(sum(each.level for each in parts)),
     )
 
 
@@ -222,7 +225,8 @@ def _worst(
     features: list[SegmentFeatureReport],
     compared: Mapping[str, tuple[Comparison, BaselineReport] | None],
 ) -> list[WorseSegment]:
-    """The segments where the metric got worse, by what they contribute; where nothing is divided, by their own loss."""
+    """The segments whose own metric got worse, and with it that of all rows, by how much that is (level); where nothing
+    is divided, by their own loss. A segment that only gained share is none of them: the shift in mix is told apart."""
     found = []
     for feature in features:
         pair = compared[feature.feature_name]
@@ -231,19 +235,19 @@ def _worst(
             continue
         for line in feature.segments:
             part = line.contribution
-            change = line.change if part is None else part.total
-            if change is None or line.metric is None or line.before is None:
+            if line.metric is None or line.before is None:
                 continue
-            loss = loss_of(metric, change, now)
-            if loss <= 0.0:
+            own = own_loss(metric, line.before.value, line.metric.value)
+            level = own if part is None else loss_of(metric, part.level, now)
+            if own is None or level is None or min(own, level) <= 0.0:
                 continue
             found.append(
                 WorseSegment(
                     segment=line.segment,
                     feature_name=feature.feature_name,
-                    loss=loss,
+                    loss=own if part is None else loss_of(metric, part.total, now),
                     mix=None if part is None else loss_of(metric, part.mix, now),
-                    level=None if part is None else loss_of(metric, part.level, now),
+                    level=None if part is None else level,
                     n=line.metric.n,
                     value=line.metric.value,
                     before=line.before.value,
@@ -251,7 +255,7 @@ def _worst(
                     adjusted_p_value=line.adjusted_p_value,
                 )
             )
-    return sorted(found, key=lambda each: (-each.loss, each.segment))[:WORST_SHOWN]
+    return sorted(found, key=lambda each: (-each.own, each.segment))[:WORST_SHOWN]
 
 
 def _value(found: Estimate) -> ValueReport:

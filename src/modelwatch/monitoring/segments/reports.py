@@ -88,7 +88,8 @@ class SegmentDrift(msgspec.Struct, frozen=True):
 class SegmentFeatureReport(msgspec.Struct, frozen=True):
     """A segment feature: its segments, the worst first, and the features that drift most, divided among them.
 
-    baseline: baseline of its segments' metric. change: of the metric over all segments.
+    baseline: baseline of its segments' metric. change: of the metric over all segments; mix: of it by a shift of their
+    shares, level: by their own values; null where it can't be divided.
     """
 
     feature_name: str
@@ -99,11 +100,13 @@ class SegmentFeatureReport(msgspec.Struct, frozen=True):
     segments: list[SegmentLine]
     drift: list[SegmentDrift]
     reason: str | None
+    mix: float | None = None
+    level: float | None = None
 
 
 class WorseSegment(msgspec.Struct, frozen=True):
-    """A segment where it got worse. loss: its part in the loss of the metric; for a metric that can't be divided, how
-    much worse the segment itself is."""
+    """A segment whose own metric got worse. loss: its part in the loss of the metric, the sum of mix (a shift of its
+    share) and level (its own values); for a metric that can't be divided, how much worse the segment itself is."""
 
     segment: str
     feature_name: str
@@ -115,6 +118,11 @@ class WorseSegment(msgspec.Struct, frozen=True):
     before: float | None
     p_value: float | None
     adjusted_p_value: float | None
+
+    @property
+    def own(self) -> float:
+        """Loss by its own values: the level, or where nothing is divided how much worse the segment is."""
+        return self.loss if self.level is None else self.level
 
 
 class SegmentReport(msgspec.Struct, frozen=True):

@@ -214,7 +214,9 @@ class OverviewPage:
         report = self.segments.report
         compared = any(each.baseline is not None and each.baseline.n for each in report.features)
         why = next((each.reason for each in report.features if each.reason), "Nothing is known to compare them with.")
-        return report.reason or ("No segment is worse." if compared else why)
+        return report.reason or (
+            " ".join(["No segment is worse.", self.segments.mix_words]).strip() if compared else why
+        )
 
     @property
     def up_to(self) -> list[tuple[str, str]]:

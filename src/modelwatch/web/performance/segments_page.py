@@ -25,6 +25,7 @@ from modelwatch.measures import (
 from modelwatch.monitoring.checks.performance.rules import LOSSES
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
+from modelwatch.monitoring.segments.metric import loss_of
 from modelwatch.monitoring.segments.report import segment_report
 from modelwatch.monitoring.segments.reports import SegmentFeatureReport, SegmentLine, SegmentReport, WorseSegment
 from modelwatch.storage.references.monitors import monitor_of
@@ -116,14 +117,43 @@ class SegmentsPage:
         if certain:
             first = certain[0]
             where = strong(segment_words(first.feature_name, _value_of(first)))
-            part = metric_change(self.metric, first.loss if self.metric in LOSSES else -first.loss)
-            said.append(joined([" ", where, f" contributes {part} of the change."], ""))
+            said.append(joined([" ", where, f" got worse by itself: {self._part(first)} of the change."], ""))
         elif worst:
             said.append(" No segment is worse by more than chance.")
         else:
             said.append(" No segment is worse.")
+        if self.mix_words:
+            said.append(f" {self.mix_words}")
         state = self.of_model.state if certain and self.of_model.state in ("alert", "warning") else "stable"
         return Verdict(state, joined(said, ""))
+
+    def _part(self, worse: WorseSegment, *, unit: bool = True) -> str:
+        """What a segment changes in the metric by its own values; of a metric that isn't divided, its own change."""
+        now = None if self.report.now is None else self.report.now.value
+        return metric_change(self.metric, loss_of(self.metric, worse.own, now or 0.0), unit=unit)
+
+    @property
+    def mix_words(self) -> str:
+        """Sentence on a shift in mix that is most of the loss of the metric; empty where it is not."""
+        now = None if self.report.now is None else self.report.now.value
+        found = [
+            (loss_of(self.metric, each.mix, now), each)
+            for each in self.report.features
+            if now is not None
+            and each.mix is not None
+            and each.change is not None
+            and 0.0 < loss_of(self.metric, each.change, now) < 2.0 * loss_of(self.metric, each.mix, now)
+        ]
+        if not found:
+            return ""
+        _, most = max(found, key=lambda pair: pair[0])
+        change = metric_change(self.metric, most.mix)
+        return f"A shift in the shares of {name(most.feature_name)} makes {change} of the change."
+
+    def divided_words(self, feature: SegmentFeatureReport) -> str:
+        """How much of a change comes from the segments themselves, and how much from their shares."""
+        level, mix = (metric_change(self.metric, each) for each in (feature.level, feature.mix))
+        return f"{level} by their own values, {mix} by a shift of their shares (mix)"
 
     @property
     def _is_reference(self) -> bool:
@@ -197,16 +227,15 @@ class SegmentsPage:
 
     @property
     def worst(self) -> list[tuple[str, str, str, str, bool]]:
-        """Segments over all features: text, address, their part, values before and now, and whether it is certain."""
+        """Segments over all features: text, address, own part, values before and now, whether it is certain."""
         found = []
         for each in self.report.worst[:MOST_WORST]:
-            loss = each.loss if self.metric in LOSSES else -each.loss
             values = f"{metric_value(self.metric, each.before)} → {metric_value(self.metric, each.value)}, n {each.n:,}"
             found.append(
                 (
                     segment_words(each.feature_name, _value_of(each)),
                     self.address("performance", each.segment),
-                    metric_change(self.metric, loss, unit=False),
+                    self._part(each, unit=False),
                     values,
                     _is_certain(each.adjusted_p_value),
                 )
@@ -217,12 +246,12 @@ class SegmentsPage:
     def bars(self) -> list[Markup]:
         """Sizes of those segments' parts as bars; hatched where chance may explain them."""
         shown = self.report.worst[:MOST_WORST]
-        largest = max((abs(each.loss) for each in shown), default=0.0)
+        largest = max((each.own for each in shown), default=0.0)
         return [
             drawn(
                 level_bar(
                     f"Part of {segment_words(each.feature_name, _value_of(each))}",
-                    abs(each.loss),
+                    each.own,
                     (),
                     highest=largest or 1.0,
                     style="f-alert" if _is_certain(each.adjusted_p_value) else "f-unknown",

@@ -123,6 +123,35 @@ def test_the_segment_that_got_worse_is_first_and_the_contributions_add_up(italy:
     assert segments_of(report, "country")["country=DE"]["quality_score"] > 0.99
 
 
+def test_a_segment_that_only_gained_share_did_not_get_worse(app: App) -> None:
+    """Italy is right more often than before, and there is more of it: the accuracy fell by the mix alone."""
+    monitor(app, segments=["country"])
+    reference(app, rows(6_000, 1, wrong={"IT": 0.5}))
+    send(app, rows(6_000, 2, wrong={"DE": 0.08, "FR": 0.08, "IT": 0.45}, weights=[0.25, 0.15, 0.6]))
+    [report] = app.get("models/m/segments", metric="accuracy")["streams"]
+    [country] = report["features"]
+    assert country["change"] < -0.1
+    assert report["worst"] == []
+    assert country["mix"] < -0.12
+    assert country["level"] > 0.0
+    assert country["mix"] + country["level"] == pytest.approx(country["change"], abs=1e-12)
+
+
+def test_segments_that_got_worse_are_ranked_by_their_own_loss(app: App) -> None:
+    """Germany lost more by itself, though its share shrank; Italy fell a little, and grew."""
+    monitor(app, segments=["country"])
+    reference(app, rows(6_000, 1, wrong={"IT": 0.4}))
+    send(app, rows(6_000, 2, wrong={"DE": 0.3, "FR": 0.05, "IT": 0.45}, weights=[0.4, 0.2, 0.4]))
+    [report] = app.get("models/m/segments", metric="accuracy")["streams"]
+    assert [each["segment"] for each in report["worst"]] == ["country=DE", "country=IT"]
+    germany, italy = report["worst"]
+    assert germany["level"] > italy["level"] > 0.0
+    assert italy["mix"] > 0.0
+    for each in report["worst"]:
+        assert each["value"] < each["before"]
+        assert each["mix"] + each["level"] == pytest.approx(each["loss"], abs=1e-12)
+
+
 def test_the_psi_is_that_of_a_drift_check(italy: App) -> None:
     [report] = italy.get("models/m/segments")["streams"]
     start, end = report["window"]["start"], report["window"]["end"]
