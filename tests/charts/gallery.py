@@ -23,16 +23,15 @@ from modelwatch.charts.curves import (
 )
 from modelwatch.charts.drawing.marks import STATES, definitions, key, mark
 from modelwatch.charts.drawing.markup import element, written
-from modelwatch.charts.drawing.style import stylesheet
+from modelwatch.charts.drawing.plot import stylesheet
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
 from modelwatch.charts.histogram import histogram, histogram_table
-from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import line_chart, quantile_fan
 from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.charts.rows import Category, Contribution, categories, waterfall
 from modelwatch.charts.series import Series
 from modelwatch.charts.small import Metric, histogram_pair, spark_bars, sparkline, tile
-from modelwatch.charts.timeline import EventMark, Step, event_marks, timeline
+from modelwatch.charts.timeline import EventMark, Lane, Step, event_marks, lanes, timeline
 
 END = 1_795_985_400.0  # Sun 29 Nov 2026, 20:50
 HOUR = 3_600.0

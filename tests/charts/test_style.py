@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from modelwatch.charts.drawing.marks import STATES, definitions, key, mark
 from modelwatch.charts.drawing.markup import element, written
-from modelwatch.charts.drawing.style import stylesheet
+from modelwatch.charts.drawing.plot import stylesheet
 from modelwatch.charts.drawing.tables import csv_text, table
 from modelwatch.charts.drawing.text import clean, clipped, isolated, width
 from modelwatch.charts.small import Metric, tile

@@ -13,7 +13,7 @@ import pytest
 
 import modelwatch as mw
 from modelwatch.cli import main
-from modelwatch.library.row_times import seconds_of
+from modelwatch.library.reading import seconds_of
 from modelwatch.library.sources import source_of
 from modelwatch.monitoring.checks.drift.judge import PSI, Measure, tolerance, why_stable
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -1,4 +1,4 @@
-"""Time line of an alert: when it began, when it was found and what was done, over the state that it was in."""
+"""Time line of an alert over its states; lanes: charts of one time axis, with events as letters above them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from modelwatch.charts.annotations import Span, draw_spans
 from modelwatch.charts.drawing.labels import LINE, NARROWEST, Spot
 from modelwatch.charts.drawing.marks import State
+from modelwatch.charts.drawing.markup import breakable, element, written
 from modelwatch.charts.drawing.numbers import short_time
 from modelwatch.charts.drawing.plot import Area, Plot
 from modelwatch.charts.drawing.scales import Time
@@ -136,3 +137,48 @@ def timeline_table(title: str, steps: Sequence[Step]) -> str:
         [TIME, "step", "detail"],
         [[iso(each.at), isolated(each.text), isolated(each.detail)] for each in known],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Lane: its chart, drawn with one `left` for all lanes, its name with the unit, its value now with a remark.
+
+    way: address that the name leads to. close: no line and little room between this lane and the one before.
+    """
+
+    name: str
+    chart: str
+    unit: str = ""
+    reading: str = ""
+    remark: str = ""
+    state: State | None = None
+    way: str = ""
+    close: bool = False
+
+
+def lanes(rows: Sequence[Lane]) -> str:
+    """Lanes as a grid of three columns; where there is little room, name and value stand above their chart.
+
+    >>> markup = lanes([Lane("PSI", "<div></div>", "of the last hour", "0.68", state="alert")])
+    >>> markup.count('class="lane"'), "t-alert" in markup
+    (1, True)
+    """
+    return element("div", "".join(map(_lane, rows)), class_="chart-lanes") if rows else ""
+
+
+def _lane(row: Lane) -> str:
+    word = element("a", breakable(row.name), href=row.way) if row.way else breakable(row.name)
+    name = (element("b", word, dir="auto") if row.name else "") + _small(row.unit)
+    tone = f"t-{row.state}" if row.state in ("alert", "warning") else None
+    reading = (element("b", written(row.reading), class_=tone) if row.reading else "") + _small(row.remark)
+    return element(
+        "div",
+        element("div", name or "\u200b", class_="name")
+        + element("div", reading or "\u200b", class_="reading")
+        + element("div", row.chart or "\u200b", class_="plot"),
+        class_="lane close" if row.close else "lane",
+    )
+
+
+def _small(text: str) -> str:
+    return element("span", written(text)) if text else ""

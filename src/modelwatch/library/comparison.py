@@ -10,15 +10,15 @@ import numpy as np
 
 from modelwatch.config.monitors.defaults import ODDS_RATIO
 from modelwatch.events import Scalar, Task
-from modelwatch.library.labels import NO_TASK, LabelColumns, label_columns
-from modelwatch.library.performance import LabelledRowsNow, labels_now, performance_comparison, performance_rules
+from modelwatch.library.labels import NO_TASK, LabelColumns, LabelledRowsNow, label_columns, labels_now
+from modelwatch.library.performance import performance_comparison, performance_rules
 from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
-from modelwatch.library.reading import column_counts, decoded, in_threads, progress_bar
+from modelwatch.library.reading import column_counts, decoded, in_threads, progress_bar, seconds_of
 from modelwatch.library.reference import Reference, SubjectReference
 from modelwatch.library.reports.report import Report, Side
-from modelwatch.library.row_times import seconds_of
-from modelwatch.library.segments import Divided, SegmentRules, SegmentsComparison, divided, segments_comparison
+from modelwatch.library.segment_counts import Divided, divided
+from modelwatch.library.segments import SegmentRules, SegmentsComparison, segments_comparison
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.monitoring.checks.drift.evaluation import results_of
 from modelwatch.monitoring.checks.drift.reports import subject_reports

@@ -12,9 +12,14 @@ import numpy as np
 from modelwatch.errors import InvalidInput
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.library.sources import Source, UnreadableColumn
+from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
+from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.report import window_of
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.references.labelled import check_stated_task, labelled_rows, natural_of
 from modelwatch.stats.counting.datatypes import number_of
-from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
+from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, encode_sparse
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout, Outcomes
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
@@ -23,11 +28,18 @@ from modelwatch.stats.outcomes.tasks import NOT_STATED, Probability, StatedTask
 from modelwatch.stats.performance.mergeable import Floats, Integers
 from modelwatch.stats.performance.residuals import error_edges, prediction_edges
 from modelwatch.storage.references.labelled_rows import LabelledRows
-from modelwatch.views.performance.error_cells import TruthByPrediction, errors_by_cell, truths_by_cell
+from modelwatch.views.performance.outcomes import (
+    RegressionErrors,
+    TruthByPrediction,
+    errors_by_cell,
+    truths_by_cell,
+)
 
 if TYPE_CHECKING:
     from modelwatch.library.reference import ColumnNames
 
+# All labels are there: nothing is waited for.
+COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())
 # Rows whose increments are in memory at a time.
 BATCH_ROWS = 50_000
 NO_TASK = "its labels tell no task: two classes or numbers are needed, in rows that have a prediction"
@@ -276,3 +288,69 @@ def unpacked_labels(packed: PackedLabels | None) -> LabelledReference | None:
     stated = StatedTask(packed.task, packed.positive_class)  # type: ignore[arg-type]
     counts = OutcomeCounts(layout, decode_counts(packed.counts))
     return LabelledReference(counts, packed.natural, packed.errors, stated, packed.no_probabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRowsNow:
+    """Labels of the data set to compare, counted in the layout of the reference.
+
+    rows: of the data set, labelled or not. calls: counts of the scores of all its predictions, as sparse bytes; empty
+    without any. errors: of a regression. no_probabilities: why its scores are none.
+    """
+
+    counts: OutcomeCounts
+    rows: int
+    calls: bytes = b""
+    errors: RegressionErrors | None = None
+    no_probabilities: str | None = None
+
+    def window(self, reference: OutcomeCounts | None) -> LabelledWindow:
+        """The rows as a window with all of its labels."""
+        outcomes = encode_sparse(self.counts.vector) if self.counts.n else b""
+        found = WindowCounts(Window(0, 0), True, 0, self.rows, outcomes, self.calls)
+        return window_of(found, self.counts.layout, COMPLETE, reference)
+
+
+def labels_now(
+    columns: LabelColumns, known: LabelledReference | None, stated: StatedTask = NOT_STATED
+) -> LabelledRowsNow | None:
+    """The labels of the data set to compare; None when nothing tells the task. known: those of the reference.
+
+    Raises ValueError when the rows can't have the stated task.
+    """
+    outcomes = columns.labelled
+    if known is not None:
+        layout = known.layout
+        counts = outcome_counts(layout, outcomes)
+    else:
+        own = labelled_reference(columns, None, stated)
+        if own is None:
+            return None
+        layout, counts = own.layout, own.counts
+    calls = score_counts(layout, columns)
+    errors = None
+    if layout.task == "regression":
+        errors = _errors_now(*finite_pairs(outcomes.predictions, outcomes.truths), known)
+    return LabelledRowsNow(
+        counts,
+        len(columns.predictions),
+        b"" if calls is None else encode_sparse(calls),
+        errors,
+        columns.no_probabilities,
+    )
+
+
+def _errors_now(said: Floats, was: Floats, known: LabelledReference | None) -> RegressionErrors | None:
+    """Errors in the cells of the reference; None without one, and without rows."""
+    if not len(said) or known is None or known.errors is None:
+        return None
+    errors: ErrorsOfReference = known.errors
+    return RegressionErrors(
+        rows=len(said),
+        labelled=len(said),
+        edges=errors.edges,
+        counts=errors_by_cell(said, was, np.array(errors.edges)),
+        reference_counts=errors.counts,
+        by_prediction=truths_by_cell(said, was, np.array(errors.prediction_edges)),
+        reference_by_prediction=errors.by_prediction,
+    )

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
 from modelwatch import measures
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.library.labels import (
-    ErrorsOfReference,
-    LabelColumns,
     LabelledReference,
-    finite_pairs,
-    labelled_reference,
-    outcome_counts,
-    score_counts,
+    LabelledRowsNow,
 )
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.evaluation import judge_window
@@ -34,8 +27,7 @@ from modelwatch.monitoring.checks.performance.interpretation import (
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE, Judgement, Severity, metrics_of
 from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
 from modelwatch.monitoring.checks.performance.label_shift import LABELS
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
-from modelwatch.monitoring.checks.performance.report import finite, metric_report, window_of, wrong_scores
+from modelwatch.monitoring.checks.performance.report import finite, metric_report, wrong_scores
 from modelwatch.monitoring.checks.performance.reports import (
     CalibrationReport,
     ClassReport,
@@ -43,18 +35,19 @@ from modelwatch.monitoring.checks.performance.reports import (
     MetricReport,
 )
 from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, PerformanceRules
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
+from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.windows import Window
-from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
+from modelwatch.stats.outcomes.tasks import NOT_STATED
 from modelwatch.stats.performance import Estimate, performance
-from modelwatch.stats.performance.mergeable import Floats
-from modelwatch.views.performance.error_cells import RegressionErrors, errors_by_cell, truths_by_cell
-from modelwatch.views.performance.outcomes import MetricValue, ScoreCurves, metric_value, outcomes_view
+from modelwatch.views.performance.outcomes import (
+    MetricValue,
+    RegressionErrors,
+    ScoreCurves,
+    metric_value,
+    outcomes_view,
+)
 
-# All labels are there: nothing is waited for.
-COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())
 NO_LABELS = "The reference has no labels: nothing to compare with."
 
 
@@ -113,56 +106,6 @@ class PerformanceComparison(msgspec.Struct, frozen=True):
     warnings: list[str] = []
     reason: str | None = None
     label_coverage: MetricReport | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledRowsNow:
-    """Labels of the data set to compare, counted in the layout of the reference.
-
-    rows: of the data set, labelled or not. calls: counts of the scores of all its predictions, as sparse bytes; empty
-    without any. errors: of a regression. no_probabilities: why its scores are none.
-    """
-
-    counts: OutcomeCounts
-    rows: int
-    calls: bytes = b""
-    errors: RegressionErrors | None = None
-    no_probabilities: str | None = None
-
-    def window(self, reference: OutcomeCounts | None) -> LabelledWindow:
-        """The rows as a window with all of its labels."""
-        outcomes = encode_sparse(self.counts.vector) if self.counts.n else b""
-        found = WindowCounts(Window(0, 0), True, 0, self.rows, outcomes, self.calls)
-        return window_of(found, self.counts.layout, COMPLETE, reference)
-
-
-def labels_now(
-    columns: LabelColumns, known: LabelledReference | None, stated: StatedTask = NOT_STATED
-) -> LabelledRowsNow | None:
-    """The labels of the data set to compare; None when nothing tells the task. known: those of the reference.
-
-    Raises ValueError when the rows can't have the stated task.
-    """
-    outcomes = columns.labelled
-    if known is not None:
-        layout = known.layout
-        counts = outcome_counts(layout, outcomes)
-    else:
-        own = labelled_reference(columns, None, stated)
-        if own is None:
-            return None
-        layout, counts = own.layout, own.counts
-    calls = score_counts(layout, columns)
-    errors = None
-    if layout.task == "regression":
-        errors = _errors(*finite_pairs(outcomes.predictions, outcomes.truths), known)
-    return LabelledRowsNow(
-        counts,
-        len(columns.predictions),
-        b"" if calls is None else encode_sparse(calls),
-        errors,
-        columns.no_probabilities,
-    )
 
 
 def performance_rules(
@@ -372,19 +315,3 @@ def coverage_in_words(found: PerformanceComparison) -> str:
 
 def _value(value: float | None) -> str:
     return "undefined" if value is None else plain(number(value))
-
-
-def _errors(said: Floats, was: Floats, known: LabelledReference | None) -> RegressionErrors | None:
-    """Errors in the cells of the reference; None without one, and without rows."""
-    if not len(said) or known is None or known.errors is None:
-        return None
-    errors: ErrorsOfReference = known.errors
-    return RegressionErrors(
-        rows=len(said),
-        labelled=len(said),
-        edges=errors.edges,
-        counts=errors_by_cell(said, was, np.array(errors.edges)),
-        reference_counts=errors.counts,
-        by_prediction=truths_by_cell(said, was, np.array(errors.prediction_edges)),
-        reference_by_prediction=errors.by_prediction,
-    )

@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.library.reading import column_counts, in_threads, progress_bar, read_column
+from modelwatch.library.reading import column_counts, in_threads, progress_bar, read_column, seconds_of
 from modelwatch.library.reference import ColumnNames, Reference
-from modelwatch.library.row_times import seconds_of
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.stats.counting.binning import Binning, decode_binning, encode_binning
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts

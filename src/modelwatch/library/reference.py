@@ -22,9 +22,8 @@ from modelwatch.library.labels import (
     packed_labels,
     unpacked_labels,
 )
-from modelwatch.library.reading import decoded, in_threads, progress_bar
-from modelwatch.library.row_times import Seconds, seconds_of
-from modelwatch.library.segments import (
+from modelwatch.library.reading import Seconds, decoded, in_threads, progress_bar, seconds_of
+from modelwatch.library.segment_counts import (
     Divided,
     PackedSegments,
     divided,

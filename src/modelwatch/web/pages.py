@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,17 +19,48 @@ from starlette.staticfiles import StaticFiles
 
 from modelwatch.access import KnownKeys
 from modelwatch.api.state import ServiceState
-from modelwatch.charts.drawing.style import stylesheet
+from modelwatch.charts.drawing.plot import stylesheet
 from modelwatch.errors import RequestError, ServiceError
+from modelwatch.web.alerts import alerts_pages, channels_page, silences_page
+from modelwatch.web.drift import drift_page, subject_page
 from modelwatch.web.frame.login import Login
 from modelwatch.web.frame.rendering import Renderer
 from modelwatch.web.frame.site import Site, page, site_of
-from modelwatch.web.registry import MODULES
+from modelwatch.web.models import compare_page, deletion, models_page, monitor_page, overview_page
+from modelwatch.web.operations import keys_page, service_page
+from modelwatch.web.performance import performance_page, segments_page
+from modelwatch.web.quality import quality_page
+
+
+class PageModule(Protocol):
+    """Module of pages."""
+
+    @property
+    def ROUTES(self) -> Sequence[Route]: ...  # noqa: N802
+
+
+# A new page is one more line here.
+MODULES: tuple[PageModule, ...] = (
+    alerts_pages,
+    channels_page,
+    compare_page,
+    deletion,
+    drift_page,
+    keys_page,
+    models_page,
+    monitor_page,
+    overview_page,
+    performance_page,
+    quality_page,
+    segments_page,
+    service_page,
+    silences_page,
+    subject_page,
+)
 
 # Bytes from which on a page is compressed, and how hard: a page of charts takes a few milliseconds.
 LEAST_COMPRESSED = 1_024
 COMPRESSION = 4
-
 
 # What the reader of an error can do about it, by the kind of error, and its runbook.
 WHAT_TO_DO = {

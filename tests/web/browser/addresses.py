@@ -7,7 +7,7 @@ import re
 
 import httpx
 
-from modelwatch.web.registry import MODULES
+from modelwatch.web.pages import MODULES
 
 # The drifting model of the demo, which has something to show on every page.
 MODEL = "credit_risk"

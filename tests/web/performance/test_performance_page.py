@@ -18,8 +18,8 @@ from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
+from modelwatch.views.newest_verdicts import JudgedPerformance
 from modelwatch.views.performance.outcomes import MetricChange, MetricValue
-from modelwatch.views.performance.performance_judged import JudgedPerformance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.performance.performance_verdict import PerformanceVerdict

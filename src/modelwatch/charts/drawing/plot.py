@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 
-from modelwatch.charts.drawing.labels import LINE, Anchor, Label, Labels, Moments, Spot
+from modelwatch.charts.drawing.labels import BREAKPOINTS, LINE, Anchor, Label, Labels, Moments, Spot
 from modelwatch.charts.drawing.markup import classes, element, percent_of_plot, pixels, written
 from modelwatch.charts.drawing.numbers import Format, tick_texts
 from modelwatch.charts.drawing.scales import Scale, Time
@@ -269,3 +271,21 @@ class Plot:
             ),
             class_=f"chart chart-{kind}",
         )
+
+
+@cache
+def stylesheet() -> str:
+    """Style sheet as text, for a page, a report or a notebook; its rules are for `.chart…` and the marks.
+
+    >>> "prefers-color-scheme: dark" in stylesheet() and ".from-480" in stylesheet()
+    True
+    """
+    gutters = "".join(
+        f".chart .l-{each}{{padding-left:{each}px}}.chart .r-{each}{{padding-right:{each}px}}\n"
+        for each in range(STEP, WIDEST_GUTTER + STEP, STEP)
+    )
+    shown = "".join(
+        f"@container mw-chart (max-width: {each - 0.02}px){{.chart .from-{each}{{display:none}}}}\n"
+        for each in BREAKPOINTS[1:]
+    )
+    return files("modelwatch.charts").joinpath("charts.css").read_text("utf-8") + gutters + shown

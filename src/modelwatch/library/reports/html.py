@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from modelwatch.charts.drawing.marks import State, definitions, mark
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.charts.drawing.style import stylesheet
+from modelwatch.charts.drawing.plot import stylesheet
 from modelwatch.charts.histogram import histogram
 from modelwatch.charts.rows import Category, categories
 from modelwatch.charts.small import histogram_pair

@@ -19,8 +19,7 @@ from modelwatch.charts.drawing.numbers import number
 from modelwatch.charts.histogram import histogram
 from modelwatch.charts.matrix import confusion_matrix
 from modelwatch.library.performance import PerformanceComparison
-from modelwatch.views.performance.error_cells import RegressionErrors
-from modelwatch.views.performance.outcomes import ScoreCurves
+from modelwatch.views.performance.outcomes import RegressionErrors, ScoreCurves
 
 HEIGHT = 220.0
 # A matrix of more classes can't be read.

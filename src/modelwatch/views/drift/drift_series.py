@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from modelwatch.charts.drawing.tables import Cell, csv_text
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
 from modelwatch.monitoring.checks.drift.judge import Severity
@@ -149,3 +150,18 @@ def _check_size(divided: Divided, subjects: int) -> None:
         most = MOST_JUDGED // subjects
         problem = f"{steps:,} steps of {subjects:,} subjects; at most {most:,} steps can be computed at once"
         raise InvalidInput(REFUSED, (FieldError("/step", problem, f"{divided.step} s"),))
+
+
+def drift_csv(series: DriftSeries) -> str:
+    """A row for each step: its predictions, and the PSI and the severity of each subject."""
+    columns = ["start", "end", "predictions"]
+    for line in series.subjects:
+        name = line.feature_name if line.kind == "feature" else f"({line.kind})"
+        columns += [f"psi {name}", f"severity {name}"]
+    rows: list[list[Cell]] = []
+    for place, step in enumerate(series.steps):
+        row: list[Cell] = [step.start, step.end, step.predictions]
+        for line in series.subjects:
+            row += [line.psi[place], line.severity[place]]
+        rows.append(row)
+    return csv_text(columns, rows)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from modelwatch.charts.drawing.tables import Cell, csv_text
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.drift.evaluation import WindowResult, results_of
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
@@ -26,8 +27,32 @@ from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_micros, iso_of_seconds
 from modelwatch.views.stretches.look_backs import blocks_of_windows
-from modelwatch.views.stretches.segment import segment_feature_of
-from modelwatch.views.stretches.stretch import REFUSED, Divided, SeriesQuery, alpha_of_steps, began, read_divided
+from modelwatch.views.stretches.stretch import (
+    REFUSED,
+    Divided,
+    SeriesQuery,
+    alpha_of_steps,
+    began,
+    read_divided,
+    segment_feature_of,
+)
+
+_OF_STEP = (
+    "start",
+    "end",
+    "predictions",
+    "n",
+    "severity",
+    "psi",
+    "p_value",
+    "psi_warning",
+    "psi_alert",
+    "missing",
+    "invalid",
+    "unseen",
+    "below_range",
+    "above_range",
+)
 
 ComparedWith = Literal["reference", "reference_segment"]
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."
@@ -310,3 +335,14 @@ def _unreferenced(divided: Divided) -> list[SeriesStep]:
 
 def _rate(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def subject_csv(series: SubjectSeries) -> str:
+    """A row for each step: its numbers, quantiles, and the counts of its cells."""
+    quantiles = [f"q{share:g}" for share in series.quantile_shares]
+    cells = [] if series.reference is None else [f"count {cell}" for cell in series.reference.cells]
+    rows: list[list[Cell]] = []
+    for step in series.steps:
+        row: list[Cell] = [getattr(step, name) for name in _OF_STEP]
+        rows.append([*row, *step.quantiles, *step.counts])
+    return csv_text([*_OF_STEP, *quantiles, *cells], rows)

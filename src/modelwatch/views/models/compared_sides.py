@@ -15,7 +15,7 @@ from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 from modelwatch.views.models.comparison import REFUSED
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
-from modelwatch.views.stretches.segment import segment_feature_of
+from modelwatch.views.stretches.stretch import segment_feature_of
 
 # Of the times that a prediction can have: there is no other in an address.
 FIRST = EARLIEST_TIME // MICROS_PER_SECOND

@@ -31,7 +31,7 @@ from modelwatch.times import SECONDS_PER_HOUR, iso_of_seconds
 from modelwatch.views.performance.outcomes import MetricChange, MetricValue, metric_change, metric_value
 from modelwatch.views.performance.performance_stretch import StretchPart, matured_part
 from modelwatch.views.stretches.labelled_stretch import LabelledStretch, StretchQuery, read_stretch
-from modelwatch.views.stretches.segment import segment_feature_of
+from modelwatch.views.stretches.stretch import segment_feature_of
 
 REFUSED = "The two sides can't be compared."
 # Of all comparisons together, the chance that one that is none seems to be one.

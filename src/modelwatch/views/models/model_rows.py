@@ -1,25 +1,33 @@
-"""Rows of the list of models: newest data, verdict and alerts of each, from few reads for all; filters and orders."""
+"""Rows of the list of models: newest data, verdict, alerts and state of each from few reads for all, and orders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from modelwatch.alerting.alert import Alert, alert_from_row
+from modelwatch.charts.drawing.marks import State
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.alerts.alerts import unfinished_alerts
 from modelwatch.storage.counts.streams import Newest, newest_windows
 from modelwatch.storage.engine.models import StreamKey, known_models
 from modelwatch.storage.references.monitors import all_monitors
-from modelwatch.storage.verdicts.evaluations import evaluation_progress
+from modelwatch.storage.verdicts.evaluations import EvaluationProgress, evaluation_progress
 from modelwatch.storage.verdicts.headlines import NewestState, newest_states
 from modelwatch.times import (
     MICROS_PER_SECOND,
     SECONDS_PER_DAY,
+    SECONDS_PER_HOUR,
 )
-from modelwatch.views.models.model_state import STATES, ModelState, is_behind, model_state
+
+# In one word: what the marks of a model, its place in a list and its sentence go by.
+ModelState = State
+# As much data without an evaluation is behind, not just between two of them.
+BEHIND_SECONDS = 6 * SECONDS_PER_HOUR
+STATES: tuple[ModelState, ...] = ("alert", "warning", "unknown", "catching_up", "no_data", "shifted", "stable")
+_JUDGED = {"alert", "warning", "stable"}
 
 # A model that is used every week is not silent in between.
 SILENT_SECONDS = 8 * SECONDS_PER_DAY
@@ -123,3 +131,38 @@ def _worst_first(row: ModelRow) -> tuple[int, int, str, str]:
 
 
 ORDERS: Mapping[str, Callable[[ModelRow], tuple[object, ...]]] = {"worst": _worst_first, "name": _by_name}
+
+
+def is_behind(progress: EvaluationProgress | None, newest: Newest | None, verdict: NewestState | None) -> bool:
+    """True while much of a stream's data is still to be evaluated.
+
+    progress: of all evaluations. newest: newest window of the stream; verdict: newest verdict on its drift.
+    """
+    if progress is None or not progress.waiting or newest is None or verdict is None:
+        return False
+    return newest.window_start + BASE_WINDOW_SECONDS - verdict.window_end > BEHIND_SECONDS
+
+
+def model_state(alerts: Iterable[str], severity: str | None, *, has_data: bool, is_behind: bool = False) -> ModelState:
+    """State by the severities of the open alerts, and that of the newest verdict on drift (None: not evaluated yet).
+
+    has_data: anything was received. is_behind: much of what was received is still to be evaluated.
+
+    >>> model_state(["warning"], "stable", has_data=True), model_state([], "insufficient_data", has_data=True)
+    ('warning', 'unknown')
+    >>> model_state([], "shifted", has_data=True)
+    'shifted'
+    """
+    open_severities = set(alerts)
+    if "alert" in open_severities:
+        return "alert"
+    if "warning" in open_severities:
+        return "warning"
+    if not has_data:
+        return "no_data"
+    if severity is None or is_behind:
+        return "catching_up"
+    if severity == "shifted":
+        return "shifted"
+    # What is found and was taken as the new normal, or was resolved by a person, is no longer wrong.
+    return "stable" if severity in _JUDGED else "unknown"

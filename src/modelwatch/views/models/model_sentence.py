@@ -9,10 +9,9 @@ from modelwatch.config import parse_lookback
 from modelwatch.findings import NOT_SHOWN, Kind
 from modelwatch.measures import in_sentence, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.text import clipped, shortened, span
+from modelwatch.text import capitalized, clipped, listed, shortened, span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
-from modelwatch.views.models.model_state import ModelState
-from modelwatch.views.models.words import capitalized, listed
+from modelwatch.views.models.model_rows import ModelState
 
 LONGEST_NAME = 60
 LONGEST_DETAIL = 160

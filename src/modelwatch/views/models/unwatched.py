@@ -20,7 +20,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.references import overview
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict
-from modelwatch.views.models.words import sentence
+from modelwatch.text import sentence
 
 # Rows of the newest window that are looked at for features that nothing is compared with.
 ROWS_LOOKED_AT = 50

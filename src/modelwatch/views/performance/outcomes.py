@@ -1,4 +1,4 @@
-"""Everything that labelled counts tell of a model: metrics, confusion matrix, classes, calibration and curves."""
+"""What labelled predictions show of a model: metrics, confusion matrix, classes, calibration, curves and errors."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.curves import ThresholdCurve, threshold_curve
 from modelwatch.stats.performance.differences import Difference
+from modelwatch.stats.performance.mergeable import Floats
+from modelwatch.stats.performance.residuals import error_counts, prediction_cells
 from modelwatch.stats.performance.score_metrics import mean_score, roc_auc
 
 
@@ -137,3 +139,44 @@ def _curve(name: str, curve: ThresholdCurve, area: float | None) -> ScoreCurves:
         true_positive_rate=curve.true_positive_rate.round(6).tolist(),
         precision=curve.precision.round(6).tolist(),
     )
+
+
+class TruthByPrediction(msgspec.Struct, frozen=True):
+    """Rows with similar predictions: how many, the means of both, and the 95 % interval of the mean truth."""
+
+    n: int
+    predicted: float
+    truth: float
+    low: float | None
+    high: float | None
+
+
+class RegressionErrors(msgspec.Struct, frozen=True):
+    """Errors (prediction less truth) of the matured part, from stored rows. rows: how many were read, of `labelled`.
+
+    edges: between right-closed cells of the error, the outer two open. counts, reference_counts: errors by cell.
+    by_prediction, reference_by_prediction: by cell of the prediction, ascending. Those of the reference are empty where
+    its rows are not kept, and for a segment.
+    """
+
+    rows: int
+    labelled: int
+    edges: list[float]
+    counts: list[int]
+    reference_counts: list[int]
+    by_prediction: list[TruthByPrediction]
+    reference_by_prediction: list[TruthByPrediction]
+
+
+def errors_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[int]:
+    """Number of rows by cell of the error, between edges as those of `RegressionErrors`."""
+    counts: list[int] = error_counts(predicted - truth, edges).tolist()
+    return counts
+
+
+def truths_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[TruthByPrediction]:
+    """Rows by cell of the prediction, ascending."""
+    return [
+        TruthByPrediction(each.n, each.predicted, each.truth, each.low, each.high)
+        for each in prediction_cells(predicted, truth, edges)
+    ]

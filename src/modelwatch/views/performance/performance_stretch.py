@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
+import numpy as np
 
+from modelwatch.events import Scalar
 from modelwatch.monitoring.checks.performance.judge import SEVERE, threshold_of
 from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.report import estimate_report, finite
 from modelwatch.monitoring.checks.performance.reports import EstimateReport
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
+from modelwatch.stats.counting.datatypes import number_of
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.differences import difference
+from modelwatch.stats.performance.mergeable import Floats
+from modelwatch.stats.performance.residuals import error_edges, prediction_edges
+from modelwatch.storage.counts.labelled_values import labelled_values
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.outcome_references import labelled_rows_of
 from modelwatch.times import iso_of_seconds
-from modelwatch.views.performance.error_cells import RegressionErrors
-from modelwatch.views.performance.outcomes import MetricChange, OutcomesView, metric_change, outcomes_view
-from modelwatch.views.performance.regression_errors import regression_errors
+from modelwatch.views.performance.outcomes import (
+    MetricChange,
+    OutcomesView,
+    RegressionErrors,
+    errors_by_cell,
+    metric_change,
+    outcomes_view,
+    truths_by_cell,
+)
 from modelwatch.views.stretches.labelled_stretch import LabelledStretch, StretchQuery, read_stretch
+
+# Of more labelled rows, those of some of the base windows are read.
+MOST_ROWS = 10_000
 
 NO_DATA = "No predictions have been received."
 NOTHING_MATURED = "Labels for predictions of this time have not arrived yet."
 NO_LABELS = "None of these predictions has a label."
-
-
 # Metrics of which more is better and that are not at least 0.
 BELOW_ZERO = frozenset({"mcc", "r2"})
 
@@ -252,3 +267,40 @@ def _without_data(query: StretchQuery) -> PerformanceStretch:
         label_delay=None,
         reason=NO_DATA,
     )
+
+
+def regression_errors(store: Store, found: LabelledStretch) -> RegressionErrors | None:
+    """The errors of a stretch; None for classifiers, and where no rows are stored."""
+    if found.layout.task != "regression" or found.matured is None or found.measured is None:
+        return None
+    labelled, window, query = found.measured.counts.n, found.matured.window, found.query
+    with store.read() as connection:
+        layouts = read_layouts(connection, query.stream.model, found.generation)
+        one_of = max(1, -(-labelled // MOST_ROWS))
+        span = (window.start, window.end)
+        pairs = labelled_values(connection, query.stream, layouts, span, one_of=one_of, segment=query.segment)
+        known = None
+        if found.reference is not None and not query.segment:
+            known = labelled_rows_of(connection, found.reference.id)
+    predicted, truth = _numbers(pairs)
+    if not len(predicted):
+        return None
+    of_reference = _numbers([] if known is None else zip(known.predictions, known.truths, strict=False))
+    usual = of_reference if len(of_reference[0]) else (predicted, truth)
+    edges, cells = error_edges(usual[0] - usual[1]), prediction_edges(usual[0])
+    return RegressionErrors(
+        rows=len(predicted),
+        labelled=labelled,
+        edges=edges.tolist(),
+        counts=errors_by_cell(predicted, truth, edges),
+        reference_counts=errors_by_cell(*of_reference, edges) if known is not None else [],
+        by_prediction=truths_by_cell(predicted, truth, cells),
+        reference_by_prediction=truths_by_cell(*of_reference, cells),
+    )
+
+
+def _numbers(pairs: Iterable[tuple[Scalar, Scalar]]) -> tuple[Floats, Floats]:
+    """The pairs of two finite numbers."""
+    both = np.array([(number_of(said), number_of(was)) for said, was in pairs], dtype=np.float64).reshape(-1, 2)
+    both = both[np.isfinite(both).all(axis=1)]
+    return both[:, 0], both[:, 1]

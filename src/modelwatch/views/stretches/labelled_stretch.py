@@ -32,7 +32,7 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, 
 from modelwatch.storage.references.layouts import ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_seconds
-from modelwatch.views.stretches.segment import segment_feature_of
+from modelwatch.views.stretches.stretch import segment_feature_of
 
 REFUSED = "The stretch is not valid."
 

@@ -13,11 +13,12 @@ import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import watermark
 from modelwatch.stats.drift.onset import onset
+from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
 from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.rollup_levels import whole
@@ -28,7 +29,8 @@ from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.references.layouts import Counts, ModelLayouts, read_layouts
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.views.stretches.segment import segment_feature_of
+
+MOST_NAMED = 10
 
 MOST_STEPS = 1_500
 # A step is one of these unless it is given: the shortest that gives no more than so many.
@@ -221,3 +223,22 @@ def window_for(predictions: Sequence[int], step: int, least: int) -> int:
     if typical >= least:
         return step
     return max(step, min(math.ceil(1.5 * least / typical), LONGEST_USUAL_WINDOW // step) * step)
+
+
+def segment_feature_of(segmentation: Segmentation, text: str, pointer: str = "/segment") -> SegmentFeature:
+    """The feature that a segment, such as `country=DE`, belongs to.
+
+    Raises InvalidInput when the model has no such segment.
+    """
+    feature = segmentation.feature_of(text)
+    if feature is not None and text in feature.texts:
+        return feature
+    if feature is not None:
+        named = ", ".join(feature.texts[:MOST_NAMED])
+        more = ", …" if len(feature.texts) > MOST_NAMED else ""
+        expected = f"Expected one of {named}{more}"
+    elif segmentation:
+        expected = f"Expected a segment by {', '.join(each.feature for each in segmentation.features)}"
+    else:
+        expected = "The model has no segments: name features under `segments` in its monitor; they need references"
+    raise InvalidInput("There is no such segment.", (FieldError(pointer, expected, excerpt(text)),))

@@ -15,17 +15,15 @@ from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.rows import categories, categories_table
 from modelwatch.measures import metric_name
-from modelwatch.text import lookback, span
+from modelwatch.text import listed, lookback, span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
-from modelwatch.views.models.words import listed
 from modelwatch.web.alerts.alert_cells import Cells
 from modelwatch.web.alerts.alert_chart import AlertChart
 from modelwatch.web.alerts.alert_verdict import alert_verdict, began_at
 from modelwatch.web.frame.model_frame import TAB_OF_KIND
 from modelwatch.web.frame.rendering import When, aged, count, drawn, limit, microseconds, name, near, size, when
 from modelwatch.web.frame.site import segment_of
-from modelwatch.web.frame.steps import page_steps
-from modelwatch.web.frame.verdict import Verdict, joined
+from modelwatch.web.frame.verdict import Verdict, joined, page_steps
 
 MEMBERS_SHOWN = 100
 # Cards beside each other; the others are in the table of the numbers.

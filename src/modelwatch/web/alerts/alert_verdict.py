@@ -10,9 +10,8 @@ from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
 from modelwatch.measures import chance_limit, p_text
-from modelwatch.text import lookback, span
+from modelwatch.text import capitalized, lookback, span
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.models.words import capitalized
 from modelwatch.web.frame.rendering import (
     count,
     from_limit,
@@ -24,8 +23,7 @@ from modelwatch.web.frame.rendering import (
     size_name,
     when,
 )
-from modelwatch.web.frame.steps import first_step
-from modelwatch.web.frame.verdict import Answer, Verdict, between, joined, strong
+from modelwatch.web.frame.verdict import Answer, Verdict, between, first_step, joined, strong
 
 NAMED = 3
 # How far a notification has come, in the order in which it is told.

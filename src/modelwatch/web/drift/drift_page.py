@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -21,27 +19,26 @@ from modelwatch.charts.drawing.marks import State, key
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
-from modelwatch.charts.small import histogram_pair, level_bar
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.findings import NOT_SHOWN
-from modelwatch.measures import chance, psi_text
+from modelwatch.measures import chance
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
-from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
+from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import overview
-from modelwatch.text import span
+from modelwatch.text import sentence
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.drift.drift_series import DriftLine, DriftSeries, drift_series
-from modelwatch.views.drift.open_findings import KINDS, OpenFinding, open_findings
+from modelwatch.views.drift.drift_series import DriftSeries, drift_series
 from modelwatch.views.models.unwatched import Unwatched, not_compared
+from modelwatch.views.newest_verdicts import OpenFinding, open_findings
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
+from modelwatch.web.drift.drift_rows import FOUND, RANKS, SORTS, DriftRow, drift_rows
 from modelwatch.web.drift.drift_verdict import drift_verdict
-from modelwatch.web.drift.subject_addresses import drift_series_address, subject_address
 from modelwatch.web.drift.subject_lanes import STATES
-from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, drawn, microseconds, moments, near, when
+from modelwatch.web.frame.model_frame import ModelFrame, steps_words
+from modelwatch.web.frame.rendering import drawn, microseconds, moments, near
 from modelwatch.web.frame.selection import ALL_ROWS, choice_of
 from modelwatch.web.frame.site import page, root_of, site_of
 from modelwatch.web.frame.verdict import Verdict, joined
@@ -52,81 +49,6 @@ MOST_ROWS = 500
 MANY = 60
 MOST_UNJUDGED = 20
 MOST_NAMES_WIDTH, READINGS_WIDTH = 160, 72
-# A PSI so large fills its bar.
-LARGEST_PSI = 1.0
-FOUND: tuple[State, ...] = ("alert", "warning")
-RANKS: dict[State, int] = {
-    "alert": 0,
-    "warning": 1,
-    "unknown": 2,
-    "no_data": 2,
-    "catching_up": 2,
-    "shifted": 3,
-    "stable": 4,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class DriftRow:
-    """One subject: its course and what is said of it now. began: since when it has a finding; importance: its share."""
-
-    report: SubjectReport
-    line: DriftLine | None
-    state: State
-    began: When | None
-    importance: float | None
-    address: str
-
-    @property
-    def name(self) -> str:
-        """Name of the subject."""
-        return self.report.feature_name
-
-    @property
-    def psi(self) -> float:
-        """PSI now; NaN where it is not known."""
-        return math.nan if self.report.psi is None else self.report.psi.score
-
-    @property
-    def psi_text(self) -> str:
-        """PSI now as text: what is far below any threshold has no digits that count."""
-        return psi_text(self.psi)
-
-    @property
-    def p_value(self) -> float | None:
-        """Probability of chance."""
-        return None if self.report.evidence is None else self.report.evidence.p_value
-
-    @property
-    def bar(self) -> Markup:
-        """PSI as a bar with its thresholds."""
-        tolerance = self.report.tolerance
-        levels = [] if tolerance is None else [tolerance.psi_warning, tolerance.psi_alert]
-        style = f"f-{self.state}" if self.state in FOUND else "f-reference"
-        return drawn(level_bar(f"PSI of {self.name}", self.psi, levels, highest=LARGEST_PSI, style=style))
-
-    @property
-    def pair(self) -> Markup:
-        """The reference and now as small histograms."""
-        counts = self.report.counts
-        if counts is None or not any(counts.current) or not any(counts.reference):
-            return Markup("")
-        sides = [np.array(side) / sum(side) for side in (counts.reference, counts.current)]
-        return drawn(histogram_pair(f"{self.name}, reference and now", *sides, moved=self.state in FOUND))
-
-    @property
-    def why_not(self) -> str:
-        """Reason why it is not judged; empty where it is."""
-        return (self.report.reason or "") if RANKS[self.state] == RANKS["unknown"] else ""
-
-
-SORTS: dict[str, tuple[str, Callable[[DriftRow], Any]]] = {
-    "name": ("Feature", lambda row: row.name),
-    "psi": ("PSI", lambda row: (math.isnan(row.psi), -row.psi, row.name)),
-    "since": ("Since", lambda row: (row.began is None, row.began.iso if row.began else "", row.name)),
-    "importance": ("Importance", lambda row: (-(row.importance or 0.0), row.name)),
-    "p": ("p", lambda row: (row.p_value is None, row.p_value, row.name)),
-}
 
 
 @dataclass(frozen=True)
@@ -144,31 +66,7 @@ class DriftPage:
     @cached_property
     def rows(self) -> list[DriftRow]:
         """All subjects: what drifts first, then what is not judged, then the others; the largest PSI first."""
-        lines = {(each.kind, each.feature_name): each for each in self.series.subjects}
-        found = {(each.kind, each.finding.subject): each.finding for each in self.findings}
-        total = sum(self.importance.values())
-        rows = []
-        for report in self.report.drift_results:
-            line = lines.get((report.kind, report.feature_name))
-            kind = KINDS[report.kind]
-            finding = found.get((kind, report.feature_name))
-            state = STATES.get(report.severity, "unknown") if finding is None else finding.severity
-            since = line.began if line is not None and state in FOUND else None
-            if finding is not None:
-                since = finding.began or since or finding.since
-            weight = self.importance.get(report.feature_name) if report.kind == "feature" else None
-            rows.append(
-                DriftRow(
-                    report,
-                    line,
-                    state,
-                    None if since is None else when(since, self.of_model.now),
-                    weight / total if weight is not None and total else None,
-                    subject_address(self.of_model, report.feature_name, kind),
-                )
-            )
-        by_psi = SORTS["psi"][1]
-        return sorted(rows, key=lambda row: (RANKS[row.state], by_psi(row)))
+        return drift_rows(self.of_model, self.report, self.series, self.findings, self.importance)
 
     @property
     def moved(self) -> list[DriftRow]:
@@ -289,9 +187,7 @@ class DriftPage:
     @property
     def steps_words(self) -> str:
         """Text on the steps of the heat map."""
-        step, window = self.series.step_seconds, self.series.window_seconds
-        further = f", each looks back {span(window)}" if window > step else ""
-        return f"Steps of {span(step)}{further}."
+        return sentence(steps_words(self.series))
 
     @property
     def provisional(self) -> str:
@@ -383,12 +279,12 @@ class DriftPage:
     @property
     def csv(self) -> str:
         """Way from the root to the series as CSV."""
-        return drift_series_address(self.of_model, "drift/series.csv", self.series)
+        return self.of_model.series_address("drift/series.csv", self.series)
 
     @property
     def twin(self) -> str:
         """Way from the root to the series as JSON."""
-        return drift_series_address(self.of_model, "drift/series", self.series)
+        return self.of_model.series_address("drift/series", self.series)
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from markupsafe import Markup
 
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import from_to
-from modelwatch.monitoring.checks.drift.report import SubjectReport
-from modelwatch.views.drift.open_findings import OpenFinding
+from modelwatch.views.newest_verdicts import OpenFinding
+from modelwatch.web.drift.drift_rows import DriftRow
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, moment, name, near
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
@@ -25,25 +24,10 @@ PATTERNS = {
 }
 
 
-class Moved(Protocol):
-    """A subject that drifts."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def report(self) -> SubjectReport: ...
-    @property
-    def psi_text(self) -> str: ...
-    @property
-    def began(self) -> When | None: ...
-    @property
-    def importance(self) -> float | None: ...
-
-
 def drift_verdict(
     of_model: ModelFrame,
     state: State,
-    moved: Sequence[Moved],
+    moved: Sequence[DriftRow],
     compared: int,
     findings: Sequence[OpenFinding],
     reason: str,
@@ -52,10 +36,11 @@ def drift_verdict(
     *,
     unjudged: int = 0,
 ) -> Verdict:
-    """The block at the top of the page. moved: the worst first. compared: how many subjects are, unjudged: of these
-    without a verdict. reason: why nothing is
-    judged, where that is so. root: way to the service's root. provisional: sentence on
-    references that are not set."""
+    """The block at the top of the page.
+
+    moved: the worst first. compared: number of subjects; unjudged: of these without a verdict. reason: why nothing is
+    judged, where that is so. root: way to the service's root. provisional: sentence on references that are not set.
+    """
     further = f" {provisional}" if provisional else ""
     if not moved:
         if state == "stable":
@@ -90,7 +75,7 @@ def drift_verdict(
     return Verdict(state, sentence, [each for each in answers if each.lines])
 
 
-def _since(since: When | None, moved: Sequence[Moved]) -> Answer:
+def _since(since: When | None, moved: Sequence[DriftRow]) -> Answer:
     if since is None:
         return Answer("Since", ())
     lines: list[str] = [joined([moment(since), f", {since.ago}" if since.ago else ""], "")]
@@ -100,7 +85,7 @@ def _since(since: When | None, moved: Sequence[Moved]) -> Answer:
     return Answer("Since", lines)
 
 
-def _how_bad(moved: Sequence[Moved], state: State) -> Answer:
+def _how_bad(moved: Sequence[DriftRow], state: State) -> Answer:
     worst = max(moved, key=lambda each: 0.0 if each.report.psi is None else each.report.psi.score)
     lines: list[str] = []
     tolerance = worst.report.tolerance
@@ -116,7 +101,7 @@ def _how_bad(moved: Sequence[Moved], state: State) -> Answer:
     return Answer("How bad", lines)
 
 
-def _why(moved: Sequence[Moved], findings: Sequence[OpenFinding]) -> Answer:
+def _why(moved: Sequence[DriftRow], findings: Sequence[OpenFinding]) -> Answer:
     names = {each.name for each in moved}
     lines: list[str] = []
     for each in findings:

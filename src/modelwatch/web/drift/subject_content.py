@@ -16,19 +16,16 @@ from modelwatch.charts.small import level_bar
 from modelwatch.measures import chance, chance_limit, psi_text
 from modelwatch.monitoring.segments.reports import SegmentLine, SegmentReport
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.text import lookback, span
+from modelwatch.text import lookback
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.drift.open_findings import KINDS, OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison
 from modelwatch.views.drift.subject_series import SubjectSeries
-from modelwatch.web.drift.compared_windows import ComparedWindows
-from modelwatch.web.drift.subject_addresses import series_address, subject_address
-from modelwatch.web.drift.subject_cells import drawn_cells, drawn_comparison, used_cells
+from modelwatch.views.newest_verdicts import KINDS, OpenFinding
+from modelwatch.web.drift.subject_comparison import ComparedWindows, drawn_cells, drawn_comparison, used_cells
 from modelwatch.web.drift.subject_lanes import SubjectLanes
 from modelwatch.web.drift.subject_verdict import SubjectVerdict
-from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.model_frame import ModelFrame, steps_words
 from modelwatch.web.frame.rendering import When, dated, drawn, microseconds, moments, near, size, when
-from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Verdict, joined, strong
 
 NAMES: dict[str, str] = {"prediction": "Prediction", "score": "Score", "latency": "Latency"}
@@ -129,9 +126,7 @@ class SubjectPage:
     @property
     def steps_words(self) -> str:
         """Text on the steps."""
-        step, window = self.series.step_seconds, self.series.window_seconds
-        further = f", each looks back {span(window)}" if window > step else ""
-        return f"steps of {span(step)}{further}"
+        return steps_words(self.series)
 
     @cached_property
     def histogram(self) -> Markup:
@@ -247,7 +242,8 @@ class SubjectPage:
             if each is own or each.kind not in KINDS.values():
                 continue
             if abs(microseconds(each.finding.began or each.finding.since) - began) <= TOGETHER:
-                address = subject_address(self.of_model, each.finding.subject, each.kind)
+                kind = "feature" if each.kind == "feature_drift" else each.finding.subject
+                address = self.of_model.subject_address(kind, each.finding.subject)
                 found.append(
                     Beside(
                         each.finding.subject,
@@ -296,8 +292,7 @@ class SubjectPage:
     @property
     def address(self) -> str:
         """Way from the root to the page."""
-        own = f"features/{segment_of(self.subject.name)}" if self.subject.name else self.subject.kind
-        return f"{self.of_model.below}/{own}"
+        return self.of_model.subject_path(self.subject.kind, self.subject.name)
 
     @property
     def kept(self) -> list[tuple[str, str]]:
@@ -307,12 +302,19 @@ class SubjectPage:
     @property
     def csv(self) -> str:
         """Way from the root to the series as CSV."""
-        return series_address(self.of_model, self.subject, "series.csv", self.series)
+        return self._series("series.csv")
 
     @property
     def twin(self) -> str:
         """Way from the root to the series as JSON."""
-        return series_address(self.of_model, self.subject, "series", self.series)
+        return self._series("series")
+
+    def _series(self, last: str) -> str:
+        subject = self.subject
+        named: dict[str, str | None] = (
+            {"feature": subject.name} if subject.kind == "feature" else {"kind": subject.kind}
+        )
+        return self.of_model.series_address(last, self.series, with_segment=True, **named)
 
     @property
     def began(self) -> When | None:

@@ -18,9 +18,9 @@ from modelwatch.charts.drawing.plot import RIGHT, gutter
 from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.histogram import cell_names
-from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import line_chart, quantile_fan
 from modelwatch.charts.series import Series
+from modelwatch.charts.timeline import Lane, lanes
 from modelwatch.measures import chance, psi_text
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries

@@ -19,11 +19,11 @@ from modelwatch.monitoring.segments.reports import SegmentReport
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import Kind, Subject
-from modelwatch.views.drift.open_findings import open_findings
 from modelwatch.views.drift.subject_comparison import subject_comparison
 from modelwatch.views.drift.subject_series import subject_series
+from modelwatch.views.newest_verdicts import open_findings
 from modelwatch.views.stretches.stretch import SeriesQuery, window_for
-from modelwatch.web.drift.compared_windows import ComparedWindows
+from modelwatch.web.drift.subject_comparison import ComparedWindows
 from modelwatch.web.drift.subject_content import SubjectPage
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.site import Endpoint, page, root_of, site_of

@@ -15,8 +15,8 @@ from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
 from modelwatch.stats.quality.rates import LEAST_RISE
 from modelwatch.text import lookback
-from modelwatch.views.drift.open_findings import OpenFinding
 from modelwatch.views.drift.subject_comparison import SubjectComparison
+from modelwatch.views.newest_verdicts import OpenFinding
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, moment, name, near, when

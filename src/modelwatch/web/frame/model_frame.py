@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
@@ -17,8 +18,9 @@ from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.verdicts.evaluations import evaluation_progress
 from modelwatch.storage.verdicts.headlines import newest_of
 from modelwatch.storage.verdicts.verdicts import DRIFT
+from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
-from modelwatch.views.models.model_state import ModelState, is_behind, model_state
+from modelwatch.views.models.model_rows import ModelState, is_behind, model_state
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, when
 from modelwatch.web.frame.selection import DEFAULT_RANGE, RANGES, Selection
@@ -44,6 +46,23 @@ TAB_OF_KIND: dict[Kind, str] = {
     "freshness": "quality",
 }
 RANGE_NAMES = {"6h": "6 h", "24h": "24 h", "48h": "48 h", "7d": "7 d", "30d": "30 d"}
+
+
+class Stepped(Protocol):
+    """A series: the lengths of its steps and of what each looks back over, in seconds."""
+
+    @property
+    def step_seconds(self) -> int: ...
+
+    @property
+    def window_seconds(self) -> int: ...
+
+
+def steps_words(series: Stepped) -> str:
+    """Clause on the steps of a series."""
+    step, window = series.step_seconds, series.window_seconds
+    further = f", each looks back {span(window)}" if window > step else ""
+    return f"steps of {span(step)}{further}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +162,21 @@ class ModelFrame:
         }
         query = urlencode({name: value for name, value in fields.items() if value is not None}, quote_via=quote)
         return f"api/v1/models/{quote(self.model, safe='')}/{last}?{query}"
+
+    def series_address(self, last: str, series: Stepped, *, with_segment: bool = False, **more: str | None) -> str:
+        """The same of a series, in the steps in which it is shown."""
+        step, window = (f"{each // 60}m" for each in (series.step_seconds, series.window_seconds))
+        own = None if window == step else window
+        return self.api_address(last, with_segment=with_segment, step=step, window=own, **more)
+
+    def subject_path(self, kind: str, name: str) -> str:
+        """Way from the service's root to the page of a subject, without a query. kind: feature, prediction, score or
+        latency. name: of a feature."""
+        return f"{self.below}/features/{quote(name, safe='')}" if kind == "feature" else f"{self.below}/{kind}"
+
+    def subject_address(self, kind: str, name: str) -> str:
+        """The same with the selection as its query."""
+        return self.subject_path(kind, name) + self.selection.elsewhere()
 
     def when(self, seconds: int) -> When:
         """Moment in seconds."""

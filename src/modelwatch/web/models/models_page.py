@@ -21,8 +21,7 @@ from modelwatch.measures import in_sentence, metric_value, psi_text
 from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.views.models.model_line import ModelLine
-from modelwatch.views.models.model_rows import Wanted
-from modelwatch.views.models.model_state import ModelState
+from modelwatch.views.models.model_rows import ModelState, Wanted
 from modelwatch.views.models.models_list import RANGES, ModelsOverview, models_overview
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, about, drawn, microseconds, when

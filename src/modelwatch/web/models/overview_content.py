@@ -17,8 +17,8 @@ from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
 from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
-from modelwatch.views.models.model_situation import ModelSituation
 from modelwatch.views.models.unwatched import Unwatched
+from modelwatch.views.newest_verdicts import ModelSituation
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
 from modelwatch.web.frame.rendering import When, about, dated, drawn, name, near, size, when
 from modelwatch.web.frame.verdict import Verdict, joined

@@ -16,10 +16,9 @@ from modelwatch.charts.drawing.plot import Area, Plot
 from modelwatch.charts.drawing.scales import Time
 from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heat_class, heatmap
-from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Role, Series
-from modelwatch.charts.timeline import EventMark, event_marks
+from modelwatch.charts.timeline import EventMark, Lane, event_marks, lanes
 from modelwatch.measures import psi_text
 from modelwatch.storage.verdicts.headlines import Reading
 from modelwatch.text import clipped

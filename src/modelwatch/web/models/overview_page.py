@@ -11,7 +11,7 @@ from starlette.requests import Request
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.annotations import Event
 from modelwatch.charts.drawing.marks import State
-from modelwatch.charts.lanes import Lane
+from modelwatch.charts.timeline import Lane
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import InvalidInput
 from modelwatch.monitoring.checks.performance.history import performance_history
@@ -26,10 +26,10 @@ from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 from modelwatch.views.drift.drift_series import DriftSeries, drift_series
 from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.models.events import EventLine, model_events
+from modelwatch.views.models.model_rows import is_behind
 from modelwatch.views.models.model_sentence import DRIFT_KINDS
-from modelwatch.views.models.model_situation import ModelSituation, model_situation
-from modelwatch.views.models.model_state import is_behind
 from modelwatch.views.models.unwatched import Unwatched, judged_psi, newest_drift, unwatched
+from modelwatch.views.newest_verdicts import ModelSituation, model_situation
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
@@ -221,15 +221,13 @@ def _onset(verdict_words: OverviewVerdict) -> list[Event]:
 
 
 def _ways(of_model: ModelFrame, drift: DriftSeries, root: str) -> dict[str, str]:
-    query, below = of_model.chosen.elsewhere(), f"{root}{of_model.below}"
+    query = of_model.chosen.elsewhere()
     has_features = any(path.startswith("/models/{model_name:segment}/features/") for path in of_model.paths)
-    ways = {}
-    for each in drift.subjects:
-        if each.kind == "feature" and has_features:
-            ways[each.feature_name] = f"{below}/features/{segment_of(each.feature_name)}{query}"
-        elif f"/models/{{model_name:segment}}/{each.kind}" in of_model.paths:
-            ways[each.feature_name] = f"{below}/{each.kind}{query}"
-    return ways
+    return {
+        each.feature_name: f"{root}{of_model.subject_path(each.kind, each.feature_name)}{query}"
+        for each in drift.subjects
+        if (has_features if each.kind == "feature" else f"/models/{{model_name:segment}}/{each.kind}" in of_model.paths)
+    }
 
 
 ROUTES = (

@@ -13,16 +13,33 @@ from modelwatch.charts.bars import Stack, bar_chart
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.drawing.tables import TIME, table
-from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Series
+from modelwatch.charts.timeline import Lane, lanes
 from modelwatch.measures import metric_form, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import PerformanceHistory
 from modelwatch.monitoring.checks.performance.reports import MetricReport, WindowReport
+from modelwatch.text import clipped
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.performance.performance_stretch import LabelDelay, MetricLevels, PerformanceStretch
 from modelwatch.web.frame.rendering import drawn, microseconds
-from modelwatch.web.performance.metric_words import metric_remark
+
+LONGEST_CLASS = 24
+EXPLAINED = {
+    "accuracy": "of all labelled",
+    "precision": "of those called {positive}",
+    "recall": "of all that are {positive}",
+    "f1": "of precision and recall",
+    "roc_auc": "ranking of the scores",
+    "pr_auc": "ranking of the scores",
+    "log_loss": "lower is better",
+    "brier": "lower is better",
+    "mae": "mean size of the errors",
+    "rmse": "large errors count more",
+    "mean_error": "prediction less truth",
+    "mape": "size of the errors, of the truth",
+    "f1_macro": "mean over the classes",
+}
 
 HEIGHT, FIRST_HEIGHT, MAIN_HEIGHT, LABELS_HEIGHT = 96.0, 180.0, 120.0, 34.0
 # Wide enough for the ticks of every metric.
@@ -235,3 +252,12 @@ def _cell(name: str, metric: MetricReport | None) -> str:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def metric_remark(name: str, positive: str | None = None) -> str:
+    """Short explanation of a metric. positive: the positive class.
+
+    >>> metric_remark("precision", "fraud"), metric_remark("precision"), metric_remark("mcc")
+    ('of those called fraud', 'of those called positive', '')
+    """
+    return EXPLAINED.get(name, "").format(positive=clipped(positive or "positive", LONGEST_CLASS))

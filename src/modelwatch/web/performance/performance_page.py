@@ -20,7 +20,7 @@ from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.text import lookback
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.performance.performance_judged import JudgedPerformance, judged_performance
+from modelwatch.views.newest_verdicts import JudgedPerformance, judged_performance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame

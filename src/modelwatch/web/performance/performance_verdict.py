@@ -14,9 +14,9 @@ from modelwatch.findings import NOT_SHOWN
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.judge import why_absent
 from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.text import capitalized
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
-from modelwatch.views.models.words import capitalized
-from modelwatch.views.performance.performance_judged import JudgedPerformance
+from modelwatch.views.newest_verdicts import JudgedPerformance
 from modelwatch.views.performance.performance_stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, microseconds, moment, name, near, when

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,9 +15,9 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import gutter
 from modelwatch.charts.drawing.tables import TIME, table
 from modelwatch.charts.heatmap import HeatRow, heatmap
-from modelwatch.charts.lanes import Lane, lanes
 from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Series
+from modelwatch.charts.timeline import Lane, lanes
 from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.quality.quality_series import QualitySeries, RuleRates
@@ -25,7 +26,8 @@ from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import drawn, microseconds, moments, name, when
 from modelwatch.web.performance.performance_lanes import hours
 from modelwatch.web.quality.quality_words import RULES, STATES
-from modelwatch.web.quality.volume_bars import even_bars
+
+MOST_BARS = 2_000
 
 LEFT = gutter(["100.00 %"])
 HEIGHT, VOLUME_HEIGHT = 64.0, 96.0
@@ -251,3 +253,23 @@ def _heat(rate: float | None, reference: float | None) -> str | None:
 
 def _of(value: float | None) -> float:
     return math.nan if value is None else float(value)
+
+
+def even_bars(volume: VolumeSeries) -> tuple[Sequence[int], Sequence[float]]:
+    """Starts of the bars, in seconds, and their predictions; a longer step is divided evenly among its bars.
+
+    >>> from modelwatch.views.quality.volume_series import VolumeStep
+    >>> steps = [VolumeStep("1970-01-01T00:00:00Z", "1970-01-01T02:00:00Z", 10)]
+    >>> even_bars(VolumeSeries("m", None, "production", None, None, 3600, 0, steps, None))
+    ([0, 3600], [5.0, 5.0])
+    """
+    starts: list[int] = []
+    values: list[float] = []
+    for each in volume.steps:
+        start, end = (microseconds(at) // MICROS_PER_SECOND for at in (each.start, each.end))
+        bars = max(1, round((end - start) / volume.step_seconds))
+        if len(starts) + bars > MOST_BARS:
+            bars = 1
+        starts += [start + place * volume.step_seconds for place in range(bars)]
+        values += [each.predictions / bars] * bars
+    return starts, values

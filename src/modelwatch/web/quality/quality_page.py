@@ -16,14 +16,13 @@ from modelwatch.monitoring.checks.quality.reports import FeatureQuality, RateRep
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import SECONDS_PER_HOUR
-from modelwatch.views.drift.open_findings import open_findings
-from modelwatch.views.quality.quality_judged import JudgedQuality, judged_quality
+from modelwatch.views.newest_verdicts import JudgedQuality, judged_quality, open_findings
 from modelwatch.views.quality.quality_series import quality_series
 from modelwatch.views.quality.volume_series import volume_series
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import name, subject, when
-from modelwatch.web.frame.site import root_of, segment_of, views_page
+from modelwatch.web.frame.site import root_of, views_page
 from modelwatch.web.performance.performance_lanes import hours
 from modelwatch.web.quality.quality_charts import QualityCharts
 from modelwatch.web.quality.quality_words import KINDS, RULES, STATES, QualityVerdict, onset_of_member
@@ -83,8 +82,7 @@ class QualityPage:
 
     def _row(self, feature: FeatureQuality) -> GridRow:
         by_rule = {each.rule: each for each in feature.rules}
-        query = self.of_model.selection.elsewhere()
-        address = f"{self.of_model.below}/features/{segment_of(feature.feature_name)}{query}"
+        address = self.of_model.subject_address("feature", feature.feature_name)
         state = STATES.get(feature.severity, "unknown")
         return GridRow(feature.feature_name, address, state, [_cell(by_rule.get(rule)) for rule in RULES])
 

@@ -13,7 +13,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport
-from modelwatch.views.quality.quality_judged import JudgedQuality
+from modelwatch.views.newest_verdicts import JudgedQuality
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import moment, name, near, when
 from modelwatch.web.frame.site import segment_of

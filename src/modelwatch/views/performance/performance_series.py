@@ -1,15 +1,21 @@
-"""The series of the labels of a classifier: how many came of each class, by the time of their predictions."""
+"""Performance over time: labels of a classifier by class, mean label of a regression, and metrics as a table."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from modelwatch.charts.drawing.tables import Cell, csv_text
 from modelwatch.errors import FieldError, InvalidInput
+from modelwatch.monitoring.checks.performance.history import PerformanceHistory
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
+from modelwatch.stats.performance.regression import RegressionCounts, mean_target
 from modelwatch.storage.counts.steps import outcome_steps
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
@@ -18,6 +24,7 @@ from modelwatch.views.drift.subject_series import SeriesReference, SeriesStep, S
 from modelwatch.views.stretches.look_backs import blocks_of_windows
 from modelwatch.views.stretches.stretch import REFUSED, Divided, SeriesQuery, read_divided
 
+_OF_WINDOW = ("start", "end", "predictions", "labelled", "coverage", "immature")
 OTHER = "(other)"
 NO_CLASSES = "Labels over time are those of a classifier: none has sent labels, or the task is regression."
 NO_LABELS = "The reference has no labels, so there is nothing to compare with."
@@ -125,4 +132,78 @@ def _step(
         counts=counts.tolist(),
         shares=(counts / max(n, 1)).tolist(),
         psi=psi(reference.counts, counts) if n and reference is not None and reference.n else None,
+    )
+
+
+def performance_csv(histories: Sequence[PerformanceHistory]) -> str:
+    """A row for each step of each stream: its labels, why it is not final, and each metric with its interval."""
+    windows = [each for history in histories for each in history.windows]
+    metrics = list(dict.fromkeys(name for window in windows for name in window.metrics))
+    rows: list[list[Cell]] = []
+    for history in histories:
+        for window in history.windows:
+            row: list[Cell] = [history.model_version, history.environment]
+            row += [getattr(window, name) for name in _OF_WINDOW]
+            for name in metrics:
+                found = window.metrics.get(name)
+                row += [None] * 3 if found is None else [found.value, found.low, found.high]
+            rows.append(row)
+    of_metrics = [column for name in metrics for column in (name, f"{name} low", f"{name} high")]
+    return csv_text(["model_version", "environment", *_OF_WINDOW, *of_metrics], rows)
+
+
+class TargetStep(msgspec.Struct, frozen=True):
+    """One step, [start, end), with labels: how many, and their mean."""
+
+    start: str
+    end: str
+    n: int
+    mean: float | None
+
+
+class MeanTargets(msgspec.Struct, frozen=True):
+    """Steps with labels, oldest first; and the mean of the reference. Both empty of a classifier."""
+
+    steps: list[TargetStep]
+    reference: float | None
+
+
+def mean_targets(store: Store, query: SeriesQuery, now: int) -> MeanTargets:
+    """The mean target in each step, from committed counts. now: microseconds.
+
+    Raises UnknownModel for an unknown model, and InvalidInput for a stretch that can't be had.
+    """
+    return read_divided(store, query, now, _targets)
+
+
+def _targets(divided: Divided) -> MeanTargets:
+    query = divided.query
+    outcomes = outcomes_for(outcomes_in_force(divided.connection, query.model, divided.generation), query.version)
+    usual = None if outcomes is None else outcomes.counts.regression
+    by_step: dict[int, RegressionCounts] = {}
+    for step, sums in outcome_steps(
+        divided.connection,
+        query.model,
+        divided.layouts,
+        query.environment,
+        divided.boundaries,
+        query.version,
+        query.segment,
+    ):
+        for version, vector in sums.items():
+            counts = OutcomeCounts(divided.layouts.of(version).outcome, vector).regression
+            if counts is not None and counts.n and step >= divided.shown:
+                place = step - divided.shown
+                by_step[place] = by_step[place] + counts if place in by_step else counts
+    return MeanTargets(
+        [
+            TargetStep(
+                iso_of_seconds(divided.spans[place][0]),
+                iso_of_seconds(divided.spans[place][1]),
+                counts.n,
+                mean_target(counts),
+            )
+            for place, counts in sorted(by_step.items())
+        ],
+        None if usual is None or not usual.n else mean_target(usual),
     )
