@@ -27,7 +27,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.server.build import build_service
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.views.drift.drift_series import drift_series
+from modelwatch.views.drift.series import drift_series
 from modelwatch.views.stretches.stretch import SeriesQuery
 
 # So many models of 20 features have 20,000 series.

@@ -14,8 +14,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.verdicts.headlines import recent_headlines
-from modelwatch.views.performance.performance_stretch import LabelDelay
-from modelwatch.web.performance.performance_lanes import coverage_words
+from modelwatch.views.performance.stretch import LabelDelay
+from modelwatch.web.performance.lanes import coverage_words
 from tests.support.app import App
 from tests.support.background import background, run_out
 from tests.support.data.labelled import later, send_labelled, set_labelled_reference

@@ -20,8 +20,8 @@ from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
 from modelwatch.times import iso_of_seconds
-from modelwatch.views.models.model_rows import Wanted
-from modelwatch.views.models.models_list import models_overview
+from modelwatch.views.models.list import models_overview
+from modelwatch.views.models.rows import Wanted
 from tests.support.background import background, run_out
 from tests.support.data.streams import HOUR, SECOND, finish, normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger

@@ -21,7 +21,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
-from modelwatch.views.drift.drift_series import drift_series
+from modelwatch.views.drift.series import drift_series
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries, subject_series
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from tests.monitoring.test_verdicts import RULES

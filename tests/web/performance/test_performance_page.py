@@ -20,9 +20,9 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.views.newest_verdicts import JudgedPerformance
 from modelwatch.views.performance.outcomes import MetricChange, MetricValue
-from modelwatch.views.performance.performance_stretch import PerformanceStretch
+from modelwatch.views.performance.stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.performance.performance_verdict import PerformanceVerdict
+from modelwatch.web.performance.verdict import PerformanceVerdict
 from tests.api.routes.checks.test_performance_stretch import rides
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App

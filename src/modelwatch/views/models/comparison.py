@@ -29,7 +29,7 @@ from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import SECONDS_PER_HOUR, iso_of_seconds
 from modelwatch.views.performance.outcomes import MetricChange, MetricValue, metric_change, metric_value
-from modelwatch.views.performance.performance_stretch import StretchPart, matured_part
+from modelwatch.views.performance.stretch import StretchPart, matured_part
 from modelwatch.views.stretches.labelled_stretch import LabelledStretch, StretchQuery, read_stretch
 from modelwatch.views.stretches.stretch import segment_feature_of
 

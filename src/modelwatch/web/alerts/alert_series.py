@@ -23,8 +23,8 @@ from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries, subject_series
-from modelwatch.views.performance.performance_series import MeanTargets, label_series, mean_targets
-from modelwatch.views.quality.quality_series import QualitySeries, quality_series
+from modelwatch.views.performance.series import MeanTargets, label_series, mean_targets
+from modelwatch.views.quality.series import QualitySeries, quality_series
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from modelwatch.web.frame.rendering import microseconds
 

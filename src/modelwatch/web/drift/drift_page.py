@@ -30,13 +30,13 @@ from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import overview
 from modelwatch.text import sentence
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.drift.drift_series import DriftSeries, drift_series
+from modelwatch.views.drift.series import DriftSeries, drift_series
 from modelwatch.views.models.unwatched import Unwatched, not_compared
 from modelwatch.views.newest_verdicts import OpenFinding, open_findings
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
-from modelwatch.web.drift.drift_rows import FOUND, RANKS, SORTS, DriftRow, drift_rows
-from modelwatch.web.drift.drift_verdict import drift_verdict
+from modelwatch.web.drift.rows import FOUND, RANKS, SORTS, DriftRow, drift_rows
 from modelwatch.web.drift.subject_lanes import STATES
+from modelwatch.web.drift.verdict import drift_verdict
 from modelwatch.web.frame.model_frame import ModelFrame, steps_words
 from modelwatch.web.frame.rendering import drawn, microseconds, moments, near
 from modelwatch.web.frame.selection import ALL_ROWS, choice_of

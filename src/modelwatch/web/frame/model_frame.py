@@ -20,7 +20,7 @@ from modelwatch.storage.verdicts.headlines import newest_of
 from modelwatch.storage.verdicts.verdicts import DRIFT
 from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
-from modelwatch.views.models.model_rows import ModelState, is_behind, model_state
+from modelwatch.views.models.rows import ModelState, is_behind, model_state
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, when
 from modelwatch.web.frame.selection import DEFAULT_RANGE, RANGES, Selection

@@ -20,14 +20,14 @@ from modelwatch.views.models.comparison import (
     ModelComparison,
     SubjectDifference,
 )
-from modelwatch.views.quality.volume_series import VolumeSeries
+from modelwatch.views.quality.volume import VolumeSeries
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import dated, drawn, microseconds, name, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Verdict, joined, strong
-from modelwatch.web.quality.quality_charts import even_bars
+from modelwatch.web.quality.charts import even_bars
 
 MOST_SUBJECTS, MOST_VERSIONS = 200, 5
 BEYOND = "beyond chance"

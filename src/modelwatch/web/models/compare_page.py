@@ -18,7 +18,7 @@ from modelwatch.views.models.comparison import (
     compare_sides,
     nothing_to_compare,
 )
-from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
+from modelwatch.views.quality.volume import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import ModelFrame

@@ -20,9 +20,9 @@ from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.measures import in_sentence, metric_value, psi_text
 from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
-from modelwatch.views.models.model_line import ModelLine
-from modelwatch.views.models.model_rows import ModelState, Wanted
-from modelwatch.views.models.models_list import RANGES, ModelsOverview, models_overview
+from modelwatch.views.models.line import ModelLine
+from modelwatch.views.models.list import RANGES, ModelsOverview, models_overview
+from modelwatch.views.models.rows import ModelState, Wanted
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, about, drawn, microseconds, when
 from modelwatch.web.frame.site import page, segment_of, site_of

@@ -16,7 +16,7 @@ from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
-from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
+from modelwatch.views.drift.series import DriftLine, DriftSeries
 from modelwatch.views.models.unwatched import Unwatched
 from modelwatch.views.newest_verdicts import ModelSituation
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame

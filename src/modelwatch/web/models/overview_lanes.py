@@ -23,12 +23,12 @@ from modelwatch.measures import psi_text
 from modelwatch.storage.verdicts.headlines import Reading
 from modelwatch.text import clipped
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
+from modelwatch.views.drift.series import DriftLine, DriftSeries
 from modelwatch.views.drift.subject_series import SubjectSeries
 from modelwatch.views.models.events import EventKind, EventLine
-from modelwatch.views.quality.volume_series import VolumeSeries
+from modelwatch.views.quality.volume import VolumeSeries
 from modelwatch.web.frame.rendering import When, drawn, microseconds, name, when
-from modelwatch.web.performance.performance_lanes import LEFT, hours
+from modelwatch.web.performance.lanes import LEFT, hours
 
 VOLUME_HEIGHT, LOW_HEIGHT = 56.0, 34.0
 # Rows of features of their own; the others are one row.

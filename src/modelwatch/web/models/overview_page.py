@@ -23,15 +23,15 @@ from modelwatch.storage.verdicts.evaluations import evaluation_progress
 from modelwatch.storage.verdicts.headlines import Reading, readings_of
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
-from modelwatch.views.drift.drift_series import DriftSeries, drift_series
+from modelwatch.views.drift.series import DriftSeries, drift_series
 from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.models.events import EventLine, model_events
-from modelwatch.views.models.model_rows import is_behind
-from modelwatch.views.models.model_sentence import DRIFT_KINDS
+from modelwatch.views.models.rows import is_behind
+from modelwatch.views.models.sentence import DRIFT_KINDS
 from modelwatch.views.models.unwatched import Unwatched, judged_psi, newest_drift, unwatched
 from modelwatch.views.newest_verdicts import ModelSituation, model_situation
-from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
-from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
+from modelwatch.views.performance.stretch import PerformanceStretch, performance_stretch
+from modelwatch.views.quality.volume import VolumeSeries, volume_series
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import SeriesQuery
 from modelwatch.web.frame.model_frame import ModelFrame
@@ -41,9 +41,9 @@ from modelwatch.web.frame.verdict import joined
 from modelwatch.web.models.overview_content import OverviewPage
 from modelwatch.web.models.overview_lanes import HappenedEvent, OverviewLanes
 from modelwatch.web.models.overview_verdict import OverviewVerdict, state_of
-from modelwatch.web.performance.performance_lanes import PerformanceLanes, step_for
-from modelwatch.web.performance.performance_verdict import loss_began
+from modelwatch.web.performance.lanes import PerformanceLanes, step_for
 from modelwatch.web.performance.segments_page import read_page as read_segments
+from modelwatch.web.performance.verdict import loss_began
 
 # A window with so many predictions tells a shift from chance.
 ENOUGH = 500

@@ -13,15 +13,15 @@ from modelwatch.measures import metric_change, metric_interval, metric_name, met
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.text import capitalized, clipped, listed, lookback
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
-from modelwatch.views.models.model_sentence import DRIFT_KINDS, members_of, own_subjects, sentence_of
+from modelwatch.views.models.sentence import DRIFT_KINDS, members_of, own_subjects, sentence_of
 from modelwatch.views.newest_verdicts import ModelSituation
 from modelwatch.views.performance.outcomes import MetricValue
-from modelwatch.views.performance.performance_stretch import PerformanceStretch
+from modelwatch.views.performance.stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, from_limit, moment, name, near, size, size_name, unbroken, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Answer, Verdict, first_step, joined, link, quiet, strong
-from modelwatch.web.performance.performance_verdict import loss_began
+from modelwatch.web.performance.verdict import loss_began
 
 LONGEST_STEP = 220
 REASONS = 2

@@ -21,15 +21,15 @@ from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.text import lookback
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.newest_verdicts import JudgedPerformance, judged_performance
-from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
+from modelwatch.views.performance.stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import moments, near, when
 from modelwatch.web.frame.site import root_of, views_page
 from modelwatch.web.frame.verdict import joined
-from modelwatch.web.performance.performance_charts import PerformanceCharts
-from modelwatch.web.performance.performance_lanes import PerformanceLanes, hours, step_for
-from modelwatch.web.performance.performance_verdict import (
+from modelwatch.web.performance.charts import PerformanceCharts
+from modelwatch.web.performance.lanes import PerformanceLanes, hours, step_for
+from modelwatch.web.performance.verdict import (
     COVERAGE,
     LABELS,
     STATES,

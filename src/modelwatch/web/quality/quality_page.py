@@ -17,15 +17,15 @@ from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import SECONDS_PER_HOUR
 from modelwatch.views.newest_verdicts import JudgedQuality, judged_quality, open_findings
-from modelwatch.views.quality.quality_series import quality_series
-from modelwatch.views.quality.volume_series import volume_series
+from modelwatch.views.quality.series import quality_series
+from modelwatch.views.quality.volume import volume_series
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import name, subject, when
 from modelwatch.web.frame.site import root_of, views_page
-from modelwatch.web.performance.performance_lanes import hours
-from modelwatch.web.quality.quality_charts import QualityCharts
-from modelwatch.web.quality.quality_words import KINDS, RULES, STATES, QualityVerdict, onset_of_member
+from modelwatch.web.performance.lanes import hours
+from modelwatch.web.quality.charts import QualityCharts
+from modelwatch.web.quality.words import KINDS, RULES, STATES, QualityVerdict, onset_of_member
 
 MOST_FEATURES, MOST_NAMED = 200, 5
 

@@ -13,7 +13,7 @@ import pytest
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import data_quality_score, unsound_counts, unsound_counts_of_windows
-from modelwatch.views.quality.quality_series import soundness_by_step
+from modelwatch.views.quality.series import soundness_by_step
 from tests.support.app import App, pointers
 from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, event, open_ledger

@@ -6,8 +6,8 @@ import pytest
 
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.storage.references.monitors import put_monitor
-from modelwatch.views.models.model_rows import Wanted
-from modelwatch.views.models.models_list import models_overview
+from modelwatch.views.models.list import models_overview
+from modelwatch.views.models.rows import Wanted
 from tests.exposition.scraping import evaluate_app, set_reference, traffic
 from tests.support.alerts.assessments import assessment
 from tests.support.app import App, pointers

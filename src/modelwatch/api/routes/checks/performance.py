@@ -26,8 +26,8 @@ from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.verdicts.standing import standing_of
-from modelwatch.views.performance.performance_series import performance_csv
-from modelwatch.views.performance.performance_stretch import PerformanceStretch, performance_stretch
+from modelwatch.views.performance.series import performance_csv
+from modelwatch.views.performance.stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.stretches.labelled_stretch import StretchQuery
 from modelwatch.views.stretches.stretch import segment_feature_of
 

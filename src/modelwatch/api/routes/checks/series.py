@@ -17,12 +17,12 @@ from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.windows import Window, covering
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.views.drift.drift_series import DriftSeries, drift_csv, drift_series
+from modelwatch.views.drift.series import DriftSeries, drift_csv, drift_series
 from modelwatch.views.drift.subject_comparison import SubjectComparison, subject_comparison
 from modelwatch.views.drift.subject_series import SubjectSeries, subject_csv, subject_series
-from modelwatch.views.performance.performance_series import label_series
-from modelwatch.views.quality.quality_series import QualitySeries, quality_csv, quality_series
-from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
+from modelwatch.views.performance.series import label_series
+from modelwatch.views.quality.series import QualitySeries, quality_csv, quality_series
+from modelwatch.views.quality.volume import VolumeSeries, volume_series
 from modelwatch.views.stretches.stretch import REFUSED, SeriesQuery
 
 router = APIRouter(tags=["series"])

@@ -12,8 +12,8 @@ from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.api.routes.parameters import Cursor, Text, cursor_of, position_of
-from modelwatch.views.models.model_rows import ModelState, Wanted
-from modelwatch.views.models.models_list import ModelsOverview, models_overview
+from modelwatch.views.models.list import ModelsOverview, models_overview
+from modelwatch.views.models.rows import ModelState, Wanted
 
 MOST_LINES = 100
 

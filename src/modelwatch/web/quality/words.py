@@ -18,8 +18,8 @@ from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import moment, name, near, when
 from modelwatch.web.frame.site import segment_of
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
-from modelwatch.web.performance.performance_lanes import hours
-from modelwatch.web.performance.performance_verdict import behind_words
+from modelwatch.web.performance.lanes import hours
+from modelwatch.web.performance.verdict import behind_words
 
 RULES = {
     "missing": "missing",

@@ -18,8 +18,8 @@ from modelwatch.times import (
     MICROS_PER_SECOND,
     SECONDS_PER_DAY,
 )
-from modelwatch.views.models.model_line import POINTS, ModelLine, model_line, small_series
-from modelwatch.views.models.model_rows import ORDERS, STATES, ModelRow, ModelState, Wanted, matches, read_rows
+from modelwatch.views.models.line import POINTS, ModelLine, model_line, small_series
+from modelwatch.views.models.rows import ORDERS, STATES, ModelRow, ModelState, Wanted, matches, read_rows
 
 RANGES = {"24h": SECONDS_PER_DAY, "7d": 7 * SECONDS_PER_DAY, "30d": 30 * SECONDS_PER_DAY}
 

@@ -10,7 +10,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import from_to
 from modelwatch.views.newest_verdicts import OpenFinding
-from modelwatch.web.drift.drift_rows import DriftRow
+from modelwatch.web.drift.rows import DriftRow
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, moment, name, near
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong

@@ -14,7 +14,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.small import histogram_pair, level_bar
 from modelwatch.measures import psi_text
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
-from modelwatch.views.drift.drift_series import DriftLine, DriftSeries
+from modelwatch.views.drift.series import DriftLine, DriftSeries
 from modelwatch.views.newest_verdicts import KINDS, OpenFinding
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame

@@ -23,7 +23,7 @@ from modelwatch.charts.matrix import MOST_CLASSES as MOST_DRAWN
 from modelwatch.charts.matrix import confusion_matrix, confusion_table
 from modelwatch.measures import metric_value
 from modelwatch.views.performance.outcomes import OutcomesView, ScoreCurves
-from modelwatch.views.performance.performance_stretch import LabelDelay, PerformanceStretch
+from modelwatch.views.performance.stretch import LabelDelay, PerformanceStretch
 from modelwatch.web.frame.rendering import drawn
 
 CURVE_HEIGHT = 220.0

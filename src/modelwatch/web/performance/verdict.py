@@ -17,7 +17,7 @@ from modelwatch.monitoring.checks.performance.reports import MetricReport
 from modelwatch.text import capitalized
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.newest_verdicts import JudgedPerformance
-from modelwatch.views.performance.performance_stretch import PerformanceStretch
+from modelwatch.views.performance.stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, microseconds, moment, name, near, when
 from modelwatch.web.frame.site import segment_of

@@ -9,7 +9,7 @@ from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.views.quality.volume_series import VolumeSeries, volume_series
+from modelwatch.views.quality.volume import VolumeSeries, volume_series
 from modelwatch.views.stretches.stretch import SeriesQuery
 from tests.monitoring.test_verdicts import RULES
 from tests.support.events import event, open_ledger

@@ -11,7 +11,7 @@ from modelwatch.alerting.alert import Alert, Member
 from modelwatch.findings import Finding
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.views.models.model_sentence import metric_clause, sentence_of
+from modelwatch.views.models.sentence import metric_clause, sentence_of
 from tests.support.alerts.assessments import finding
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.errors import InvalidInput
 from modelwatch.storage.engine.store import Store
-from modelwatch.views.performance.performance_series import label_series
+from modelwatch.views.performance.series import label_series
 from modelwatch.views.stretches.stretch import SeriesQuery
 from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.data.streams import HOUR

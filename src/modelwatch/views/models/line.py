@@ -14,8 +14,8 @@ from modelwatch.times import (
     iso_of_micros,
     iso_of_seconds,
 )
-from modelwatch.views.models.model_rows import ModelRow, ModelState, behind
-from modelwatch.views.models.model_sentence import DRIFT_KINDS, members_of, seconds_since, sentence_of
+from modelwatch.views.models.rows import ModelRow, ModelState, behind
+from modelwatch.views.models.sentence import DRIFT_KINDS, members_of, seconds_since, sentence_of
 
 POINTS = 84
 

@@ -20,12 +20,12 @@ from modelwatch.charts.series import Series
 from modelwatch.charts.timeline import Lane, lanes
 from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.quality.quality_series import QualitySeries, RuleRates
-from modelwatch.views.quality.volume_series import VolumeSeries
+from modelwatch.views.quality.series import QualitySeries, RuleRates
+from modelwatch.views.quality.volume import VolumeSeries
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import drawn, microseconds, moments, name, when
-from modelwatch.web.performance.performance_lanes import hours
-from modelwatch.web.quality.quality_words import RULES, STATES
+from modelwatch.web.performance.lanes import hours
+from modelwatch.web.quality.words import RULES, STATES
 
 MOST_BARS = 2_000
 
@@ -258,7 +258,7 @@ def _of(value: float | None) -> float:
 def even_bars(volume: VolumeSeries) -> tuple[Sequence[int], Sequence[float]]:
     """Starts of the bars, in seconds, and their predictions; a longer step is divided evenly among its bars.
 
-    >>> from modelwatch.views.quality.volume_series import VolumeStep
+    >>> from modelwatch.views.quality.volume import VolumeStep
     >>> steps = [VolumeStep("1970-01-01T00:00:00Z", "1970-01-01T02:00:00Z", 10)]
     >>> even_bars(VolumeSeries("m", None, "production", None, None, 3600, 0, steps, None))
     ([0, 3600], [5.0, 5.0])

@@ -21,7 +21,7 @@ from modelwatch.monitoring.checks.performance.history import PerformanceHistory
 from modelwatch.monitoring.checks.performance.reports import MetricReport, WindowReport
 from modelwatch.text import clipped
 from modelwatch.times import MICROS_PER_SECOND
-from modelwatch.views.performance.performance_stretch import LabelDelay, MetricLevels, PerformanceStretch
+from modelwatch.views.performance.stretch import LabelDelay, MetricLevels, PerformanceStretch
 from modelwatch.web.frame.rendering import drawn, microseconds
 
 LONGEST_CLASS = 24

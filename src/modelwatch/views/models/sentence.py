@@ -11,7 +11,7 @@ from modelwatch.measures import in_sentence, metric_interval, metric_name, metri
 from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.text import capitalized, clipped, listed, shortened, span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
-from modelwatch.views.models.model_rows import ModelState
+from modelwatch.views.models.rows import ModelState
 
 LONGEST_NAME = 60
 LONGEST_DETAIL = 160
