@@ -19,7 +19,7 @@ from httpx import _config as httpx_config
 from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
 
-from modelwatch.storage.engine import sqlite
+from modelwatch.storage.engine.drivers import sqlite
 from modelwatch.storage.engine.store import Store
 from tests.proofs.definitions import Sources
 from tests.proofs.lock import Mode, Proofs

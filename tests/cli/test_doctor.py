@@ -132,7 +132,7 @@ def test_a_file_that_another_program_locks_is_told_although_it_can_be_read(
     main(["migrate"])
     assert findings()["writes"].status == "ok"
     file = place / "data" / "modelwatch.db"
-    monkeypatch.setattr("modelwatch.storage.engine.sqlite.SQLITE_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("modelwatch.storage.engine.drivers.sqlite.SQLITE_BUSY_SECONDS", 0.1)
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         found = findings()

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from modelwatch.cli.commands.doctor import examine
 from modelwatch.errors import StoreUnavailable, StoreUnsuitable
+from modelwatch.storage.engine.drivers.postgresql import StoreOptions
 from modelwatch.storage.engine.migrations import migrate
-from modelwatch.storage.engine.postgresql import StoreOptions
 from modelwatch.storage.engine.store import Store
 from tests.support.events import stored_and_counted
 from tests.support.servers.doubles import eventually
@@ -183,7 +183,7 @@ def test_a_database_that_is_not_in_utf_8_is_refused_by_the_start_and_by_the_doct
 
 def test_an_older_server_is_refused(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     with postgres.database() as url:
-        monkeypatch.setattr("modelwatch.storage.engine.postgresql.OLDEST_VERSION", 99)
+        monkeypatch.setattr("modelwatch.storage.engine.drivers.postgresql.OLDEST_VERSION", 99)
         store = Store(url)
         with pytest.raises(StoreUnsuitable, match="version 99 or newer is needed"):
             store.ping()

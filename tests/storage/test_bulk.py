@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import NewRows, RowsById
+from modelwatch.storage.engine.prepared import NewRows, RowsById
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions

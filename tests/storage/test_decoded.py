@@ -6,7 +6,7 @@ import pytest
 
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.storage.engine.decoded import OVERHEAD_BYTES, TIMES_LARGER, Decoded
+from modelwatch.storage.engine.caches import OVERHEAD_BYTES, TIMES_LARGER, Decoded
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references import layouts

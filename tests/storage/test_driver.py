@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.driver import Prepared, execute, execute_many, in_list
+from modelwatch.storage.engine.drivers.cursors import execute, execute_many
+from modelwatch.storage.engine.prepared import Prepared, in_list
 from modelwatch.storage.engine.store import Store, is_about_values
 
 COUNT = select(tables.writer.c.id).order_by(tables.writer.c.id)

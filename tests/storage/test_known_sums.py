@@ -12,7 +12,7 @@ from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.stats.counting.encoded_counts import encode_counts, sum_counts
 from modelwatch.storage.counts import known_sums
 from modelwatch.storage.counts.known_sums import LEAST_ROWS, known_sum
-from modelwatch.storage.engine.decoded import Decoded
+from modelwatch.storage.engine.caches import Decoded
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.erasure import erase
 from tests.exposition.scraping import RULES, set_reference, traffic

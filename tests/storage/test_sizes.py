@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from modelwatch.storage.engine.leases import acquire, release
-from modelwatch.storage.engine.sizes import leases, store_size, writing_processes
+from modelwatch.storage.engine.leases import acquire, all_leases, release
+from modelwatch.storage.engine.processes import writing_processes
+from modelwatch.storage.engine.sizes import store_size
 from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, Clock, event, open_ledger
 
@@ -25,11 +26,11 @@ def test_every_table_has_a_size_and_together_they_are_no_more_than_the_store(sto
 def test_a_lease_names_its_holder(store: Store) -> None:
     acquire(store, "jobs", "me", now=NOON, ttl=1_000)
     with store.read() as connection:
-        [lease] = leases(connection)
+        [lease] = all_leases(connection)
     assert (lease.name, lease.holder, lease.expires_at) == ("jobs", "me", NOON + 1_000)
     release(store, "jobs", "me")
     with store.read() as connection:
-        [lease] = leases(connection)
+        [lease] = all_leases(connection)
     assert (lease.holder, lease.expires_at) == ("", 0)
 
 

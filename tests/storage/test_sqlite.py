@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import insert, text
 
 from modelwatch.errors import StoreReplaced, StoreUnavailable, StoreUnsuitable
-from modelwatch.storage.engine import sqlite as engine
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.sqlite import SqliteFile
+from modelwatch.storage.engine.drivers import sqlite as engine
+from modelwatch.storage.engine.drivers.sqlite import SqliteFile
 from modelwatch.storage.engine.store import Store
 from tests.support.events import back_up, event, open_ledger, open_store, stored_and_counted
 from tests.support.servers.live_service import REPOSITORY

@@ -20,10 +20,10 @@ from modelwatch.errors import StoreUnavailable, UnknownModel
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.drivers.postgresql import StoreOptions
 from modelwatch.storage.engine.leases import acquire, release, store_time
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version, upgrade
 from modelwatch.storage.engine.models import generation_of
-from modelwatch.storage.engine.postgresql import StoreOptions
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.references import (
     all_references,

@@ -52,9 +52,9 @@ from modelwatch.monitoring.scheduler.sizes import SizeSamples
 from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
 from modelwatch.server.process_reports import ProcessReporter
 from modelwatch.server.startup import filed_monitors, protect
+from modelwatch.storage.engine.drivers.postgresql import StoreOptions
 from modelwatch.storage.engine.leases import store_time
 from modelwatch.storage.engine.migrations import migrate
-from modelwatch.storage.engine.postgresql import StoreOptions
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.deletion import Deletion

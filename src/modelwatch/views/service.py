@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from modelwatch.config import Settings
 from modelwatch.storage.counts.volumes import predictions_since
-from modelwatch.storage.engine.processes import StoredProcess, stored_processes
-from modelwatch.storage.engine.sizes import earliest_size, leases, store_size, writing_processes
+from modelwatch.storage.engine.leases import all_leases
+from modelwatch.storage.engine.processes import StoredProcess, stored_processes, writing_processes
+from modelwatch.storage.engine.sizes import earliest_size, store_size
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR, iso_of_micros, iso_of_seconds
@@ -216,7 +217,7 @@ def service_report(
             LeaseReport(each.name, each.holder, iso_of_micros(each.expires_at))
             if each.holder and each.expires_at > now
             else LeaseReport(each.name, None, None)
-            for each in leases(connection)
+            for each in all_leases(connection)
         ],
         processes=_processes(connection, reported, now),
         evaluation_duration=duration_report(EVALUATION, [each.durations.get(EVALUATION, {}) for _, each in running]),

@@ -19,8 +19,8 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import generation_of
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot, SlotKey, save
 from modelwatch.storage.references.layouts import read_layouts

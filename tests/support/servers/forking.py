@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from modelwatch.storage.engine import sqlite
+from modelwatch.storage.engine.drivers import sqlite
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # Of prctl(2): which signal a process gets when its parent dies.

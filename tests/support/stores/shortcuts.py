@@ -14,9 +14,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from modelwatch.storage.engine import sqlite, store
-from modelwatch.storage.engine.postgresql import postgresql_engines
-from modelwatch.storage.engine.sqlite import sqlite_engine
+from modelwatch.storage.engine import store
+from modelwatch.storage.engine.drivers import sqlite
+from modelwatch.storage.engine.drivers.postgresql import postgresql_engines
+from modelwatch.storage.engine.drivers.sqlite import sqlite_engine
 
 SHIPPED = sqlite.PRAGMAS
 UNSYNCED = tuple("synchronous=OFF" if pragma == "synchronous=FULL" else pragma for pragma in SHIPPED)

@@ -12,7 +12,7 @@ from hashlib import blake2b
 import numpy as np
 
 from modelwatch.stats.counting.encoded_counts import sum_counts
-from modelwatch.storage.engine.decoded import Decoded
+from modelwatch.storage.engine.caches import Decoded
 from modelwatch.storage.references.layouts import Counts
 
 # The sum of fewer takes less memory as it is stored than when it is kept.

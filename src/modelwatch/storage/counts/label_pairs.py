@@ -23,7 +23,7 @@ from modelwatch.stats.outcomes.outcome_layout import Outcomes
 from modelwatch.stats.performance.mergeable import Entries
 from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction

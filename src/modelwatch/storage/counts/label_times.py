@@ -20,8 +20,8 @@ from modelwatch.storage.counts.label_pairs import Integers, pairs_of_windows
 from modelwatch.storage.counts.profiles import predictions_in
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import RowsById
 from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.prepared import RowsById
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, Contributions, LabelledPrediction, count_outcomes
 from modelwatch.storage.ledger.labels import expired_before

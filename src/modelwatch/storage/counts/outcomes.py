@@ -29,7 +29,7 @@ from modelwatch.storage.counts.profiles import sliding_sums
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.counts.sliding import Part, Span, Stretched, Total, merged
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction

@@ -17,7 +17,7 @@ from modelwatch.storage.counts.known_sums import known_sum
 from modelwatch.storage.counts.rolled_windows import all_rolled
 from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import memory_of, remembered
+from modelwatch.storage.engine.caches import memory_of, remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.ledger.slots import BaseWindow, Slot, decode_pace
 from modelwatch.storage.references.layouts import Counts, ModelLayouts

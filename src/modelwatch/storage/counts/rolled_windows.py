@@ -9,7 +9,7 @@ from sqlalchemy import CompoundSelect, Connection, bindparam, select, union
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import memory_of, remembered
+from modelwatch.storage.engine.caches import memory_of, remembered
 from modelwatch.times import SECONDS_PER_DAY
 
 # Seconds beyond any window.

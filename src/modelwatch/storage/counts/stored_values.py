@@ -23,7 +23,7 @@ from modelwatch.stats.counting.columns import number_of
 from modelwatch.stats.counting.kernel import Places
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import unpack
 from modelwatch.storage.ledger.blocks import KeptFeatures

@@ -14,7 +14,7 @@ from modelwatch.storage.counts.profiles import of_stream, rolled_pace
 from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.counts.streams import first_base_window
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.ledger.repeats import Repeats
 from modelwatch.times import SECONDS_PER_HOUR

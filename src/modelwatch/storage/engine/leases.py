@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, text, update
 
@@ -11,7 +12,20 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import MICROS_PER_SECOND
 
+# What clocks of one installation may be apart, and what a lease or a writer of another configuration may last longer.
+SLACK = 30 * MICROS_PER_SECOND
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """A lease: what it is for, who has it and until when, in microseconds of the store's clock. holder: empty for
+    nobody."""
+
+    name: str
+    holder: str
+    expires_at: int
 
 
 def acquire(store: Store, name: str, holder: str, *, now: int, ttl: int) -> int | None:
@@ -57,8 +71,13 @@ def release(store: Store, name: str, holder: str) -> None:
         )
 
 
-# What clocks of one installation may be apart, and what a lease or a writer of another configuration may last longer.
-SLACK = 30 * MICROS_PER_SECOND
+def all_leases(connection: Connection) -> list[LeaseState]:
+    """Every lease, by name."""
+    table = tables.lease
+    return [
+        LeaseState(row.name, row.holder, row.expires_at)
+        for row in connection.execute(select(table).order_by(table.c.name))
+    ]
 
 
 def store_time(store: Store, now: int) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Insert, bindparam, exists, fun
 
 from modelwatch.errors import UnknownModel
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.store import Store
 
 

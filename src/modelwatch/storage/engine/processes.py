@@ -1,4 +1,4 @@
-"""Processes of the service, each with the figures that it keeps here every few seconds."""
+"""Processes of the service: the figures that each keeps here every few seconds, and those that write predictions."""
 
 from __future__ import annotations
 
@@ -44,3 +44,18 @@ def stored_processes(connection: Connection) -> list[StoredProcess]:
     table = tables.process
     rows = connection.execute(select(table).order_by(table.c.started_at, table.c.name))
     return [StoredProcess(**row._mapping) for row in rows]
+
+
+def writing_processes(connection: Connection) -> list[tuple[str, int]]:
+    """The processes whose writers are open, by name, and since when each has its present writer, in microseconds.
+
+    One that was killed is among them until maintenance has sealed its writer.
+    """
+    table = tables.writer
+    rows = connection.execute(
+        select(table.c.host, table.c.opened_at).where(table.c.sealed.is_(False)).order_by(table.c.host)
+    )
+    newest: dict[str, int] = {}
+    for host, opened_at in rows:
+        newest[host] = max(opened_at, newest.get(host, 0))
+    return list(newest.items())

@@ -1,4 +1,4 @@
-"""Sizes of the store's tables, indexes included, now and before, and the processes that write to it."""
+"""Sizes of the store's tables, indexes included, now and before."""
 
 from __future__ import annotations
 
@@ -49,16 +49,6 @@ class EarlierSize:
     by_table: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseState:
-    """A lease: what it is for, who has it and until when, in microseconds of the store's clock. holder: empty for
-    nobody."""
-
-    name: str
-    holder: str
-    expires_at: int
-
-
 def store_size(connection: Connection, store: Store) -> StoreSize:
     """The size of the store now."""
     if store.is_sqlite:
@@ -90,30 +80,6 @@ def earliest_size(connection: Connection) -> EarlierSize | None:
     table = tables.store_size
     row = connection.execute(select(table).order_by(table.c.at).limit(1)).first()
     return None if row is None else EarlierSize(row.at, row.total, json.loads(row.by_table))
-
-
-def leases(connection: Connection) -> list[LeaseState]:
-    """Every lease, by name."""
-    table = tables.lease
-    return [
-        LeaseState(row.name, row.holder, row.expires_at)
-        for row in connection.execute(select(table).order_by(table.c.name))
-    ]
-
-
-def writing_processes(connection: Connection) -> list[tuple[str, int]]:
-    """The processes whose writers are open, by name, and since when each has its present writer, in microseconds.
-
-    One that was killed is among them until maintenance has sealed its writer.
-    """
-    table = tables.writer
-    rows = connection.execute(
-        select(table.c.host, table.c.opened_at).where(table.c.sealed.is_(False)).order_by(table.c.host)
-    )
-    newest: dict[str, int] = {}
-    for host, opened_at in rows:
-        newest[host] = max(opened_at, newest.get(host, 0))
-    return list(newest.items())
 
 
 def _rows(connection: Connection, query: str) -> dict[str, int]:

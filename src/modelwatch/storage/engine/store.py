@@ -16,10 +16,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from modelwatch.errors import StoreUnavailable
-from modelwatch.storage.engine.memory import with_memory
-from modelwatch.storage.engine.postgresql import StoreOptions, postgresql_engines
+from modelwatch.storage.engine.caches import with_memory
+from modelwatch.storage.engine.drivers.postgresql import StoreOptions, postgresql_engines
+from modelwatch.storage.engine.drivers.sqlite import SQLITE_BUSY_SECONDS, SqliteFile, sqlite_engine
 from modelwatch.storage.engine.protection import Protection
-from modelwatch.storage.engine.sqlite import SQLITE_BUSY_SECONDS, SqliteFile, sqlite_engine
 
 # How long writers may wait for readers that keep the log from being emptied.
 LOG_SECONDS = 0.2
@@ -79,7 +79,7 @@ class Store:
         """Lets all reads of this thread in the block see one state of the store, until the thread writes, or reads
         nothing for so long that PostgreSQL would soon end the transaction.
 
-        What functions have read of it they may remember (`engine/memory.py`). To be held for seconds at most: it keeps
+        What functions have read of it they may remember (`engine/caches.py`). To be held for seconds at most: it keeps
         SQLite's log from being emptied.
         """
         if self._held.wanted:

@@ -21,8 +21,8 @@ from modelwatch.errors import DamagedBlock, NewerBlock
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.kernel import Places
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
-from modelwatch.storage.engine.driver import execute, execute_many
+from modelwatch.storage.engine.drivers.cursors import execute, execute_many
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.protection import decode_features
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.feature_columns import FeatureBlock, FeatureColumns

@@ -20,7 +20,7 @@ from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, selec
 
 from modelwatch.events import GroundTruth
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import RowsById, WholeRows
+from modelwatch.storage.engine.prepared import RowsById, WholeRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
 from modelwatch.storage.ledger.counting import (

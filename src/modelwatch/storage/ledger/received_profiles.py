@@ -17,8 +17,8 @@ from sqlalchemy import Connection, delete, exists, insert, select
 from modelwatch.errors import Conflict, Expired, FieldError, InvalidInput, UnknownModel, excerpt
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import parts_of
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import Increment
 from modelwatch.storage.ledger.slots import Slot, SlotKey, save

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, bindparam, func, select
 from modelwatch.errors import ProtectionUnavailable
 from modelwatch.events import Prediction, Scalar
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import RowsByModelAndId
 from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.prepared import RowsByModelAndId
 from modelwatch.storage.engine.protection import Protection, decode_features
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.blocks import KeptFeatures, by_block

@@ -29,7 +29,7 @@ from modelwatch.stats.counting.encoded_counts import (
     encode_sparse,
 )
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.times import MICROS_PER_SECOND
 

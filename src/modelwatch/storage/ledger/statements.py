@@ -7,9 +7,8 @@ from typing import ClassVar, NamedTuple
 from sqlalchemy import bindparam, exists, select, update
 
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows, NewRows
-from modelwatch.storage.engine.driver import Prepared, in_list
 from modelwatch.storage.engine.models import registration
+from modelwatch.storage.engine.prepared import ManyRows, NewRows, Prepared, in_list
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.blocks import BlockStatements
 from modelwatch.storage.ledger.labels import LabelStatements

@@ -12,7 +12,7 @@ from modelwatch.batches import PredictionBatch, StreamName
 from modelwatch.errors import DamagedBlock
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.driver import execute
+from modelwatch.storage.engine.drivers.cursors import execute
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock

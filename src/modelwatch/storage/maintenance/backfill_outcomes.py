@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, bind
 from modelwatch.events import EARLIEST_DAY
 from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.counting import (

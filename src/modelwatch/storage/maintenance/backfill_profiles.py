@@ -27,7 +27,7 @@ from modelwatch.stats.outcomes.predicted_scores import ScoredPrediction
 from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
 from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store

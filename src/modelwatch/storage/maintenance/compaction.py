@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Delete, Table, bindparam, delete, or_, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, S, SlotKey, SlotTable, key_of, save
 

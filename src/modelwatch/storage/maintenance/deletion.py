@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete,
 from modelwatch.errors import UnknownModel, UnknownResource, excerpt
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import Part, parts_of, written_parts
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.blocks import release_blocks
 from modelwatch.storage.maintenance.compaction import one_slot

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from modelwatch.storage.alerts.alerts import RESOLVED
 from modelwatch.storage.alerts.outbox import PENDING
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.blocks import release_blocks
 from modelwatch.storage.references.monitors import DELETE as MONITOR_DELETED

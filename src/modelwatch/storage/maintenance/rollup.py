@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Row, select
 
 from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.bulk import ManyRows
 from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import (
     OUTCOMES,

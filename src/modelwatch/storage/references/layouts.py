@@ -26,8 +26,7 @@ from modelwatch.stats.outcomes.outcome_layout import NO_OUTCOMES, OutcomeLayout,
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoredPrediction
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.decoded import Decoded
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import Decoded, remembered
 from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.references.subjects import (
     OUTCOME,

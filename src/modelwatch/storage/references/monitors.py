@@ -14,8 +14,7 @@ from modelwatch.errors import Conflict
 from modelwatch.privacy import Policy
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.decoded import Decoded
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import Decoded, remembered
 from modelwatch.storage.engine.models import next_generation, registration
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.segments import settle_segments

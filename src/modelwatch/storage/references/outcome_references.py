@@ -13,7 +13,7 @@ from modelwatch.stats.outcomes.natural_variation import NaturalVariation, decode
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.references.labelled_rows import LabelledRows, decode_labelled_rows
 from modelwatch.storage.references.layouts import outcome_layout_of
 from modelwatch.storage.references.subjects import OUTCOME, State

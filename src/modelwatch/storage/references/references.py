@@ -20,8 +20,7 @@ from modelwatch.stats.outcomes.natural_variation import NaturalVariation, encode
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.decoded import Decoded
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import Decoded, remembered
 from modelwatch.storage.engine.models import next_generation
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.labelled_rows import LabelledRows

@@ -15,7 +15,7 @@ from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.quality.extremes import Extreme, extremes
 from modelwatch.storage.counts.profiles import WindowTails, tails_by_window
 from modelwatch.storage.counts.stored_values import numbers_between
-from modelwatch.storage.engine.memory import remembered
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Layout

@@ -1,7 +1,8 @@
-"""Statements that run with thousands of rows: compiled once, the rows handed to the driver as they are.
+"""Statements that are compiled once: small ones that every commit runs, and those of thousands of rows, which the
+driver gets as they are.
 
-SQLAlchemy looks at each parameter of each row, which takes longer than the store takes for the row. Only for tables
-whose columns need no conversion: text, integers and bytes.
+SQLAlchemy looks at each parameter of each row, which takes longer than the store takes for the row. The statements of
+many rows are for tables whose columns need no conversion: text, integers and bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    any_,
     bindparam,
     func,
     literal_column,
@@ -28,13 +30,45 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import Executable
 
-from modelwatch.storage.engine.driver import execute, execute_many
+from modelwatch.storage.engine.drivers.cursors import execute, execute_many
 from modelwatch.storage.engine.store import Store
 
 # Of one statement of SQLite: its limit of parameters is 32,766.
 MOST_ROWS, MOST_PARAMETERS = 1_000, 32_000
 
 _encode = msgspec.json.Encoder().encode
+
+
+def in_list(store: Store, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """That a text is in the list that a `Prepared` statement is given as the parameter `name`: one text for any length.
+
+    SQLAlchemy would write the list into the statement, and the store would read that text, each time.
+    """
+    if store.is_sqlite:
+        return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+    return column == any_(bindparam(name, type_=ARRAY(Text)))
+
+
+class Prepared:
+    """A statement with named parameters, compiled once. Lists of texts are parameters of `in_list`."""
+
+    def __init__(self, store: Store, statement: Executable) -> None:
+        self._in_json = store.is_sqlite
+        compiled: Any = statement.compile(dialect=store.engine.dialect)  # type: ignore[attr-defined]
+        self._text = str(compiled)
+        self._constants: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
+        self._names: tuple[str, ...] | None = tuple(compiled.positiontup) if compiled.positional else None
+
+    def execute(self, connection: Connection, **values: Any) -> Any:
+        """The driver's cursor after the statement with these values."""
+        given = {**self._constants, **values}
+        names = self._names
+        if names is None:
+            return execute(connection, self._text, given)
+        ordered = [given[name] for name in names]
+        if self._in_json:
+            ordered = [_encode(value).decode() if type(value) is list else value for value in ordered]
+        return execute(connection, self._text, ordered)
 
 
 class ManyRows:

@@ -1,18 +1,25 @@
-"""A cache of objects decoded from stored bytes: kept for as long as they are in use and there is room."""
+"""Caches of what was read of the store: objects decoded from stored bytes, and the results of reads in one snapshot."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection
 
 MAX_DECODED_BYTES = 64 * 1024 * 1024
 # Measured of binnings: decoded they take five to eleven times the memory of their bytes, and small ones a little more.
 TIMES_LARGER = 10
 OVERHEAD_BYTES = 1_024
 
+# What has been read of one state of the store, for as long as that state is looked at (`Store.snapshot`). It needs no
+# check whether it still holds: nothing changes in a snapshot.
+Memory = dict[Hashable, Any]
 T = TypeVar("T")
+
+_OPTION = "modelwatch_memory"
 
 
 class Decoded(Generic[T]):
@@ -54,3 +61,25 @@ class Decoded(Generic[T]):
                     _, (_, freed) = self._values.popitem(last=False)
                     self._bytes -= freed
         return value
+
+
+def with_memory(connection: Connection) -> Connection:
+    """The connection, with an empty memory."""
+    return connection.execution_options(**{_OPTION: {}})
+
+
+def memory_of(connection: Connection) -> Memory | None:
+    """Memory of a connection that belongs to a snapshot; None for any other."""
+    memory: Memory | None = connection.get_execution_options().get(_OPTION)
+    return memory
+
+
+def remembered(connection: Connection, key: Hashable, read: Callable[[], T]) -> T:
+    """Result of a read, which is made once for each key in a snapshot, and each time elsewhere."""
+    memory = memory_of(connection)
+    if memory is None:
+        return read()
+    if key not in memory:
+        memory[key] = read()
+    found: T = memory[key]
+    return found

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from modelwatch.errors import StoreReplaced, StoreUnavailable, StoreUnsuitable
-from modelwatch.storage.engine.cursors import execute_at_once
+from modelwatch.storage.engine.drivers.cursors import execute_at_once
 
 # With the default of 1,000 pages nearly every commit that touches rows all over the file would end in a checkpoint.
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16384", "wal_autocheckpoint=8000")
