@@ -30,7 +30,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.references.monitors import delete_monitor, put_monitor
-from tests.storage.test_ledger import UncertainStore
+from tests.storage.ledger.test_ledger import UncertainStore
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, open_store, stored_and_counted
 from tests.support.examples import examples
 from tests.support.stores.fresh import ENGINES, FreshStores

@@ -1,4 +1,4 @@
-"""The store itself: leases, provisional references, migrations, and what happens when it can't be reached."""
+"""The store itself: snapshots, transactions, migrations, and what happens when it can't be reached."""
 
 from __future__ import annotations
 
@@ -21,19 +21,15 @@ from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.drivers.postgresql import StoreOptions
-from modelwatch.storage.engine.leases import acquire, release, store_time
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version, upgrade
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.references import (
-    all_references,
-    in_force,
-    set_provisional_references,
     set_references,
 )
 from modelwatch.storage.references.subjects import Subject
 from tests.support.background import new_id
-from tests.support.events import NOON, event, numbered, open_ledger
+from tests.support.events import NOON, event, open_ledger
 from tests.support.servers.postgres import Cluster
 
 pytestmark = pytest.mark.both_engines
@@ -44,38 +40,6 @@ X = Subject("feature", "x")
 def some_profile() -> Profile:
     sample = np.arange(100.0)
     return Profile.of(numeric_binning(sample), sample.tolist())
-
-
-def test_a_lease_has_one_holder_until_it_ends(store: Store) -> None:
-    assert acquire(store, "chores", "a", now=0, ttl=10) == 1
-    assert acquire(store, "chores", "b", now=9, ttl=10) is None
-    assert acquire(store, "chores", "a", now=9, ttl=10) == 1
-    assert acquire(store, "chores", "b", now=19, ttl=10) == 2
-
-
-def test_a_lease_that_is_given_back_passes_on_at_once(store: Store) -> None:
-    acquire(store, "chores", "a", now=0, ttl=10)
-    release(store, "chores", "b")
-    assert acquire(store, "chores", "b", now=1, ttl=10) is None
-    release(store, "chores", "a")
-    assert acquire(store, "chores", "b", now=1, ttl=10) == 2
-
-
-def test_a_provisional_reference_is_taken_once_and_gives_way_to_a_real_one(store: Store) -> None:
-    open_ledger(store).commit([event("a")])
-    assert set_provisional_references(store, "m", {X: some_profile()}, now=NOON, new_id=numbered("p"))
-    assert not set_provisional_references(store, "m", {X: some_profile()}, now=NOON, new_id=numbered("q"))
-    set_references(store, "m", None, {X: some_profile()}, source="api", now=NOON + 1, new_id=numbered("r"))
-    with store.read() as connection:
-        assert [each.state for each in in_force(connection, "m")] == ["active"]
-        assert [each.state for each in all_references(connection, "m")] == ["active", "retired"]
-
-
-def test_a_provisional_reference_never_replaces_a_real_one(store: Store) -> None:
-    set_references(store, "m", None, {X: some_profile()}, source="api", now=NOON, new_id=numbered("r"))
-    assert set_provisional_references(store, "m", {X: some_profile()}, now=NOON, new_id=numbered("p"))
-    with store.read() as connection:
-        assert [each.id for each in in_force(connection, "m")] == ["r-1"]
 
 
 def test_migrating_twice_is_the_same_as_once(store: Store) -> None:
@@ -182,25 +146,6 @@ def test_an_error_of_the_store_does_not_show_what_a_statement_was_given(store: S
     with store.write() as connection, pytest.raises(IntegrityError) as caught:
         connection.execute(insert(tables.writer), [row])
     assert "canary" not in str(caught.value)
-
-
-def test_a_lease_of_a_clock_that_was_ahead_is_not_waited_for(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    day, ttl = 86_400_000_000, 15_000_000
-    assert acquire(store, "chores", "a", now=NOON + day, ttl=ttl) == 1
-    assert acquire(store, "chores", "b", now=NOON, ttl=ttl) == 2
-    assert acquire(store, "chores", "a", now=NOON, ttl=ttl) is None
-    assert "by a clock that was ahead" in caplog.text
-
-
-def test_a_lease_of_a_clock_that_is_a_little_ahead_is_respected(store: Store) -> None:
-    assert acquire(store, "chores", "a", now=NOON + 20_000_000, ttl=15_000_000) == 1
-    assert acquire(store, "chores", "b", now=NOON, ttl=15_000_000) is None
-
-
-def test_the_time_of_the_store_is_that_of_its_server(store: Store) -> None:
-    assert store.is_sqlite == (store_time(store, NOON) == NOON)
-    if not store.is_sqlite:
-        assert abs(store_time(store, NOON) - time.time_ns() // 1_000) < 60_000_000
 
 
 def generation(store: Store) -> int | None:

@@ -1,15 +1,15 @@
-"""Look-ups by many ids touch those rows alone, whatever the planner believes about the sizes of tables."""
+"""Statements compiled once: look-ups touch the rows of their ids alone, and rows are inserted whole or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.prepared import NewRows, RowsById
+from modelwatch.storage.engine.prepared import NewRows, Prepared, RowsById, in_list
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions
@@ -34,6 +34,24 @@ def unknown(postgres: Cluster) -> Iterator[Store]:
                 connection.exec_driver_sql(f"ANALYZE {table}")
         yield store
         store.close()
+
+
+@pytest.mark.both_engines
+def test_a_prepared_statement_takes_lists_of_any_length(store: Store) -> None:
+    wanted = Prepared(
+        store,
+        select(tables.writer.c.id)
+        .where(in_list(store, tables.writer.c.id, "ids"), tables.writer.c.opened_at == bindparam("at"))
+        .order_by(tables.writer.c.id),
+    )
+    names = ["a", 'b "quoted", {x}', "ü漢"]
+    with store.open_write() as connection:
+        rows = [{"id": name, "host": "here", "opened_at": 1, "sealed": False, "commits": 0} for name in names]
+        connection.execute(insert(tables.writer), rows)
+        for chosen in ([], names[:1], names, [*names, "unknown"]):
+            found = wanted.execute(connection, ids=chosen, at=1).fetchall()
+            assert {name for (name,) in found} == set(chosen) & set(names)
+        assert wanted.execute(connection, ids=names, at=2).fetchall() == []
 
 
 @pytest.mark.both_engines

@@ -1,14 +1,13 @@
-"""Statements on the driver's connection: one transaction with SQLAlchemy's, and its errors."""
+"""Statements on the driver's cursor: one transaction with SQLAlchemy's, and its errors."""
 
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.drivers.cursors import execute, execute_many
-from modelwatch.storage.engine.prepared import Prepared, in_list
 from modelwatch.storage.engine.store import Store, is_about_values
 
 COUNT = select(tables.writer.c.id).order_by(tables.writer.c.id)
@@ -75,20 +74,3 @@ def test_a_lost_connection_is_not_used_again(store: Store) -> None:
         assert connection.invalidated
     with store.open_write() as connection:
         assert execute(connection, "SELECT pg_backend_pid()").fetchone()[0] != pid
-
-
-@pytest.mark.both_engines
-def test_a_prepared_statement_takes_lists_of_any_length(store: Store) -> None:
-    wanted = Prepared(
-        store,
-        select(tables.writer.c.id)
-        .where(in_list(store, tables.writer.c.id, "ids"), tables.writer.c.opened_at == bindparam("at"))
-        .order_by(tables.writer.c.id),
-    )
-    names = ["a", 'b "quoted", {x}', "ü漢"]
-    with store.open_write() as connection:
-        execute_many(connection, insert_text(store), [row(name) for name in names])
-        for chosen in ([], names[:1], names, [*names, "unknown"]):
-            found = wanted.execute(connection, ids=chosen, at=1).fetchall()
-            assert {name for (name,) in found} == set(chosen) & set(names)
-        assert wanted.execute(connection, ids=names, at=2).fetchall() == []

@@ -1,4 +1,4 @@
-"""Reports of processes, on both engines."""
+"""Processes, on both engines: what they report, and which of them write."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from modelwatch.storage.engine.processes import KEPT, MOST_PROCESSES, StoredProcess, save_process, stored_processes
-from modelwatch.storage.engine.sizes import SIZES_KEPT, earliest_size, save_size
+from modelwatch.storage.engine.processes import (
+    KEPT,
+    MOST_PROCESSES,
+    StoredProcess,
+    save_process,
+    stored_processes,
+    writing_processes,
+)
 from modelwatch.storage.engine.store import Store
-from modelwatch.times import MICROS_PER_SECOND
-from tests.support.events import NOON
+from tests.support.events import NOON, Clock, event, open_ledger
 
 pytestmark = pytest.mark.both_engines
 
-HOUR = 3_600 * MICROS_PER_SECOND
 ONE = StoredProcess("a", NOON, NOON, False, "{}")
 
 
@@ -46,26 +50,12 @@ def test_of_many_the_newest_are_kept(store: Store) -> None:
     assert (len(names), names[0]) == (MOST_PROCESSES, "0002")
 
 
-def test_sizes_are_kept_by_the_hour_for_a_week(store: Store) -> None:
-    for hours in range(4):
-        assert save_size(store, NOON + hours * HOUR)
-        assert not save_size(store, NOON + hours * HOUR + HOUR // 2)
+def test_a_process_writes_until_its_writer_is_sealed(store: Store) -> None:
+    ledger = open_ledger(store, Clock(NOON))
+    ledger.commit([event("p1", {"x": 1.0})])
     with store.read() as connection:
-        first = earliest_size(connection)
-    assert first is not None
-    assert first.at == NOON
-    assert first.by_table["prediction"] > 0
-    assert save_size(store, NOON + SIZES_KEPT + HOUR)
+        [(_, since)] = writing_processes(connection)
+    assert since == NOON
+    ledger.close()
     with store.read() as connection:
-        first = earliest_size(connection)
-    assert first is not None
-    assert first.at == NOON + HOUR
-
-
-def test_a_clock_that_was_ahead_does_not_stop_it(store: Store) -> None:
-    assert save_size(store, NOON + 1_000 * HOUR)
-    assert save_size(store, NOON)
-    with store.read() as connection:
-        first = earliest_size(connection)
-    assert first is not None
-    assert first.at == NOON
+        assert writing_processes(connection) == []
