@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from modelwatch.monitoring.checks.performance.early.check import evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.early.evidence import EarlyCounts
-from modelwatch.monitoring.checks.performance.judge import Window
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.judge import LabelledWindow
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
-from modelwatch.monitoring.checks.windows import Window as Span
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
@@ -112,11 +112,11 @@ def simulate(scenario: Scenario, draws: int, seed: int = SEED) -> Result:
         in_early = rng.binomial(older, scenario.early)
         window = rng.multinomial(scenario.window, scenario.now or scenario.shares)
         now = _counts(rng.binomial(window, scenario.early))
-        span = WindowCounts(Span(0, 86_400), False, 0, scenario.window, encode_sparse(now.vector), b"")
+        span = WindowCounts(Window(0, 86_400), False, 0, scenario.window, encode_sparse(now.vector), b"")
         sides = (_counts(side).vector for side in (in_early, older - in_early))
         counts = EarlyCounts(span, 0, 86_400, *(encode_sparse(side) for side in sides))
         # The intervals of the metrics decide nothing here, and take longest.
-        seen = Window(now, {name: Estimate(1.0, n=now.n) for name in METRICS}, "young")
+        seen = LabelledWindow(now, {name: Estimate(1.0, n=now.n) for name in METRICS}, "young")
         early = evaluate_early(counts, seen, reference, RULES, METRICS, ARRIVALS)
         if early.independence.reason is None and "accuracy" in early.independence.bounded:
             judged += 1

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from modelwatch.exposition import StateCollector, state
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.monitoring.checks.performance.report import PerformanceReport
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, latest_verdicts, save_verdict
 from tests.exposition.scraping import Scrape, evaluate, scrape

@@ -6,7 +6,7 @@ import msgspec
 from prometheus_client.core import GaugeMetricFamily
 
 from modelwatch.exposition.text import Written, written
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
+from modelwatch.monitoring.checks.performance.report import LabelledWindowReport, PerformanceReport
 from modelwatch.storage.verdicts.verdicts import StoredVerdict
 
 STREAM = ("model_name", "model_version", "environment")
@@ -57,7 +57,7 @@ def _families() -> dict[str, GaugeMetricFamily]:
     return found
 
 
-def _add(families: dict[str, GaugeMetricFamily], labels: tuple[str, ...], window: WindowReport) -> None:
+def _add(families: dict[str, GaugeMetricFamily], labels: tuple[str, ...], window: LabelledWindowReport) -> None:
     for name, metrics in KEPT.items():
         value = next((window.metrics[each].value for each in metrics if each in window.metrics), None)
         if value is not None:

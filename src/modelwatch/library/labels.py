@@ -12,10 +12,9 @@ import numpy as np
 from modelwatch.errors import InvalidInput
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.library.sources import Source, UnreadableColumn
-from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
-from modelwatch.monitoring.checks.performance.report import window_of
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
+from modelwatch.monitoring.checks.performance.judge import LabelledWindow
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, window_of
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.references.labelled import check_stated_task, labelled_rows, natural_of
 from modelwatch.stats.counting.datatypes import number_of

@@ -14,7 +14,8 @@ from modelwatch.library.labels import (
 )
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.evaluation import judge_window
-from modelwatch.monitoring.checks.performance.interpretation import (
+from modelwatch.monitoring.checks.performance.judge import PRECEDENCE, Judgement, LabelledWindow, Severity, metrics_of
+from modelwatch.monitoring.checks.performance.labels.interpretation import (
     POSITIVE,
     TASK,
     beyond_classes,
@@ -24,18 +25,16 @@ from modelwatch.monitoring.checks.performance.interpretation import (
     task_reason,
     without_common_class,
 )
-from modelwatch.monitoring.checks.performance.judge import PRECEDENCE, Judgement, Severity, metrics_of
-from modelwatch.monitoring.checks.performance.judge import Window as LabelledWindow
-from modelwatch.monitoring.checks.performance.label_shift import LABELS
-from modelwatch.monitoring.checks.performance.report import finite, metric_report, wrong_scores
-from modelwatch.monitoring.checks.performance.reports import (
+from modelwatch.monitoring.checks.performance.labels.shift import LABELS
+from modelwatch.monitoring.checks.performance.report import (
     CalibrationReport,
     ClassReport,
     ConfusionReport,
     MetricReport,
 )
+from modelwatch.monitoring.checks.performance.report_building import finite, metric_report
 from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, PerformanceRules
-from modelwatch.monitoring.checks.performance.window_counts import counts_of
+from modelwatch.monitoring.checks.performance.window_counts import counts_of, wrong_scores
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED

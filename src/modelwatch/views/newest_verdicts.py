@@ -13,7 +13,7 @@ from modelwatch.alerting.views.alerts import MemberReport, member_report
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.headline import Headline, decode_headline
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
+from modelwatch.monitoring.checks.performance.report import LabelledWindowReport, PerformanceReport
 from modelwatch.monitoring.checks.quality.reports import QualityReport
 from modelwatch.storage.alerts.alerts import unfinished_alerts
 from modelwatch.storage.engine.models import StreamKey
@@ -70,7 +70,7 @@ class JudgedPerformance(msgspec.Struct, frozen=True):
     window_end: int
     full: bool
     report: PerformanceReport
-    window: WindowReport | None
+    window: LabelledWindowReport | None
 
 
 def judged_performance(connection: Connection, stream: StreamKey, until: int) -> JudgedPerformance | None:
@@ -82,10 +82,10 @@ def judged_performance(connection: Connection, stream: StreamKey, until: int) ->
     return JudgedPerformance(verdict.id, verdict.window_end, verdict.full, report, shown_window(report))
 
 
-def shown_window(report: PerformanceReport) -> WindowReport | None:
+def shown_window(report: PerformanceReport) -> LabelledWindowReport | None:
     """The window of a report that is shown, see `JudgedPerformance`."""
 
-    def rank(window: WindowReport) -> tuple[int, bool]:
+    def rank(window: LabelledWindowReport) -> tuple[int, bool]:
         return PRECEDENCE.index(window.severity or "no_data"), window.lookback != SHOWN_LOOKBACK
 
     return min((window for window in report.windows if window.matured), key=rank, default=None)

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from modelwatch.library.reports.served import ServedReport, served_report
-from modelwatch.monitoring.checks.performance.reports import (
+from modelwatch.monitoring.checks.performance.report import (
     ArrivalsReport,
     ConfusionReport,
+    LabelledWindowReport,
     MetricReport,
     PerformanceReport,
-    WindowReport,
 )
 
 CHECK = {
@@ -53,9 +53,9 @@ def coverage(severity: str, share: float) -> MetricReport:
     return MetricReport(share, None, None, 1_000, 0.0, severity, 0.9, share - 0.9, lost, 0.8, 1e-9, 0.001)  # type: ignore[arg-type]
 
 
-def window(lookback: str, severity: str, metric: MetricReport, came: MetricReport | None) -> WindowReport:
+def window(lookback: str, severity: str, metric: MetricReport, came: MetricReport | None) -> LabelledWindowReport:
     start = "2026-01-06T00:00:00Z" if lookback == "24h" else "2026-01-01T00:00:00Z"
-    return WindowReport(
+    return LabelledWindowReport(
         lookback,
         start,
         "2026-01-07T00:00:00Z",
@@ -72,7 +72,7 @@ def window(lookback: str, severity: str, metric: MetricReport, came: MetricRepor
     )
 
 
-def served(*windows: WindowReport, reference_labels: int = 500) -> ServedReport:
+def served(*windows: LabelledWindowReport, reference_labels: int = 500) -> ServedReport:
     found = PerformanceReport(
         "m",
         "1",

@@ -15,9 +15,8 @@ from modelwatch.monitoring.checks.performance.evidence import (
     encode_performance,
     gather_performance,
 )
-from modelwatch.monitoring.checks.performance.report import window_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
-from modelwatch.monitoring.checks.performance.window_counts import counts_of
+from modelwatch.monitoring.checks.performance.window_counts import counts_of, window_of
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.counts import label_times
 from modelwatch.storage.counts.rollup_levels import Grain

@@ -11,21 +11,22 @@ import pytest
 from modelwatch.findings import Assessment, Finding
 from modelwatch.monitoring.checks.performance.early.check import EarlyResult, evaluate_early, judge_early
 from modelwatch.monitoring.checks.performance.early.evidence import EarlyCounts
-from modelwatch.monitoring.checks.performance.evaluation import evaluate_performance, performance_report
+from modelwatch.monitoring.checks.performance.evaluation import evaluate_performance
 from modelwatch.monitoring.checks.performance.evidence import (
     PerformanceInputs,
     decode_performance,
     encode_performance,
     gather_performance,
 )
-from modelwatch.monitoring.checks.performance.judge import Window
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.judge import LabelledWindow
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.observations import performance_observations
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.monitoring.checks.performance.report import PerformanceReport
+from modelwatch.monitoring.checks.performance.report_building import performance_report
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.checks.windows import Window as Span
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
@@ -69,9 +70,9 @@ def look(
     if layout is None:
         layout = outcome_layout([row.prediction for row in reference], [row.truth for row in reference], (), "yes")
     whole, *sides = (OutcomeCounts.of(layout, rows) for rows in (reference, early, late, now))
-    found = WindowCounts(Span(0, DAY_SECONDS, "24h"), False, 0, int(len(now) / 0.6), b"", b"")
+    found = WindowCounts(Window(0, DAY_SECONDS, "24h"), False, 0, int(len(now) / 0.6), b"", b"")
     counts = EarlyCounts(found, 0, DAY_SECONDS, *(encode_sparse(side.vector) for side in sides[:2]))
-    seen = evaluate_early(counts, Window.of(sides[2], "young"), whole, RULES, names, arrivals)
+    seen = evaluate_early(counts, LabelledWindow.of(sides[2], "young"), whole, RULES, names, arrivals)
     return seen, {name: judge_early(name, seen, whole, RULES, 1e-4, None).severity for name in names}
 
 
@@ -91,10 +92,10 @@ def test_the_thresholds_that_are_shown_are_those_that_decide() -> None:
     layout = outcome_layout(["yes", "no"], ["yes", "no"], (), "yes")
     whole = OutcomeCounts.of(layout, outcomes(20_000, 0))
     older = [encode_sparse(OutcomeCounts.of(layout, outcomes(10_000, seed)).vector) for seed in (1, 2)]
-    found = WindowCounts(Span(0, DAY_SECONDS, "24h"), False, 0, 16_000, b"", b"")
+    found = WindowCounts(Window(0, DAY_SECONDS, "24h"), False, 0, 16_000, b"", b"")
     severities = set()
     for flipped in (0.05, 0.09, 0.12, 0.15, 0.2):
-        now = Window.of(OutcomeCounts.of(layout, outcomes(10_000, 3, flipped=flipped)), "young")
+        now = LabelledWindow.of(OutcomeCounts.of(layout, outcomes(10_000, 3, flipped=flipped)), "young")
         seen = evaluate_early(EarlyCounts(found, 0, 1, *older), now, whole, RULES, SHARES, ARRIVALS)
         judged = judge_early("accuracy", seen, whole, RULES, 1e-4, None)
         assert (judged.warning_threshold, judged.alert_threshold) == pytest.approx((0.075, 0.125))

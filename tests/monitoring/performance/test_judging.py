@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.config.monitors.monitor import parse_monitor
-from modelwatch.monitoring.checks.performance.judge import Judgement, Window, judge_metric
-from modelwatch.monitoring.checks.performance.label_shift import LABELS, judge_labels
-from modelwatch.monitoring.checks.performance.report import metric_report
+from modelwatch.monitoring.checks.performance.judge import Judgement, LabelledWindow, judge_metric
+from modelwatch.monitoring.checks.performance.labels.shift import LABELS, judge_labels
+from modelwatch.monitoring.checks.performance.report_building import metric_report
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
@@ -54,7 +54,7 @@ def judge(
     rules: PerformanceRules = RULES,
     immature: str | None = None,
 ) -> Judgement:
-    return judge_metric(name, reference, Window.of(current, immature), rules, ALPHA)
+    return judge_metric(name, reference, LabelledWindow.of(current, immature), rules, ALPHA)
 
 
 REFERENCE = right(9_000, 10_000)
@@ -117,8 +117,8 @@ def test_an_undefined_metric_is_undecided_with_its_reason() -> None:
 
 def test_metrics_that_are_refused_in_a_window_are_not_judged_by_its_counts() -> None:
     reference, current = binary(outcomes(2_000)), binary(outcomes(2_000, 1, flipped=0.5))
-    window = Window.of(current, None)
-    refused = Window(current, {**window.metrics, "log_loss": Estimate(None, reason="of which class?")}, None)
+    window = LabelledWindow.of(current, None)
+    refused = LabelledWindow(current, {**window.metrics, "log_loss": Estimate(None, reason="of which class?")}, None)
     assert judge_metric("log_loss", reference, window, RULES, ALPHA).severity == "alert"
     found = judge_metric("log_loss", reference, refused, RULES, ALPHA)
     assert (found.severity, found.loss, found.reason) == ("insufficient_data", None, "of which class?")
@@ -195,7 +195,7 @@ def test_a_limit_that_is_kept_is_stable_where_the_reference_can_not_be_compared_
 
 
 def labels(reference: OutcomeCounts | None, current: OutcomeCounts) -> Judgement:
-    return judge_labels(reference, Window.of(current, None), RULES, ALPHA)
+    return judge_labels(reference, LabelledWindow.of(current, None), RULES, ALPHA)
 
 
 def base_rate(positives: int, of: int) -> OutcomeCounts:
@@ -253,7 +253,7 @@ def test_a_class_that_moves_further_is_never_taken_for_less_serious() -> None:
 
 def test_the_odds_that_matter_are_configured() -> None:
     rules = PerformanceRules(1.0, 3_600, odds_ratio=3.0)
-    window = Window.of(base_rate(1_100, 10_000), None)
+    window = LabelledWindow.of(base_rate(1_100, 10_000), None)
     assert judge_labels(base_rate(1_000, 20_000), window, rules, ALPHA).severity == "stable"
 
 
@@ -264,30 +264,32 @@ def test_the_odds_that_matter_are_configured() -> None:
 def test_a_base_rate_is_judged_by_the_thresholds_of_the_monitor(drift: dict[str, float], severity: str) -> None:
     """From 30 % to 46 %: a PSI of 0.11."""
     rules = RULES.with_monitor(parse_monitor({"drift": drift}))
-    found = judge_labels(base_rate(3_000, 10_000), Window.of(base_rate(460, 1_000), None), rules, ALPHA)
+    found = judge_labels(base_rate(3_000, 10_000), LabelledWindow.of(base_rate(460, 1_000), None), rules, ALPHA)
     assert found.severity == severity
     assert [each.warning for each in found.measures if each.name == "PSI"] == [rules.psi_warning]
 
 
 def test_labels_whose_shift_is_real_and_small_are_shifted() -> None:
     reference, current = base_rate(3_000, 10_000), base_rate(3_400, 10_000)
-    now = judge_labels(reference, Window.of(current, None), NAMING, ALPHA)
+    now = judge_labels(reference, LabelledWindow.of(current, None), NAMING, ALPHA)
     assert now.severity == "shifted"
     assert now.reason is not None
     assert now.reason.startswith("A real difference (p = ")
-    assert judge_labels(reference, Window.of(current, None), RULES, ALPHA).severity == "stable"
-    assert judge_labels(reference, Window.of(base_rate(3_010, 10_000), None), NAMING, ALPHA).severity == "stable"
+    assert judge_labels(reference, LabelledWindow.of(current, None), RULES, ALPHA).severity == "stable"
+    assert (
+        judge_labels(reference, LabelledWindow.of(base_rate(3_010, 10_000), None), NAMING, ALPHA).severity == "stable"
+    )
 
 
 def test_a_mean_target_that_has_shifted_a_little_is_shifted() -> None:
     targets = [float(index % 100) for index in range(20_000)]
     reference = numbers([0.0] * 20_000, targets)
-    higher = Window.of(numbers([0.0] * 20_000, [target + 3.0 for target in targets]), None)
+    higher = LabelledWindow.of(numbers([0.0] * 20_000, [target + 3.0 for target in targets]), None)
     now, before = (judge_labels(reference, higher, rules, ALPHA) for rules in (NAMING, RULES))
     assert (now.severity, before.severity, before.reason) == ("shifted", "stable", None)
     assert now.reason is not None
     assert now.reason.endswith("but smaller than 0.25 standard deviations.")
-    same = judge_labels(reference, Window.of(reference, None), NAMING, ALPHA)
+    same = judge_labels(reference, LabelledWindow.of(reference, None), NAMING, ALPHA)
     assert (same.severity, same.reason) == ("stable", None)
 
 
@@ -357,7 +359,7 @@ def test_whatever_was_counted_the_report_has_no_nan_and_what_fires_has_its_numbe
 ) -> None:
     layout, before, now = drawn
     rules = PerformanceRules(1.0, 3_600, min_samples=1)
-    reference, window = OutcomeCounts.of(layout, before), Window.of(OutcomeCounts.of(layout, now), None)
+    reference, window = OutcomeCounts.of(layout, before), LabelledWindow.of(OutcomeCounts.of(layout, now), None)
     assert layout.task is not None
     judgements = [judge_metric(name, reference, window, rules, 0.05) for name in window.metrics]
     judgements.append(judge_labels(reference, window, rules, 0.05))

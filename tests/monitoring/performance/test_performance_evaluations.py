@@ -22,7 +22,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
     outcome_reference_of,
 )
 from modelwatch.monitoring.checks.performance.observations import performance_observations
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport, WindowReport
+from modelwatch.monitoring.checks.performance.report import LabelledWindowReport, PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
@@ -71,7 +71,7 @@ def now(store: Store, clock: Clock, rules: PerformanceRules = RULES) -> Performa
     return check_performance(store, rules, STREAM, clock())
 
 
-def window(report: PerformanceReport, lookback: str, *, matured: bool = True) -> WindowReport:
+def window(report: PerformanceReport, lookback: str, *, matured: bool = True) -> LabelledWindowReport:
     [found] = [each for each in report.windows if each.lookback == lookback and each.matured == matured]
     return found
 

@@ -10,9 +10,9 @@ import pytest
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.performance.check import check_performance
-from modelwatch.monitoring.checks.performance.judge import Judgement, Window
-from modelwatch.monitoring.checks.performance.label_shift import judge_labels
-from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.monitoring.checks.performance.judge import Judgement, LabelledWindow
+from modelwatch.monitoring.checks.performance.labels.shift import judge_labels
+from modelwatch.monitoring.checks.performance.report import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
@@ -76,7 +76,7 @@ def judged(
     alpha: float = 1e-4,
 ) -> Judgement:
     rules = PerformanceRules.of(DRIFT, 0.02)
-    window = Window(OutcomeCounts.of(LAYOUT, now), {}, None)
+    window = LabelledWindow(OutcomeCounts.of(LAYOUT, now), {}, None)
     return judge_labels(reference, window, rules, alpha, natural=natural, length=days * 86_400)
 
 
@@ -118,7 +118,7 @@ def alarms_by_rates_of_days(spread: float) -> float:
         natural = natural_variation(LAYOUT, known, times, np.random.default_rng(0))
         reference = OutcomeCounts.of(LAYOUT, known)
         for yes in rng.binomial(400, rates[40:]).tolist():
-            window = Window(counted(yes, 400), {}, None)
+            window = LabelledWindow(counted(yes, 400), {}, None)
             found = judge_labels(reference, window, rules, 1e-2, natural=natural, length=86_400)
             alarms += found.severity != "stable"
             looks += 1
@@ -153,7 +153,7 @@ def test_seasons_of_the_mean_target_are_no_label_drift() -> None:
 
     def severity(mean: float, known: NaturalVariation | None) -> str:
         now = [Outcome(0.0, None, value) for value in rng.normal(mean, 1.0, 500).tolist()]
-        window = Window.of(OutcomeCounts.of(layout, now), None)
+        window = LabelledWindow.of(OutcomeCounts.of(layout, now), None)
         rules = PerformanceRules.of(DRIFT, 0.02)
         return judge_labels(reference, window, rules, 1e-4, natural=known, length=86_400).severity
 

@@ -16,7 +16,7 @@ from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.findings import Assessment, Finding
 from modelwatch.monitoring.checks.performance.history import performance_history
-from modelwatch.monitoring.checks.performance.reports import WindowReport
+from modelwatch.monitoring.checks.performance.report import LabelledWindowReport
 from modelwatch.monitoring.checks.performance.rules import LOOKBACKS, PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import IDLE_SECONDS
@@ -178,7 +178,7 @@ class Replay:
         return slots[version].predictions if version in slots else 0, counts
 
 
-def shown(store: Store, data: Labelled, window: str) -> WindowReport | None:
+def shown(store: Store, data: Labelled, window: str) -> LabelledWindowReport | None:
     """Entry of the history for a window; None when it has no predictions."""
     [found] = [each for each in data.oracle["windows"] if each["window"] == window]
     start, end = data.span(found)

@@ -14,7 +14,7 @@ import pytest
 
 from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.measures import plain
-from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.monitoring.checks.performance.report import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome

@@ -16,7 +16,7 @@ from modelwatch.library.reports.report import Report, ServedModel, Side
 from modelwatch.monitoring.checks.drift.judge import DRIFTED
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE
-from modelwatch.monitoring.checks.performance.reports import MetricReport, PerformanceReport
+from modelwatch.monitoring.checks.performance.report import MetricReport, PerformanceReport
 from modelwatch.views.performance.outcomes import MetricValue
 
 NO_SIDE = dict.fromkeys(("n", "missing", "invalid", "unseen", "below_range", "above_range"), 0)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 
 from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.monitoring.checks.performance.report import finite, wrong_scores
+from modelwatch.monitoring.checks.performance.report_building import finite
 from modelwatch.monitoring.checks.performance.rules import WATCHED, PerformanceRules
+from modelwatch.monitoring.checks.performance.window_counts import wrong_scores
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.segments.drift import divided_drift, shares_before, soundness_profiles

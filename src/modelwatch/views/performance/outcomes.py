@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from modelwatch.monitoring.checks.performance.report import (
+from modelwatch.monitoring.checks.performance.report import CalibrationReport, ClassReport, ConfusionReport
+from modelwatch.monitoring.checks.performance.report_building import (
     calibration_report,
     class_reports,
     confusion_report,
     finite,
 )
-from modelwatch.monitoring.checks.performance.reports import CalibrationReport, ClassReport, ConfusionReport
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.curves import ThresholdCurve, threshold_curve

@@ -9,9 +9,9 @@ import numpy as np
 
 from modelwatch.events import Scalar
 from modelwatch.monitoring.checks.performance.judge import SEVERE, threshold_of
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
-from modelwatch.monitoring.checks.performance.report import estimate_report, finite
-from modelwatch.monitoring.checks.performance.reports import EstimateReport
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.report import EstimateReport
+from modelwatch.monitoring.checks.performance.report_building import estimate_report, finite
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
 from modelwatch.stats.counting.datatypes import number_of
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout

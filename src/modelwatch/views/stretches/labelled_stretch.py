@@ -10,11 +10,16 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput, UnknownModel
 from modelwatch.monitoring.checks.performance.evidence import arrivals_as_of, delays_since, maturity_of
-from modelwatch.monitoring.checks.performance.judge import Window as Measured
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
-from modelwatch.monitoring.checks.performance.report import measured, window_of, wrong_scores
+from modelwatch.monitoring.checks.performance.judge import LabelledWindow
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
+from modelwatch.monitoring.checks.performance.window_counts import (
+    WindowCounts,
+    counts_of,
+    measured,
+    window_of,
+    wrong_scores,
+)
 from modelwatch.monitoring.checks.schedule import whole_windows
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window
@@ -66,7 +71,7 @@ class LabelledStretch:
     window: Window
     found: WindowCounts
     matured: WindowCounts | None
-    measured: Measured | None
+    measured: LabelledWindow | None
     reference: StoredOutcomes | None
     known: OutcomeCounts | None
     metrics: Mapping[str, Estimate]

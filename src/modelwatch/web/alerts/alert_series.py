@@ -15,9 +15,9 @@ from modelwatch.charts.drawing.marks import Severity
 from modelwatch.charts.drawing.numbers import Format, written_value
 from modelwatch.charts.series import Role, Series
 from modelwatch.measures import in_sentence, metric_form
-from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.monitoring.checks.performance.history import PerformanceHistory, performance_history
-from modelwatch.monitoring.checks.performance.label_shift import MEAN_SHIFT
+from modelwatch.monitoring.checks.performance.labels.coverage import COVERAGE
+from modelwatch.monitoring.checks.performance.labels.shift import MEAN_SHIFT
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import Subject

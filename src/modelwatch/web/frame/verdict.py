@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
-from modelwatch.monitoring.checks.performance.coverage import COVERAGE
+from modelwatch.monitoring.checks.performance.labels.coverage import COVERAGE
 from modelwatch.web.frame.rendering import When, near
 
 # How the step begins that is to be done first; of a drift of many features, and of one.

@@ -18,7 +18,7 @@ from modelwatch.charts.series import Series
 from modelwatch.charts.timeline import Lane, lanes
 from modelwatch.measures import metric_form, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import PerformanceHistory
-from modelwatch.monitoring.checks.performance.reports import MetricReport, WindowReport
+from modelwatch.monitoring.checks.performance.report import LabelledWindowReport, MetricReport
 from modelwatch.text import clipped
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.performance.stretch import LabelDelay, MetricLevels, PerformanceStretch
@@ -180,7 +180,7 @@ class PerformanceLanes:
             for each, is_mature in zip(values, mature, strict=True)
         ]
 
-    def _estimate(self, name: str, window: WindowReport) -> float:
+    def _estimate(self, name: str, window: LabelledWindowReport) -> float:
         found = None if window.estimate is None else window.estimate.metrics.get(name)
         return math.nan if found is None else _number(found.value)
 

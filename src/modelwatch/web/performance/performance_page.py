@@ -16,7 +16,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import performance_history
-from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.monitoring.checks.performance.report import MetricReport
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.text import lookback
 from modelwatch.times import MICROS_PER_SECOND

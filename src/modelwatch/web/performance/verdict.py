@@ -13,7 +13,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import NOT_SHOWN
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.judge import why_absent
-from modelwatch.monitoring.checks.performance.reports import MetricReport
+from modelwatch.monitoring.checks.performance.report import MetricReport
 from modelwatch.text import capitalized
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.newest_verdicts import JudgedPerformance

@@ -17,7 +17,7 @@ from modelwatch.api.routes.selection import Selected, StreamSelection, Stretch, 
 from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.history import MOST_STEPS, PerformanceHistory, performance_history
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.monitoring.checks.performance.report import PerformanceReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.storage.engine.models import StreamKey, require_model

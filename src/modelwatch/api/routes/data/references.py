@@ -13,7 +13,11 @@ from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
-from modelwatch.monitoring.checks.performance.interpretation import meaning_warnings, positive_class_reason, task_reason
+from modelwatch.monitoring.checks.performance.labels.interpretation import (
+    meaning_warnings,
+    positive_class_reason,
+    task_reason,
+)
 from modelwatch.monitoring.references.references import ReferenceWarning, set_reference_frame, warnings_about
 from modelwatch.monitoring.references.stated_task import task_of_monitor
 from modelwatch.stats.outcomes.tasks import StatedTask

@@ -13,14 +13,11 @@ from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evidence import Inputs
 from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.monitoring.checks.onsets import Onsets, span_before, timeline_of
-from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.monitoring.checks.performance.evaluation import (
     PERFORMANCE_KINDS,
     PerformanceEvaluation,
     WindowResult,
-    brief_performance_report,
     evaluate_performance,
-    performance_report,
 )
 from modelwatch.monitoring.checks.performance.evidence import (
     PerformanceInputs,
@@ -29,10 +26,15 @@ from modelwatch.monitoring.checks.performance.evidence import (
     gather_performance,
     outcome_reference_of,
 )
-from modelwatch.monitoring.checks.performance.label_shift import LABELS
+from modelwatch.monitoring.checks.performance.labels.coverage import COVERAGE
+from modelwatch.monitoring.checks.performance.labels.shift import LABELS
 from modelwatch.monitoring.checks.performance.observations import performance_observations
-from modelwatch.monitoring.checks.performance.report import finite
-from modelwatch.monitoring.checks.performance.reports import PerformanceReport
+from modelwatch.monitoring.checks.performance.report import PerformanceReport
+from modelwatch.monitoring.checks.performance.report_building import (
+    brief_performance_report,
+    finite,
+    performance_report,
+)
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of
 from modelwatch.monitoring.checks.schedule import Point, whole_windows

@@ -13,7 +13,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.monitoring.checks.codec import EvidenceCodec
 from modelwatch.monitoring.checks.performance.early.evidence import EarlyCounts, gather_early
-from modelwatch.monitoring.checks.performance.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
+from modelwatch.monitoring.checks.performance.labels.maturity import MATURITY, MOST_DAYS, Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of

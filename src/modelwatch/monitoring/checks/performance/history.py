@@ -16,19 +16,17 @@ from modelwatch.monitoring.checks.performance.evidence import (
     maturity_of,
 )
 from modelwatch.monitoring.checks.performance.judge import SEVERE, threshold_of
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
-from modelwatch.monitoring.checks.performance.report import (
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.report import LabelledWindowReport, MetricReport
+from modelwatch.monitoring.checks.performance.report_building import (
     confusion_report,
     estimate_report,
     finite,
-    measured,
-    window_of,
     window_report,
 )
-from modelwatch.monitoring.checks.performance.reports import MetricReport, WindowReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
+from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, measured, window_of
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
@@ -61,7 +59,7 @@ class PerformanceHistory(msgspec.Struct, frozen=True):
     model_version: str
     environment: str
     step_seconds: int
-    windows: list[WindowReport]
+    windows: list[LabelledWindowReport]
     segment: str | None = None
 
 

@@ -104,7 +104,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class LabelledWindow:
     """The labelled rows of a window. immature: why it is not to be judged; None when it is."""
 
     counts: OutcomeCounts
@@ -112,7 +112,7 @@ class Window:
     immature: str | None
 
     @classmethod
-    def of(cls, counts: OutcomeCounts, immature: str | None) -> Window:
+    def of(cls, counts: OutcomeCounts, immature: str | None) -> LabelledWindow:
         """The window with its metrics computed."""
         return cls(counts, metrics_of(counts), immature)
 
@@ -125,7 +125,7 @@ def metrics_of(counts: OutcomeCounts) -> dict[str, Estimate]:
 def judge_metric(
     name: str,
     reference: OutcomeCounts | None,
-    window: Window,
+    window: LabelledWindow,
     rules: PerformanceRules,
     alpha: float,
     natural: MetricVariation | None = None,
@@ -208,7 +208,7 @@ def threshold_of(name: str, value: float, reference: OutcomeCounts, rules: Perfo
     return rules.relative_tolerance * abs(value)
 
 
-def nothing_to_judge(name: str, estimate: Estimate, window: Window, alpha: float) -> Judgement | None:
+def nothing_to_judge(name: str, estimate: Estimate, window: LabelledWindow, alpha: float) -> Judgement | None:
     """Judgement of a window that is empty or immature; None of any other."""
     n = window.counts.n
     if not n:
@@ -218,7 +218,9 @@ def nothing_to_judge(name: str, estimate: Estimate, window: Window, alpha: float
     return None
 
 
-def too_few(name: str, estimate: Estimate, window: Window, rules: PerformanceRules, alpha: float) -> Judgement | None:
+def too_few(
+    name: str, estimate: Estimate, window: LabelledWindow, rules: PerformanceRules, alpha: float
+) -> Judgement | None:
     """Judgement of a window with too few labels to be called stable; a loss that an exact test shows still counts."""
     n = window.counts.n
     if n < rules.min_samples:

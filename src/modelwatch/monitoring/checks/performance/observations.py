@@ -11,7 +11,6 @@ from modelwatch.findings import Finding
 from modelwatch.measures import metric_name, metric_value, plain, score_value
 from modelwatch.monitoring.checks.drift.judge import ODDS, PSI
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
-from modelwatch.monitoring.checks.performance.coverage import COVERAGE
 from modelwatch.monitoring.checks.performance.early.check import EarlyResult
 from modelwatch.monitoring.checks.performance.evaluation import (
     FOUND,
@@ -20,7 +19,8 @@ from modelwatch.monitoring.checks.performance.evaluation import (
     deciding_window,
 )
 from modelwatch.monitoring.checks.performance.judge import Judgement, loss_of, shortfall_of
-from modelwatch.monitoring.checks.performance.label_shift import LABELS, MEAN_SHIFT
+from modelwatch.monitoring.checks.performance.labels.coverage import COVERAGE
+from modelwatch.monitoring.checks.performance.labels.shift import LABELS, MEAN_SHIFT
 
 
 def performance_observations(evaluation: PerformanceEvaluation) -> list[Observation]:

@@ -1,243 +1,198 @@
-"""From counts to what is shown of a window."""
+"""Performance reports, as they are shown and kept."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING
+import msgspec
 
-from modelwatch.monitoring.checks.performance.coverage import COVERAGE
-from modelwatch.monitoring.checks.performance.early.check import EarlyResult
-from modelwatch.monitoring.checks.performance.early.estimates import (
-    ASSUMPTION,
-    contradiction,
-    expected_performance,
-)
-from modelwatch.monitoring.checks.performance.interpretation import UNNAMED, strange_labels, without_common_class
-from modelwatch.monitoring.checks.performance.judge import Judgement, Severity, Window, metrics_of
-from modelwatch.monitoring.checks.performance.label_shift import LABELS
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals, immaturity
-from modelwatch.monitoring.checks.performance.reports import (
-    CalibrationReport,
-    ClassReport,
-    ConfusionReport,
-    EarlyReport,
-    EstimatedValue,
-    EstimateReport,
-    MetricReport,
-    WindowReport,
-)
-from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
-from modelwatch.stats.outcomes.estimation import Estimate as Expected
-from modelwatch.stats.outcomes.estimation import Refusal
-from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
-from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
-from modelwatch.stats.performance import (
-    OTHER,
-    ConfusionCounts,
-    Estimate,
-    ScoreCounts,
-    calibration_curve,
-    class_metrics,
-    performance,
-    worsening_metrics,
-)
-from modelwatch.times import iso_of_seconds
-
-if TYPE_CHECKING:
-    from modelwatch.storage.references.layouts import Counts
+from modelwatch.monitoring.checks.not_judged import NotJudged
+from modelwatch.monitoring.checks.performance.judge import Severity
+from modelwatch.monitoring.checks.rules import AlphaReport
 
 
-def window_of(
-    found: WindowCounts, layout: OutcomeLayout, arrivals: LabelArrivals, reference: OutcomeCounts | None = None
-) -> Window:
-    """The window with its metrics; those of scores only where the scores mean what the layout says, and those of
-    classes only where predictions and labels have any in common. reference: what it is compared with."""
-    counts, known = measured(layout, found.outcomes)
-    metrics = dict(known)
-    wrong = wrong_scores(layout, counts_of(found.calls))
-    apart = without_common_class(counts, reference)
-    if apart is not None:
-        metrics = {name: Estimate(None, reason=apart) for name in metrics}
-    elif unnamed_of(layout, found) and (counts.class_scores or counts.scores) is not None:
-        for scored in (counts.scores, counts.class_scores):
-            if scored is not None and not scored.n and counts.n:
-                metrics |= {name: Estimate(None, reason=UNNAMED) for name in performance(scored)}
-    if wrong is not None and counts.scores is not None:
-        refused = {name: Estimate(None, reason=wrong) for name in (*worsening_metrics(counts.scores), "ece")}
-        metrics |= {name: estimate for name, estimate in refused.items() if name in metrics}
-    return Window(counts, metrics, immaturity(arrivals, found.age, found.predictions, counts.n))
+class MetricReport(msgspec.Struct, frozen=True):
+    """A metric of a window: its value with a 95 % interval, and how it compares.
 
-
-def unnamed_of(layout: OutcomeLayout, found: WindowCounts) -> int:
-    """Number of predictions of a window whose probabilities by class don't name the predicted class."""
-    calls = counts_of(found.calls)
-    return (
-        0
-        if calls is None or layout.task not in ("binary", "multiclass")
-        else ScoreByPredictedClassCounts(ScoreByPredictedClass(layout), calls).nameless
-    )
-
-
-@lru_cache(maxsize=64)
-def measured(layout: OutcomeLayout, outcomes: bytes) -> tuple[OutcomeCounts, Mapping[str, Estimate]]:
-    """The counts of a window, from their sparse bytes, and its metrics.
-
-    Several windows, and those of the next evaluation, hold the same rows.
+    value: null where it is undefined, and `reason` says why; 0 is a value. n: the rows that it rests on. bound: how far
+    the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
+    of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
+    decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, the factor by which the
+    odds of the most shifted class have changed; by_odds: that is the loss. natural: by how much the metric varies in
+    the reference itself, as a standard deviation (of label drift, of the logarithm of the odds of that class, or of the
+    mean target); it counts in the p-value. only watched metrics have a severity.
     """
-    vector = counts_of(outcomes)
-    counts = OutcomeCounts.empty(layout) if vector is None else OutcomeCounts(layout, vector)
-    return counts, metrics_of(counts)
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    bound: float
+    severity: Severity | None = None
+    reference: float | None = None
+    change: float | None = None
+    loss: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    alpha: float | None = None
+    by_limit: bool = False
+    reason: str | None = None
+    odds_ratio: float | None = None
+    by_odds: bool = False
+    natural: float | None = None
+    warning_threshold: float | None = None
+    alert_threshold: float | None = None
 
 
-def wrong_scores(layout: OutcomeLayout, calls: Counts | None) -> str | None:
-    """Why the scores of a window are not to be used; None when they are fine."""
-    if calls is None or layout.task != "binary":
-        return None
-    return contradiction(ScoreByPredictedClassCounts(ScoreByPredictedClass(layout), calls))
+class ConfusionReport(msgspec.Struct, frozen=True):
+    """matrix: rows are the labels, columns the predictions, in the order of `classes`; the last is any other class."""
+
+    classes: list[str]
+    matrix: list[list[int]]
 
 
-def window_report(
-    found: WindowCounts,
-    window: Window,
-    arrivals: LabelArrivals,
-    judgements: Mapping[str, Judgement],
-    severity: Severity | None,
-    reference: OutcomeCounts | None,
-    *,
-    details: bool = True,
-) -> WindowReport:
-    """Report of a window. details: with the tables and the estimate."""
-    counts = window.counts
-    metrics = {name: metric_report(estimate, judgements.get(name)) for name, estimate in window.metrics.items()}
-    labels, came = judgements.get(LABELS), judgements.get(COVERAGE)
-    confusion = counts.confusion
-    scores = counts.scores if details and wrong_scores(counts.layout, counts_of(found.calls)) is None else None
-    return WindowReport(
-        lookback=found.window.lookback,
-        start=iso_of_seconds(found.window.start),
-        end=iso_of_seconds(found.window.end),
-        matured=found.matured,
-        predictions=found.predictions,
-        labelled=counts.n,
-        coverage=counts.n / found.predictions if found.predictions else None,
-        expected_share=arrivals.share_within(found.age),
-        immature=window.immature,
-        severity=severity,
-        metrics=metrics,
-        label_drift=None if labels is None else metric_report(labels.estimate, labels),
-        label_coverage=None if came is None else metric_report(came.estimate, came),
-        confusion=None if confusion is None or not details else confusion_report(confusion),
-        per_class=None if confusion is None or not details else class_reports(confusion),
-        calibration=None if scores is None or not scores.n else calibration_report(scores),
-        estimate=estimate_report(reference, found) if details else None,
-        unknown_labels=strange_labels(counts, reference).n,
-        unnamed_probabilities=unnamed_of(counts.layout, found),
-    )
+class ClassReport(msgspec.Struct, frozen=True):
+    """One class against the rest."""
+
+    name: str
+    support: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    specificity: float | None
+    f1: float | None
 
 
-def early_report(
-    early: EarlyResult, arrivals: LabelArrivals, reference: OutcomeCounts | None, *, decides: bool
-) -> EarlyReport:
-    """Report of the early window, whose labels are still coming. decides: it makes the severity of the stream."""
-    counts = early.counts
-    compared = counts.start < counts.end
-    return EarlyReport(
-        window=window_report(early.found, early.window, arrivals, early.judgements, early.severity, reference),
-        labelled_share=early.share,
-        decides=decides,
-        reason=early.reason,
-        compared_early=early.independence.early,
-        compared_late=early.independence.late,
-        compared_start=iso_of_seconds(counts.start) if compared else None,
-        compared_end=iso_of_seconds(counts.end) if compared else None,
-        p_value=early.independence.p_value,
-    )
+class CalibrationReport(msgspec.Struct, frozen=True):
+    """One bin of the score: its mean score and the share of positives observed there, with a 95 % interval."""
+
+    low: float
+    high: float
+    n: int
+    score: float | None
+    observed: float | None
+    observed_low: float | None
+    observed_high: float | None
 
 
-def metric_report(estimate: Estimate, judgement: Judgement | None) -> MetricReport:
-    """A metric as it is shown; a judgement tells more of those that are watched."""
-    if judgement is None:
-        return MetricReport(
-            finite(estimate.value),
-            finite(estimate.low),
-            finite(estimate.high),
-            estimate.n,
-            estimate.bound,
-            reason=estimate.reason,
-        )
-    return MetricReport(
-        value=finite(estimate.value),
-        low=finite(estimate.low),
-        high=finite(estimate.high),
-        n=estimate.n,
-        bound=estimate.bound,
-        severity=judgement.severity,
-        reference=finite(judgement.reference),
-        change=finite(judgement.change),
-        loss=finite(judgement.loss),
-        threshold=judgement.threshold,
-        p_value=judgement.p_value,
-        alpha=judgement.alpha,
-        by_limit=judgement.by_limit,
-        reason=estimate.reason or judgement.reason,
-        odds_ratio=judgement.odds_ratio,
-        by_odds=judgement.by_odds,
-        natural=judgement.natural,
-        warning_threshold=judgement.warning_threshold,
-        alert_threshold=judgement.alert_threshold,
-    )
+class EstimatedValue(msgspec.Struct, frozen=True):
+    """Expected value of a metric before the labels arrive, with the 95 % interval of the realised value."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None = None
 
 
-def estimate_report(reference: OutcomeCounts | None, found: WindowCounts) -> EstimateReport:
-    """Metrics to be expected by the scores of a window."""
-    expected = _expected(reference, found.calls)
-    if isinstance(expected, Refusal):
-        return EstimateReport(ASSUMPTION, found.predictions, {}, expected.reason)
-    metrics: dict[str, EstimatedValue] = {
-        name: EstimatedValue(metric.value, metric.low, metric.high, metric.reason)
-        for name, metric in expected.metrics.items()
-    }
-    return EstimateReport(ASSUMPTION, expected.n, metrics)
+class EstimateReport(msgspec.Struct, frozen=True):
+    """Performance without labels; `refused` says why there is none."""
+
+    assumption: str
+    predictions: int
+    metrics: dict[str, EstimatedValue]
+    refused: str | None = None
 
 
-@lru_cache(maxsize=128)
-def _expected(reference: OutcomeCounts | None, calls: bytes) -> Expected | Refusal:
-    """Of the same calls, the same: a page shows dozens of windows again and again."""
-    return expected_performance(reference, counts_of(calls))
+class LabelledWindowReport(msgspec.Struct, frozen=True):
+    """One window. matured: true for the window of its look-back that is judged; its labels should have come.
+
+    coverage: labelled over predictions. expected_share: the share of the labels of its newest part that should have
+    come. immature: why it is not judged, else null. label_drift: drift of the labels; `loss` is the PSI of its classes,
+    the odds ratio of one of them, or the shift of the mean target in standard deviations of the reference, then with
+    both means. label_coverage: whether the usual labels come; `loss` is the part of them that is missing. severity: the
+    worst of a matured window; null for the others, which are not judged. unknown_labels: labels of classes that were
+    never predicted and are not in the reference. unnamed_probabilities: predictions whose probabilities by class don't
+    name the predicted class.
+    """
+
+    lookback: str | None
+    start: str
+    end: str
+    matured: bool
+    predictions: int
+    labelled: int
+    coverage: float | None
+    expected_share: float
+    immature: str | None
+    severity: Severity | None
+    metrics: dict[str, MetricReport]
+    label_drift: MetricReport | None = None
+    label_coverage: MetricReport | None = None
+    confusion: ConfusionReport | None = None
+    per_class: list[ClassReport] | None = None
+    calibration: list[CalibrationReport] | None = None
+    estimate: EstimateReport | None = None
+    unknown_labels: int = 0
+    unnamed_probabilities: int = 0
 
 
-def finite(value: float | None) -> float | None:
-    """The value, None where JSON has no number for it."""
-    return value if value is not None and math.isfinite(value) else None
+class EarlyReport(msgspec.Struct, frozen=True):
+    """A window that is judged before most of its labels have arrived; its findings are marked early.
+
+    window: with the judgement on each metric; one that is not worse is `immature`, never stable. labelled_share: the
+    share of its usual labels that is in. decides: whether it decides the overall severity, rather than a matured
+    window. reason: why nothing is judged early, else null. compared_early, compared_late: labels of older windows of
+    the same length, within [compared_start, compared_end), that were in at that age, and that came later. p_value: the
+    chance that the two differ as much where the delay does not depend on the label; null where that was not tested.
+    """
+
+    window: LabelledWindowReport
+    labelled_share: float
+    decides: bool
+    reason: str | None
+    compared_early: int
+    compared_late: int
+    compared_start: str | None
+    compared_end: str | None
+    p_value: float | None
 
 
-def confusion_report(counts: ConfusionCounts) -> ConfusionReport:
-    """The confusion matrix as it is shown."""
-    return ConfusionReport([*counts.layout.classes, OTHER], counts.matrix.tolist())
+class ArrivalsReport(msgspec.Struct, frozen=True):
+    """Arrivals of labels: delays in seconds after the prediction; share of predictions that get one in the end.
+
+    lag_seconds: lag of the judgements. waiting: labels without a prediction yet; orphaned: those given up. expired:
+    labels for a day whose predictions had expired.
+    """
+
+    labels: int
+    median_seconds: float | None
+    p90_seconds: float | None
+    p99_seconds: float | None
+    lag_seconds: int
+    coverage: float | None
+    waiting: int
+    orphaned: int
+    expired: int = 0
 
 
-def class_reports(counts: ConfusionCounts) -> list[ClassReport]:
-    """Each class against the rest."""
-    return [
-        ClassReport(
-            each.name,
-            each.support,
-            each.predicted,
-            each.precision.value,
-            each.recall.value,
-            each.specificity.value,
-            each.f1.value,
-        )
-        for each in class_metrics(counts)
-    ]
+class PerformanceReport(msgspec.Struct, frozen=True):
+    """A model's performance by its labels.
 
+    score_of: the class that a prediction_probability of one number is about. severity: the worst of the matured windows
+    and of the early window. worst: the metrics that are not stable, by name. not_judged: the watched metrics that no
+    matured window judges. task_reason, positive_class_reason: reasons for these, and settings to change if they are
+    wrong. warnings: reasons to distrust the figures. early: the window whose labels are still arriving; left out where
+    there is none.
+    """
 
-def calibration_report(scores: ScoreCounts) -> list[CalibrationReport]:
-    """The calibration of scores, bin by bin."""
-    return [
-        CalibrationReport(part.low, part.high, part.n, part.score, part.observed, part.observed_low, part.observed_high)
-        for part in calibration_curve(scores)
-    ]
+    model_name: str
+    model_version: str
+    environment: str
+    task: str | None
+    classes: list[str]
+    positive_class: str | None
+    score_of: str | None
+    as_of: str
+    severity: Severity
+    worst: list[str]
+    reference_id: str | None
+    reference_labels: int
+    reference_state: str | None
+    alpha: float
+    arrivals: ArrivalsReport
+    windows: list[LabelledWindowReport]
+    reason: str | None
+    not_judged: list[NotJudged] = []
+    task_reason: str | None = None
+    positive_class_reason: str | None = None
+    warnings: list[str] = []
+    alpha_from: AlphaReport | None = None
+    early: EarlyReport | msgspec.UnsetType = msgspec.UNSET

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelwatch.config.monitors.monitor import MonitorConfig, settled_thresholds
-from modelwatch.monitoring.checks.performance.maturity import MATURITY
+from modelwatch.monitoring.checks.performance.labels.maturity import MATURITY
 from modelwatch.monitoring.checks.rules import AccruingBudget, DriftRules, alpha_of_look, overridden
 from modelwatch.stats.outcomes.tasks import Task
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.events import Scalar
 from modelwatch.measures import plain
-from modelwatch.monitoring.checks.performance.interpretation import strange_labels
+from modelwatch.monitoring.checks.performance.labels.interpretation import strange_labels
 from modelwatch.monitoring.checks.quality.reports import ClassUseReport, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.drift.evidence import rate_increase_p_value

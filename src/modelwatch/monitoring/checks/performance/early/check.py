@@ -20,14 +20,14 @@ from modelwatch.monitoring.checks.performance.judge import (
     PRECEDENCE,
     SEVERE,
     Judgement,
+    LabelledWindow,
     Severity,
-    Window,
     absent,
     judge_metric,
     threshold_of,
     undecided,
 )
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals, immaturity
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals, immaturity
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.stats.drift.recovery import MeanSize, Size
@@ -76,7 +76,7 @@ class EarlyResult:
     None when something is. judgements: by metric."""
 
     found: WindowCounts
-    window: Window
+    window: LabelledWindow
     share: float
     counts: EarlyCounts
     independence: Independence
@@ -92,7 +92,7 @@ class EarlyResult:
 
 def evaluate_early(
     counts: EarlyCounts,
-    window: Window,
+    window: LabelledWindow,
     reference: OutcomeCounts,
     rules: PerformanceRules,
     names: tuple[str, ...],

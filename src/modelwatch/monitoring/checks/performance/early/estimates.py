@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.monitoring.checks.performance.labels.interpretation import contradiction
 from modelwatch.stats.outcomes.estimation import Calibration, Estimate, Refusal, calibrate, estimate, estimate_accuracy
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
@@ -21,32 +22,9 @@ ASSUMPTION = (
 )
 NO_REFERENCE = "the reference has no labels: upload a labelled reference"
 NOT_CLASSES = "only classifiers with probabilities are estimated: the model predicts numbers"
-NOT_OF_PREDICTED = (
-    "prediction_probability is below one half for most predictions of {name!r}, so it is not that of the predicted"
-    " class: set positive_class in the model's monitor"
-)
 SEED = 20_210_901
 
 Integers = NDArray[np.int64]
-# With fewer calls it may be chance on which side of one half they lie.
-ENOUGH_CALLS = 20
-
-
-def contradiction(calls: ScoreByPredictedClassCounts) -> str | None:
-    """Why the probabilities can't be those of the predicted class, although none was stated; else None.
-
-    A classifier rarely predicts what it holds for less likely than not, regardless of its threshold.
-    """
-    outcome = calls.layout.outcome
-    if outcome.task != "binary" or outcome.score_of != "predicted":
-        return None
-    negative = calls.predicted_negative
-    total = int(negative.sum())
-    likely_positive = int(negative[len(negative) // 2 :].sum())
-    if total >= ENOUGH_CALLS and 2 * likely_positive > total:
-        name = next(each for each in outcome.classes if each != outcome.positive)
-        return NOT_OF_PREDICTED.format(name=name)
-    return None
 
 
 def expected_performance(reference: OutcomeCounts | None, calls: Counts | None) -> Estimate | Refusal:

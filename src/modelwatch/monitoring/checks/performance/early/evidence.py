@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwatch.monitoring.checks.performance.maturity import Day, LabelArrivals, lag_of
+from modelwatch.monitoring.checks.performance.labels.maturity import Day, LabelArrivals, lag_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.stored_window_counts import window_counts
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals, immaturity, lag_of
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals, immaturity, lag_of
 
 DAILY = LabelArrivals(1_000, 3_600.0, 86_400.0, 172_800.0, 86_400, 0.5, ((0.0, 0.1), (3_600.0, 0.5), (86_400.0, 0.95)))
 NONE_YET = LabelArrivals(0, None, None, None, 0, None, ())

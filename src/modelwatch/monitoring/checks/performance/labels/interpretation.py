@@ -8,6 +8,7 @@ from modelwatch.charts.drawing.numbers import percent
 from modelwatch.measures import plain
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
+from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClassCounts
 from modelwatch.stats.outcomes.tasks import StatedTask
 
 TASK = "set task in the model's monitor or with the reference"
@@ -21,6 +22,12 @@ NO_COMMON_CLASS = (
     "predictions and labels have no class in common: {predicted} are predicted, {labelled} are labels; use the same"
     " names for both"
 )
+NOT_OF_PREDICTED = (
+    "prediction_probability is below one half for most predictions of {name!r}, so it is not that of the predicted"
+    " class: set positive_class in the model's monitor"
+)
+# With fewer calls it may be chance on which side of one half they lie.
+ENOUGH_CALLS = 20
 
 
 def task_reason(layout: OutcomeLayout, monitor: StatedTask) -> str | None:
@@ -166,3 +173,20 @@ def without_common_class(counts: OutcomeCounts, reference: OutcomeCounts | None)
 
 def _listed(layout: OutcomeLayout) -> str:
     return ", ".join(repr(name) for name in layout.classes[:10])
+
+
+def contradiction(calls: ScoreByPredictedClassCounts) -> str | None:
+    """Why the probabilities can't be those of the predicted class, although none was stated; else None.
+
+    A classifier rarely predicts what it holds for less likely than not, regardless of its threshold.
+    """
+    outcome = calls.layout.outcome
+    if outcome.task != "binary" or outcome.score_of != "predicted":
+        return None
+    negative = calls.predicted_negative
+    total = int(negative.sum())
+    likely_positive = int(negative[len(negative) // 2 :].sum())
+    if total >= ENOUGH_CALLS and 2 * likely_positive > total:
+        name = next(each for each in outcome.classes if each != outcome.positive)
+        return NOT_OF_PREDICTED.format(name=name)
+    return None

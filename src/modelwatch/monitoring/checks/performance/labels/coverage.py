@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelwatch.monitoring.checks.performance.judge import Judgement, undecided
-from modelwatch.monitoring.checks.performance.maturity import Day, LabelArrivals
+from modelwatch.monitoring.checks.performance.labels.maturity import Day, LabelArrivals
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.performance import Estimate

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from modelwatch.findings import Assessment
-from modelwatch.monitoring.checks.performance.coverage import judge_coverage
 from modelwatch.monitoring.checks.performance.evidence import PerformanceEvidence
-from modelwatch.monitoring.checks.performance.maturity import LabelArrivals
+from modelwatch.monitoring.checks.performance.labels.coverage import judge_coverage
+from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.monitoring.checks.rules import DriftRules

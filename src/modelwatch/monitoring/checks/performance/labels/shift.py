@@ -25,8 +25,8 @@ from modelwatch.monitoring.checks.drift.judge import (
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.performance.judge import (
     Judgement,
+    LabelledWindow,
     Severity,
-    Window,
     nothing_to_judge,
     too_few,
     undecided,
@@ -61,7 +61,7 @@ MEAN_SHIFT = "shift of the mean target"
 
 def judge_labels(
     reference: OutcomeCounts | None,
-    window: Window,
+    window: LabelledWindow,
     rules: PerformanceRules,
     alpha: float,
     *,
