@@ -81,17 +81,51 @@ def test_scores_that_are_no_probabilities_have_no_metrics_of_the_few_that_look_l
         assert set(said) <= set(report.summary().splitlines())
 
 
-@pytest.mark.parametrize("where", ["the data set to compare", "the reference"])
-def test_one_infinite_score_is_the_reason_why_no_metric_of_scores_is_known(where: str) -> None:
-    rng = np.random.default_rng(5)
-    score = rng.random(ROWS)
-    fine = {"prediction": score > 0.5, "prediction_probability": score, "ground_truth": rng.random(ROWS) < score}
-    broken = fine | {"prediction_probability": np.where(np.arange(ROWS) == 7, np.inf, score)}
-    found = performance(fine, broken) if where != "the reference" else performance(broken, fine)
+SCORE = np.random.default_rng(5).random(ROWS)
+SCORED = {
+    "prediction": SCORE > 0.5,
+    "prediction_probability": SCORE,
+    "ground_truth": np.random.default_rng(6).random(ROWS) < SCORE,
+}
+
+
+@pytest.mark.parametrize("where", ["the data set to compare", "the reference", "the saved reference"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, -999.0])
+def test_one_score_that_is_no_probability_is_left_out_and_counted(where: str, value: float, tmp_path: Path) -> None:
+    broken = SCORED | {"prediction_probability": np.where(np.arange(ROWS) == 7, value, SCORE)}
+    reference: Any = broken if "reference" in where else SCORED
+    if "saved" in where:
+        mw.Reference.fit(reference).save(tmp_path / "reference.mw")
+        reference = mw.Reference.load(tmp_path / "reference.mw")
+    found = performance(reference, broken if where == "the data set to compare" else SCORED)
+    scored = [each for each in found.metrics if each.name in ("roc_auc", "pr_auc", "log_loss", "brier")]
+    side = "reference" if "reference" in where else "current"
+    assert {getattr(each, side).n for each in scored} == {ROWS - 1}
+    assert all(each.reference is not None and each.reference.value is not None for each in scored)
+    assert all(each.current.value is not None for each in scored)
+    place = where.replace("saved ", "")
+    assert f"In {place}, 1 of 2,000 scores is not between 0 and 1, and left out of the metrics." in found.warnings
+
+
+def test_scores_with_many_beyond_0_to_1_are_no_probabilities() -> None:
+    broken = SCORED | {"prediction_probability": np.where(np.arange(ROWS) % 50 == 0, 1.5, SCORE)}
+    found = performance(SCORED, broken)
     reasons = {each.reason for each in found.metrics if each.name in ("roc_auc", "log_loss", "brier", "ece")}
-    why = f"in {where}, 1 of 2,000 scores is not between 0 and 1, so they are no probabilities"
+    why = "in the data set to compare, 40 of 2,000 scores are not between 0 and 1, so they are no probabilities"
     assert reasons == {why}
     assert f"The metrics of scores are left out: {why}." in found.warnings
+
+
+@pytest.mark.parametrize("column", ["prediction", "ground_truth"])
+def test_one_infinite_number_of_a_regression_is_left_out_and_counted(column: str) -> None:
+    rng = np.random.default_rng(7)
+    truth = rng.normal(size=ROWS)
+    fine = {"prediction": truth + rng.normal(size=ROWS), "ground_truth": truth}
+    found = performance(fine, fine | {column: np.where(np.arange(ROWS) == 7, np.inf, fine[column])})
+    mae = next(each for each in found.metrics if each.name == "mae")
+    assert (mae.current.n, mae.current.value is not None) == (ROWS - 1, True)
+    what = "predictions" if column == "prediction" else "labels"
+    assert f"In the data set to compare, 1 of 2,000 {what} is infinite, and left out of the metrics." in found.warnings
 
 
 def test_labels_of_one_class_are_not_called_missing() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())
 # Rows whose increments are in memory at a time.
 BATCH_ROWS = 50_000
+# Where more of the scores are finite and beyond 0 to 1, they are those of a ranking or a margin, not errors.
+MOST_BEYOND = 0.01
 NO_TASK = "its labels tell no task: two classes or numbers are needed, in rows that have a prediction"
 
 
@@ -48,13 +51,22 @@ NO_TASK = "its labels tell no task: two classes or numbers are needed, in rows t
 class LabelColumns:
     """Predictions, their probabilities and labels of a data set, row by row; None where one is missing.
 
-    no_probabilities: why its scores are none, and left out.
+    no_probabilities: why its scores are none, and left out. odd_scores: clause on single ones that are left out.
     """
 
     predictions: list[Scalar]
     probabilities: list[Probability]
     truths: list[Scalar]
     no_probabilities: str | None = None
+    odd_scores: str | None = None
+
+    def odd_values(self, layout: OutcomeLayout) -> list[str]:
+        """Clauses on values that are left out of the metrics of this layout: scores, or numbers of a regression."""
+        if layout.task != "regression":
+            return [] if self.odd_scores is None else [self.odd_scores]
+        sides = (("predictions", self.predictions), ("labels", self.truths))
+        counted = [(what, sum(map(_is_infinite, values)), len(values)) for what, values in sides]
+        return [f"{n:,} of {of:,} {what} {'is' if n == 1 else 'are'} infinite" for what, n, of in counted if n]
 
     @property
     def labelled_rows(self) -> list[int]:
@@ -86,7 +98,8 @@ class LabelledReference:
     """The labelled rows of a reference.
 
     counts: over their layout. natural: how the metrics vary over time, where that is known. errors: of a regression.
-    stated: task and positive class as given. no_probabilities: as of `LabelColumns`.
+    stated: task and positive class as given. no_probabilities: as of `LabelColumns`. odd_values: clauses on those that
+    are left out.
     """
 
     counts: OutcomeCounts
@@ -94,6 +107,7 @@ class LabelledReference:
     errors: ErrorsOfReference | None = None
     stated: StatedTask = NOT_STATED
     no_probabilities: str | None = None
+    odd_values: list[str] = field(default_factory=list)
 
     @property
     def layout(self) -> OutcomeLayout:
@@ -113,21 +127,48 @@ def label_columns(source: Source, names: ColumnNames) -> LabelColumns | None:
     predictions = category_values(_scalars(source, names.prediction))
     truths = _scalars(source, names.ground_truth)
     given = probabilities_in(source, names)
-    wrong = None if given is None else _no_probabilities(given)
-    if given is None or wrong is not None:
+    if given is None:
+        return LabelColumns(predictions, [None] * len(predictions), truths)
+    wrong, odd = _no_probabilities(given), None
+    if wrong is not None:
         given = [None] * len(predictions)
-    return LabelColumns(predictions, given, truths, wrong)
+    else:
+        given, odd = _without_odd_scores(given)
+    return LabelColumns(predictions, given, truths, wrong, odd)
 
 
 def _no_probabilities(given: Sequence[Probability]) -> str | None:
     """Why scores are no probabilities, as those of a ranking or a margin; None where they are. Few of them, which lie
     between 0 and 1 by chance, tell nothing of how well the model ranks."""
-    numbers = np.array([each for each in given if isinstance(each, float | int)], dtype=np.float64)
-    outside = int(((numbers < 0.0) | (numbers > 1.0)).sum())
-    if not outside:
+    numbers = [number for each in given for number in _numbers_in(each)]
+    found = np.array(numbers, dtype=np.float64)
+    beyond = int((np.isfinite(found) & ((found < 0.0) | (found > 1.0))).sum())
+    usable = int(((found >= 0.0) & (found <= 1.0)).sum())
+    if beyond <= MOST_BEYOND * len(numbers) and (usable or not beyond):
         return None
-    are = "is" if outside == 1 else "are"
-    return f"{outside:,} of {len(numbers):,} scores {are} not between 0 and 1, so they are no probabilities"
+    are = "is" if beyond == 1 else "are"
+    return f"{beyond:,} of {len(numbers):,} scores {are} not between 0 and 1, so they are no probabilities"
+
+
+def _without_odd_scores(given: Sequence[Probability]) -> tuple[list[Probability], str | None]:
+    """Probabilities, None where one can't be, and a clause on how many those are: an infinite one, or a code for
+    missing, says nothing of the others."""
+    odd = {row for row, each in enumerate(given) if any(number < 0.0 or number > 1.0 for number in _numbers_in(each))}
+    if not odd:
+        return list(given), None
+    scored = sum(each is not None for each in given)
+    are = "is" if len(odd) == 1 else "are"
+    kept = [None if row in odd else each for row, each in enumerate(given)]
+    return kept, f"{len(odd):,} of {scored:,} scores {are} not between 0 and 1"
+
+
+def _numbers_in(given: Probability) -> Iterable[float]:
+    """The probability, or those of all classes."""
+    return () if given is None else given.values() if isinstance(given, Mapping) else (given,)
+
+
+def _is_infinite(value: Scalar) -> bool:
+    return isinstance(value, float) and math.isinf(value)
 
 
 def probabilities_in(source: Source, names: ColumnNames) -> list[Probability] | None:
@@ -186,7 +227,14 @@ def labelled_reference(
         raise ValueError("; ".join(f"{each.pointer.strip('/')}: {each.message}" for each in problem.errors)) from None
     if counts is None or not counts.n:
         return None
-    return LabelledReference(counts, natural_of(rows, counts), _errors(rows, counts), stated, columns.no_probabilities)
+    return LabelledReference(
+        counts,
+        natural_of(rows, counts),
+        _errors(rows, counts),
+        stated,
+        columns.no_probabilities,
+        columns.odd_values(layout),
+    )
 
 
 def layout_of(rows: LabelledRows, stated: StatedTask) -> OutcomeLayout:
@@ -260,6 +308,7 @@ class PackedLabels(msgspec.Struct):
     task: str | None = None
     positive_class: Scalar = None
     no_probabilities: str | None = None
+    odd_values: list[str] = []
 
 
 def packed_labels(labels: LabelledReference | None) -> PackedLabels | None:
@@ -274,6 +323,7 @@ def packed_labels(labels: LabelledReference | None) -> PackedLabels | None:
         labels.stated.task,
         labels.stated.positive_class,
         labels.no_probabilities,
+        labels.odd_values,
     )
 
 
@@ -286,7 +336,7 @@ def unpacked_labels(packed: PackedLabels | None) -> LabelledReference | None:
     layout = decode_outcome_layout(packed.layout)
     stated = StatedTask(packed.task, packed.positive_class)  # type: ignore[arg-type]
     counts = OutcomeCounts(layout, decode_counts(packed.counts))
-    return LabelledReference(counts, packed.natural, packed.errors, stated, packed.no_probabilities)
+    return LabelledReference(counts, packed.natural, packed.errors, stated, packed.no_probabilities, packed.odd_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +344,8 @@ class LabelledRowsNow:
     """Labels of the data set to compare, counted in the layout of the reference.
 
     rows: of the data set, labelled or not. calls: counts of the scores of all its predictions, as sparse bytes; empty
-    without any. errors: of a regression. no_probabilities: why its scores are none.
+    without any. errors: of a regression. no_probabilities: why its scores are none. odd_values: clauses on those that
+    are left out.
     """
 
     counts: OutcomeCounts
@@ -302,6 +353,7 @@ class LabelledRowsNow:
     calls: bytes = b""
     errors: RegressionErrors | None = None
     no_probabilities: str | None = None
+    odd_values: Sequence[str] = ()
 
     def window(self, reference: OutcomeCounts | None) -> LabelledWindow:
         """The rows as a window with all of its labels."""
@@ -336,6 +388,7 @@ def labels_now(
         b"" if calls is None else encode_sparse(calls),
         errors,
         columns.no_probabilities,
+        columns.odd_values(layout),
     )
 
 

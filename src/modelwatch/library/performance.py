@@ -258,6 +258,11 @@ def _warnings(now: LabelledRowsNow, known: LabelledReference | None, wrong: str 
     if beyond is not None:
         found.append(beyond)
     found += [f"The metrics of scores are left out: {each}." for each in _no_probabilities(now, known)]
+    for where, values in (
+        ("the data set to compare", now.odd_values),
+        ("the reference", () if known is None else known.odd_values),
+    ):
+        found += [f"In {where}, {each}, and left out of the metrics." for each in values]
     strange = strange_labels(counts, reference)
     if strange.n:
         found.append(
