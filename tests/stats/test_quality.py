@@ -206,6 +206,20 @@ def test_a_repeated_value_outside_the_range_is_a_sentinel_and_scattered_ones_are
     assert len(sentinels(reference, current, counts, least_share=0.02)) == 1
 
 
+@pytest.mark.parametrize("levels", [[0.414912], [0.0, 1.0], [0.0, 1.0, 2.0, 3.0]])
+def test_beside_a_reference_of_few_levels_a_new_one_is_no_code_for_a_missing_value(levels: list[float]) -> None:
+    """As the feature `transfer` of elec2: constant in the reference, then alive."""
+    given = levels * 250
+    binning = numeric_binning(np.array(given))
+    reference = Profile.of(binning, given)
+    alive = {0.500526: 48, 0.794298: 30, 7.5: 22, -0.25: 40}
+    now = Profile.of(binning, [value for value, count in (alive | {levels[0]: 860}).items() for _ in range(count)])
+    assert sentinels(reference, now, alive) == ()
+    coded = Profile.of(binning, [-999.0] * 40 + given[:860])
+    (found,) = sentinels(reference, coded, {-999.0: 40})
+    assert (found.value, found.side, found.count) == (-999.0, "below", 40)
+
+
 def test_a_categorical_feature_has_no_sentinels() -> None:
     profile = Profile.of(COLOURS, ["pink"] * 10)
     assert sentinels(profile, profile, {-200.0: 10}) == ()

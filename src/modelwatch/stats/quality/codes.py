@@ -168,7 +168,9 @@ def sentinels(
 
     values: how often each raw value occurs in the window; what is inside the range is ignored, and a list of the most
         frequent values is enough. A profile does not keep them, so they come from the stored rows.
-    A sentinel that the reference already has is inside its range, hence no news. Empty for a categorical feature: there
+    A sentinel that the reference already has is inside its range, hence no news. Beside a reference of fewer than
+    `LEAST_OTHERS` different values, a constant above all, a new value is a level that it has not had yet, and drift: a
+    sentinel only where it is written like a code. Empty for a categorical feature: there
     a new value is an unseen category. Raises IncompatibleProfiles when the binnings differ, StatsError when the values
     outside are more than the profile has counted there.
 
@@ -194,6 +196,7 @@ def sentinels(
         "below": (reference.below, current.below),
         "above": (reference.above, current.above),
     }
+    has_few_levels = np.count_nonzero(reference.fine) < LEAST_OTHERS
     found = []
     for side, counted in outside.items():
         reference_count, current_count = expected[side]
@@ -203,6 +206,8 @@ def sentinels(
                 f"{current_count}: give the values of the same window"
             )
         for value, count in counted.items():
+            if has_few_levels and not is_code_number(value):
+                continue
             if count > least_share * current.n:
                 p_value = rate_increase_p_value(reference_count, reference.n, count, current.n)
                 found.append(
