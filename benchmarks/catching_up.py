@@ -23,7 +23,7 @@ from benchmarks.stores import ledger_of, migrated
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.service import AlertService
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.config import Settings
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.demo.generator import MODEL

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.report import Row, less
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.ledger.ledger import Ledger

@@ -10,7 +10,7 @@ import pytest
 
 from modelwatch.api.decoding.compression import decompress
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import BodyTooLarge, RequestError
 from tests.api.bad_inputs import BAD_INPUTS, BATCH, DRIFT_CHECK, MIB, PREDICTIONS, REFERENCE, BadInput
 from tests.api.decoding.clock import NOW

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from modelwatch.api import routes
-from modelwatch.api.query import parameters_of
+from modelwatch.api.unknown_names import parameters_of
 from tests.support.app import App
 from tests.support.servers.live_service import LiveService
 

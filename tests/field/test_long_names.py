@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.storage.engine.store import Store
 from tests.support.events import NOON, open_ledger, stored_and_counted

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import EARLIEST_DAY, EARLIEST_TIME
 from modelwatch.monitoring.checks.rules import DriftRules

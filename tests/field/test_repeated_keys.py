@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.api.decoding.actions import ActionBody, ActorBody, FromWindowBody, SilenceBody, decode_action
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput
 from tests.support.events import NOON
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.config import Settings
 from modelwatch.monitoring.backtest import backtest
 from modelwatch.monitoring.checks.rules import DriftRules

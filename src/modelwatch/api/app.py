@@ -19,17 +19,17 @@ from modelwatch.access import Grant, KnownKeys
 from modelwatch.api import docs, openapi
 from modelwatch.api.around import Addresses, SecurityHeaders
 from modelwatch.api.auth.gate import PAGES, Gate
-from modelwatch.api.auth.origins import SameOrigin
 from modelwatch.api.auth.scopes import GRANT, authorize
+from modelwatch.api.auth.sites import SameOrigin
 from modelwatch.api.fast_lane import FastLane
 from modelwatch.api.ingest.hot_posts import FastPath, HotPost, OneLabel, OnePrediction
-from modelwatch.api.nearest_models import with_nearest
 from modelwatch.api.problems import framework_problem
 from modelwatch.api.routes import api, probes
 from modelwatch.api.routes.data.ground_truth import LOG_GROUND_TRUTH
 from modelwatch.api.routes.data.predictions import LOG_PREDICTION
 from modelwatch.api.shared_answers import SharedAnswers
 from modelwatch.api.state import ServiceState
+from modelwatch.api.unknown_names import with_nearest
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnknownResource, excerpt
 
 PREFIX = "/api/v1"

@@ -12,8 +12,8 @@ from modelwatch.alerting.delivery.actions import DeliveryActions
 from modelwatch.alerting.queries import ChannelFacts
 from modelwatch.alerting.service import AlertService
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.nearest_models import NearestModels
 from modelwatch.api.problems import slug_of
+from modelwatch.api.unknown_names import NearestModels
 from modelwatch.config import Settings
 from modelwatch.errors import INTERNAL_ERROR, InvalidInput
 from modelwatch.ingest import Batcher

@@ -173,7 +173,7 @@ def _is_infinite(value: Scalar) -> bool:
 
 def probabilities_in(source: Source, names: ColumnNames) -> list[Probability] | None:
     """The probabilities of a data set, one number or one for each class; None without them. Raises UnreadableColumn."""
-    from modelwatch.api.decoding.columns.prediction_batch import probabilities
+    from modelwatch.api.decoding.columns.batches import probabilities
     from modelwatch.api.decoding.values import clipped_all
 
     if names.score not in source.names:

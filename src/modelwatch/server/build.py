@@ -27,8 +27,7 @@ from modelwatch.alerting.queries import ChannelFacts
 from modelwatch.alerting.service import AlertService
 from modelwatch.api.app import Application, build_app
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.ids import uuid7
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits, uuid7
 from modelwatch.api.front import Front
 from modelwatch.api.state import ServiceState
 from modelwatch.config import Settings, load_settings

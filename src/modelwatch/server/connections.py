@@ -17,7 +17,7 @@ import os
 import socket
 import ssl
 from asyncio.events import TimerHandle
-from typing import Any
+from typing import Any, Protocol
 
 import httptools
 from starlette.types import Receive, Scope, Send
@@ -29,7 +29,7 @@ from modelwatch.api.fast_lane import FastLane
 from modelwatch.api.problems import problem_body
 from modelwatch.errors import TooManyConnections
 from modelwatch.server.fast_lane import LaneProtocol
-from modelwatch.server.limits import ConnectionLimit
+from modelwatch.server.limits import HARD_FACTOR
 
 HEAD_SECONDS = 10.0
 WRITE_SECONDS = 30.0
@@ -45,6 +45,51 @@ OFFERS = frozenset({b"upgrade", b"http2-settings"})
 BEYOND = TooManyConnections("Too many clients are connected.")
 
 log = logging.getLogger(__name__)
+
+
+class Connection(Protocol):
+    """A connection, or one whose TLS handshake is under way."""
+
+    def reject(self) -> None:
+        """Closes it at once."""
+
+
+class ConnectionLimit:
+    """The open connections of one process: silent ones, and those that have sent a request.
+
+    most: how many that have sent a request are served. A silent client, or one that never ends its handshake, takes
+    no one's place: with HARD_FACTOR times as many connections, the one that has been silent for longest is rejected.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        # In the order in which they came.
+        self._silent: dict[Connection, None] = {}
+        self._requesting: set[Connection] = set()
+
+    @property
+    def is_exceeded(self) -> bool:
+        """True when more connections have sent a request than are served."""
+        return len(self._requesting) > self._most
+
+    def opened(self, connection: Connection) -> None:
+        """Counts a new connection. Of too many it rejects the oldest silent one: the new one, if no other is silent."""
+        self._silent[connection] = None
+        if len(self._silent) + len(self._requesting) > HARD_FACTOR * self._most:
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]
+            oldest.reject()
+
+    def request_started(self, connection: Connection) -> None:
+        """Records that the connection has sent the head of a request."""
+        if connection in self._silent:
+            del self._silent[connection]
+            self._requesting.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Forgets a connection that has ended."""
+        self._silent.pop(connection, None)
+        self._requesting.discard(connection)
 
 
 class _Parser:

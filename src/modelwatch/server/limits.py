@@ -1,4 +1,4 @@
-"""Limits of one process: connections, open files, and the C library's heap.
+"""Limits of one process: open files, and the C library's heap.
 
 glibc gives threads up to eight arenas for each processor, and what is freed in one is of no use to another; and what is
 freed below something that is still used stays with the process. A service with many threads would hold several times
@@ -14,7 +14,6 @@ import logging
 import os
 import resource
 from collections.abc import Mapping
-from typing import Protocol
 
 # Connections beyond the limit are answered; this many times the limit, one is closed for each that comes.
 HARD_FACTOR = 2
@@ -27,51 +26,6 @@ LARGE_BYTES = 256 * 1024
 TRIM_EVERY_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
-
-
-class Connection(Protocol):
-    """A connection, or one whose TLS handshake is under way."""
-
-    def reject(self) -> None:
-        """Closes it at once."""
-
-
-class ConnectionLimit:
-    """The open connections of one process: silent ones, and those that have sent a request.
-
-    most: how many that have sent a request are served. A silent client, or one that never ends its handshake, takes
-    no one's place: with HARD_FACTOR times as many connections, the one that has been silent for longest is rejected.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        # In the order in which they came.
-        self._silent: dict[Connection, None] = {}
-        self._requesting: set[Connection] = set()
-
-    @property
-    def is_exceeded(self) -> bool:
-        """True when more connections have sent a request than are served."""
-        return len(self._requesting) > self._most
-
-    def opened(self, connection: Connection) -> None:
-        """Counts a new connection. Of too many it rejects the oldest silent one: the new one, if no other is silent."""
-        self._silent[connection] = None
-        if len(self._silent) + len(self._requesting) > HARD_FACTOR * self._most:
-            oldest = next(iter(self._silent))
-            del self._silent[oldest]
-            oldest.reject()
-
-    def request_started(self, connection: Connection) -> None:
-        """Records that the connection has sent the head of a request."""
-        if connection in self._silent:
-            del self._silent[connection]
-            self._requesting.add(connection)
-
-    def closed(self, connection: Connection) -> None:
-        """Forgets a connection that has ended."""
-        self._silent.pop(connection, None)
-        self._requesting.discard(connection)
 
 
 def allow_open_files(most_connections: int) -> None:

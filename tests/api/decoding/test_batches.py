@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from modelwatch.api.decoding.compression import decompress
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput, MalformedBody, RequestError
 from modelwatch.events import Prediction, Rejection
 from tests.api.bad_inputs import ARROW, GOOD, JSON, NDJSON, PARQUET, arrow_stream, good_columns, parquet_file
@@ -356,8 +356,8 @@ def test_large_rows_are_decoded_one_at_a_time_and_say_the_same(monkeypatch: pyte
     rows[2]["features"]["feature_0001"] = [1]
     bodies = [json.dumps(each).encode() for each in (rows, {"predictions": rows})]
     usual = [decoder.batch(body, JSON) for body in bodies]
-    monkeypatch.setattr("modelwatch.api.decoding.json_batch.LARGE_BODY", 0)
-    monkeypatch.setattr("modelwatch.api.decoding.json_batch.LARGE_ROW", 1)
+    monkeypatch.setattr("modelwatch.api.decoding.json_batches.row_by_row.LARGE_BODY", 0)
+    monkeypatch.setattr("modelwatch.api.decoding.json_batches.row_by_row.LARGE_ROW", 1)
     assert [decoder.batch(body, JSON) for body in bodies] == usual
     assert [each.index for each in usual[0].rejected] == [1, 2]
     for broken in (bodies[1].replace(b'{"predictions"', b'{"predictions": [], "predictions"'), bodies[0][:-1]):

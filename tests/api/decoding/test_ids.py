@@ -8,7 +8,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwatch.api.decoding.ids import time_of_id, uuid7
+from modelwatch.api.decoding.values import time_of_id, uuid7
 
 
 @given(st.integers(0, 2**48 - 1))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput, RequestError
 from modelwatch.events import DriftCheckBody, Prediction
 from tests.api.bad_inputs import GOOD, good_body

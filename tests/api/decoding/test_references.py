@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from tests.api.bad_inputs import ARROW, JSON, PARQUET, arrow_stream, parquet_file

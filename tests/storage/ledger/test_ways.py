@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.values import Limits
 from modelwatch.batches import DecodedBatch, joined
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import InvalidInput

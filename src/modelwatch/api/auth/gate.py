@@ -10,8 +10,8 @@ import time
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelwatch.access import EVERYTHING, Grant, KnownKeys, Throttle
-from modelwatch.api.auth.hosts import check_host, is_own_host, names_of
 from modelwatch.api.auth.scopes import GRANT
+from modelwatch.api.auth.sites import check_host, is_own_host, names_of
 from modelwatch.api.problems import RawHeaders, problem_body
 from modelwatch.api.state import ServiceState
 from modelwatch.errors import RequestError, ServiceError, TooManyRequests, Unauthenticated

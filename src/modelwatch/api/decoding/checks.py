@@ -6,9 +6,16 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
-from modelwatch.api.decoding.ids import time_of_id
-from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import BEYOND_FLOAT, DOTS, character_problem, clipped, pointer_to, text_problem
+from modelwatch.api.decoding.values import (
+    BEYOND_FLOAT,
+    DOTS,
+    Limits,
+    character_problem,
+    clipped,
+    pointer_to,
+    text_problem,
+    time_of_id,
+)
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import (
     DEFAULT_ENVIRONMENT,

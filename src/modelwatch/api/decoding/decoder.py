@@ -8,11 +8,11 @@ from typing import TypeVar
 import msgspec
 
 from modelwatch.api.decoding.checks import Checker, may_hold_nul
-from modelwatch.api.decoding.columns.label_batch import decode_labels
-from modelwatch.api.decoding.columns.prediction_batch import decode_table
+from modelwatch.api.decoding.columns.batches import decode_labels, decode_table
 from modelwatch.api.decoding.explain import DECODING_ERRORS, check_readable, explained
 from modelwatch.api.decoding.fields import check_defaults
-from modelwatch.api.decoding.json_batch import (
+from modelwatch.api.decoding.json_batches.columnar import JsonColumns
+from modelwatch.api.decoding.json_batches.row_by_row import (
     GROUND_TRUTHS,
     PREDICTIONS,
     UNNAMED_GROUND_TRUTHS,
@@ -23,10 +23,9 @@ from modelwatch.api.decoding.json_batch import (
     decode_lines,
     filled,
 )
-from modelwatch.api.decoding.json_columns import JsonColumns
-from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.decoding.references import Beside, json_frame, table_frame
 from modelwatch.api.decoding.repeated_keys import check_keys, check_keys_of_lists
+from modelwatch.api.decoding.values import Limits
 from modelwatch.batches import DecodedBatch, DecodedLabels, PredictionBatch
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, UnsupportedContent
 from modelwatch.events import (

@@ -1,6 +1,7 @@
-"""The fields of many predictions as columns: rows are looked at one by one only where a column shows something unusual.
+"""What batches are made of: the fields of predictions as columns, and the good and bad rows that are looked at alone.
 
-Features are columns of their own: `api/decoding/json_columns.py`, `api/decoding/columns`.
+Rows are looked at one by one only where a column shows something unusual. Features are columns of their own:
+`json_batches/columnar.py`, `columns`.
 """
 
 from __future__ import annotations
@@ -8,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from modelwatch.api.decoding.checks import Checker
-from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import pointer_to, text_problem
+from modelwatch.api.decoding.explain import MAX_PROBLEMS
+from modelwatch.api.decoding.values import Limits, pointer_to, text_problem
 from modelwatch.batches import FeatureBlock, PredictionBatch, Probability, StreamName
-from modelwatch.errors import FieldError, InvalidInput, excerpt
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, EARLIEST_TIME, Scalar
+from modelwatch.errors import FieldError, InvalidInput, MalformedBody, excerpt
+from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, EARLIEST_TIME, Rejection, Scalar
 from modelwatch.stats.counting.kernel import Places
 
 # What rows have that do not say it. Without a model they are not valid.
 STREAM_DEFAULTS = {"model_name": None, "model_version": DEFAULT_VERSION, "environment": DEFAULT_ENVIRONMENT}
+
+Event = TypeVar("Event")
 
 
 class Stream(NamedTuple):
@@ -120,3 +123,49 @@ def unusual_rows(fields: Fields, checker: Checker, now: int, may_contain_nul: bo
     for values in (fields.predictions, fields.truths):
         found.update(checker.unusual_values(values, may_contain_nul))
     return found
+
+
+class Collector(Generic[Event]):
+    """Gathers the events and rejections of one batch."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._rejected: list[Rejection] = []
+        self._errors: list[FieldError] = []
+        self._unreadable = 0
+
+    def take(self, event: Event) -> None:
+        self._events.append(event)
+
+    def reject(self, index: int, error: InvalidInput | MalformedBody) -> None:
+        """Names the row by its first problem; the others are kept in case the whole batch is refused."""
+        problems = error.errors or (FieldError("", error.detail),)
+        self._unreadable += isinstance(error, MalformedBody)
+        first, more = problems[0], len(problems) - 1
+        message = f"{first.message} (and {more} more)" if more else first.message
+        self._rejected.append(Rejection(index, first.pointer, message))
+        if len(self._errors) < MAX_PROBLEMS:
+            self._errors.extend(
+                FieldError(f"/{index}{problem.pointer}", problem.message, problem.value_excerpt)
+                for problem in problems[: MAX_PROBLEMS - len(self._errors)]
+            )
+
+    def batch(self, others: int = 0) -> Gathered[Event]:
+        """The batch gathered so far. others: number of valid rows that are not in it.
+
+        Raises InvalidInput when there are rows and none is valid, MalformedBody when none of them is JSON.
+        """
+        if self._rejected and not self._events and not others:
+            if self._unreadable == len(self._rejected):
+                raise MalformedBody(f"No row of the batch can be read. The first: {self._rejected[0].message}")
+            rows = len(self._rejected)
+            raise InvalidInput(f"None of the {rows} rows is valid.", tuple(self._errors), rows)
+        return Gathered(self._events, self._rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered(Generic[Event]):
+    """The good rows of a batch as events, and the bad ones by name."""
+
+    events: Sequence[Event]
+    rejected: list[Rejection]

@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 
 from modelwatch.api.decoding.actions import decode_action
-from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import text_problem
+from modelwatch.api.decoding.values import Limits, text_problem
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, EARLIEST_TIME

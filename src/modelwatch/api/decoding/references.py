@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast, get_type_hints
 import msgspec
 
 from modelwatch.api.decoding.checks import Checker
-from modelwatch.api.decoding.columns.prediction_batch import probabilities, times
+from modelwatch.api.decoding.columns.batches import probabilities, times
 from modelwatch.api.decoding.columns.reading import Bounds, arrow_errors, category_values, read_table, scalars
 from modelwatch.api.decoding.columns.schema import KNOWN_COLUMNS, is_categorical, is_number
 from modelwatch.api.decoding.explain import MAX_PROBLEMS, nearest
-from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import clipped_all, pointer_to
+from modelwatch.api.decoding.values import Limits, clipped_all, pointer_to
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DataType, ReferenceBody, ReferenceFrame, ReferenceSample, Scalar, Task
 from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type

@@ -16,12 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.ingest.bodies import body_timeout, read_body
-from modelwatch.api.ingest.expiry import refusal
-from modelwatch.api.nearest_models import with_nearest
+from modelwatch.api.ingest.intake import body_timeout, read_body, refusal
 from modelwatch.api.problems import RawHeaders, problem_body
-from modelwatch.api.query import check_parameters
 from modelwatch.api.state import ServiceState
+from modelwatch.api.unknown_names import check_parameters, with_nearest
 from modelwatch.errors import RequestError, ServiceError, UnknownModel, UnsupportedContent
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.ingest import Batcher

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends
 from sqlalchemy import Connection
 
-from modelwatch.api.routes.parameters import (
+from modelwatch.api.routes.common import (
     Cursor,
     Limit,
     Moment,

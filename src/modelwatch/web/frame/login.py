@@ -12,7 +12,7 @@ from starlette.responses import Response
 from modelwatch.access import Grant, KnownKeys
 from modelwatch.access.tokens import SESSION_BYTES
 from modelwatch.api.auth.gate import SESSION, SESSION_COOKIE
-from modelwatch.api.ingest.bodies import body_timeout
+from modelwatch.api.ingest.intake import body_timeout
 from modelwatch.config import Settings
 from modelwatch.errors import BodyTooLarge, Forbidden, MalformedBody, Unauthenticated, UnsupportedContent
 from modelwatch.times import SECONDS_PER_HOUR

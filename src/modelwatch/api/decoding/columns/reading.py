@@ -17,8 +17,7 @@ from modelwatch.api.decoding.columns.arrow_bounds import claimed_bytes
 from modelwatch.api.decoding.columns.csv_table import shape_of
 from modelwatch.api.decoding.columns.parquet_bounds import claimed_size
 from modelwatch.api.decoding.columns.schema import check_schema, is_dictionary, is_text
-from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import pointer_to
+from modelwatch.api.decoding.values import Limits, pointer_to
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.binning import category_name

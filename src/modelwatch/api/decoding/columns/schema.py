@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import pointer_to, text_problem
+from modelwatch.api.decoding.values import Limits, pointer_to, text_problem
 from modelwatch.errors import FieldError, InvalidInput
 
 if TYPE_CHECKING:

@@ -14,10 +14,20 @@ from modelwatch.alerting.queries import list_alerts, read_alert
 from modelwatch.alerting.views.alerts import AlertLine, AlertReport, alert_line
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import ActionBody, decode_action
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import ACTION_CONTENT, answers
-from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text, cursor_of, position_of
+from modelwatch.api.routes.common import (
+    API,
+    Cursor,
+    Limit,
+    Name,
+    Text,
+    cursor_of,
+    how_far,
+    json_answer,
+    position_of,
+    state_of,
+)
 from modelwatch.findings import FindingSeverity, Kind
 from modelwatch.storage.verdicts.standing import overall_standing
 

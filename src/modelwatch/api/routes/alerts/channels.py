@@ -12,10 +12,9 @@ from modelwatch.alerting.queries import list_channels, list_deliveries
 from modelwatch.alerting.views.deliveries import ChannelLine, DeliveryLine, TestResult
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import ActorBody, decode_action
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import ACTOR_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Cursor, Limit, Name, Text, cursor_of, position_of
+from modelwatch.api.routes.common import API, Cursor, Limit, Name, Text, cursor_of, json_answer, position_of, state_of
 from modelwatch.storage.alerts.outbox import OutboxState
 
 router = APIRouter(tags=["channels"])

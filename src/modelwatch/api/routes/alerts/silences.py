@@ -12,10 +12,9 @@ from modelwatch.alerting.queries import list_silences, read_silence
 from modelwatch.alerting.views.actions import SilenceLine, silence_line
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import SilenceBody, decode_action, silence_request
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import SILENCE_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Actor, Cursor, Limit, Name, cursor_of, position_of
+from modelwatch.api.routes.common import API, Actor, Cursor, Limit, Name, cursor_of, json_answer, position_of, state_of
 from modelwatch.storage.alerts.silences import SilenceState
 
 router = APIRouter(tags=["alerts"])

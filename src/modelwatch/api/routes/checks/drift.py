@@ -9,10 +9,9 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of, require_reading
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import DRIFT_CHECK_CONTENT, answers
-from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import microseconds_of, require_lookback
+from modelwatch.api.routes.common import how_far, json_answer, microseconds_of, require_lookback, state_of
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT, DriftCheckBody
 from modelwatch.monitoring.checks.drift.check import check_drift

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
 from modelwatch.api.openapi import answers, csv_answers
-from modelwatch.api.routes.common import csv_answer, how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
+from modelwatch.api.routes.common import Moment, Name, Text, csv_answer, how_far, json_answer, seconds_of, state_of
 from modelwatch.api.routes.selection import Selected, StreamSelection, Stretch, Stretched
 from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.performance.check import check_performance

@@ -8,8 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import Name
+from modelwatch.api.routes.common import Name, how_far, json_answer, state_of
 from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_page
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.reports import QualityReport

@@ -9,8 +9,16 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, Text, require_lookback, seconds_of
+from modelwatch.api.routes.common import (
+    Moment,
+    Name,
+    Text,
+    how_far,
+    json_answer,
+    require_lookback,
+    seconds_of,
+    state_of,
+)
 from modelwatch.api.routes.selection import Selected
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt

@@ -9,8 +9,17 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from modelwatch.api.openapi import answers, csv_answers
-from modelwatch.api.routes.common import csv_answer, json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, Text, microseconds_of, seconds_of, step_of
+from modelwatch.api.routes.common import (
+    Moment,
+    Name,
+    Text,
+    csv_answer,
+    json_answer,
+    microseconds_of,
+    seconds_of,
+    state_of,
+    step_of,
+)
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery

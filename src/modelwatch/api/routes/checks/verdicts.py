@@ -10,9 +10,11 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import how_far, json_answer, state_of
-from modelwatch.api.routes.parameters import (
+from modelwatch.api.routes.common import (
     Name,
+    how_far,
+    json_answer,
+    state_of,
 )
 from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_page
 from modelwatch.errors import UnknownResource, excerpt

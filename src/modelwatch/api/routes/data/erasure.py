@@ -11,8 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Actor, Name
+from modelwatch.api.routes.common import API, Actor, Name, json_answer, state_of
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.times import EPOCH
 

@@ -10,9 +10,8 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of
-from modelwatch.api.ingest.bodies import read_batch
-from modelwatch.api.ingest.expiry import rejections
 from modelwatch.api.ingest.hot_posts import MAY_WAIT
+from modelwatch.api.ingest.intake import read_batch, rejections
 from modelwatch.api.openapi import JSON_LABEL, LABELS_CONTENT, answers, operation, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.batches import DecodedLabels

@@ -9,8 +9,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of
-from modelwatch.api.ingest.bodies import read_batch
-from modelwatch.api.ingest.expiry import deleted_among, rejections
+from modelwatch.api.ingest.intake import deleted_among, read_batch, rejections
 from modelwatch.api.openapi import BATCH_CONTENT, JSON_PREDICTION, answers, operation, query_parameters
 from modelwatch.api.routes.common import json_answer, require_writing, state_of
 from modelwatch.batches import DecodedBatch

@@ -10,12 +10,11 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of, require_reading
-from modelwatch.api.decoding.limits import Limits
 from modelwatch.api.decoding.profiles import decode_profile
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.decoding.values import Limits
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import PROFILE_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Model, Text
+from modelwatch.api.routes.common import Model, Text, json_answer, state_of
 from modelwatch.errors import Conflict
 from modelwatch.stats.counting.binning import encode_binning
 from modelwatch.storage.engine.models import require_model

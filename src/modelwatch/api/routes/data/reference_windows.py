@@ -10,10 +10,9 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import FromWindowBody, decode_action
 from modelwatch.api.ingest.acceptance import accept_window
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import FROM_WINDOW_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Name, microseconds_of, require_lookback
+from modelwatch.api.routes.common import API, Name, json_answer, microseconds_of, require_lookback, state_of
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.events import DEFAULT_ENVIRONMENT
 from modelwatch.monitoring.checks.drift.evidence import effective_rules

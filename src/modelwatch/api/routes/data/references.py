@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of, require_reading
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import REFERENCE_CONTENT, answers, query_parameters
 from modelwatch.api.routes.common import json_answer, state_of
 from modelwatch.errors import FieldError, InvalidInput

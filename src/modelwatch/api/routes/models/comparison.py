@@ -8,8 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, Text, seconds_of
+from modelwatch.api.routes.common import Moment, Name, Text, json_answer, seconds_of, state_of
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of

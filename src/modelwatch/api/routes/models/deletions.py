@@ -10,8 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of, require_reading
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Actor, Name
+from modelwatch.api.routes.common import API, Actor, Name, json_answer, state_of
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.storage.engine.models import Part
 from modelwatch.storage.maintenance.deletion import Deletion, deletion_by_id, request_deletion

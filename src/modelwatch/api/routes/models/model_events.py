@@ -8,8 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Moment, Name, cursor_of, microseconds_of
+from modelwatch.api.routes.common import Moment, Name, cursor_of, json_answer, microseconds_of, state_of
 from modelwatch.api.routes.selection import Paged, Selected
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.storage.engine.models import require_model

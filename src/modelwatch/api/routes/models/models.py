@@ -12,8 +12,7 @@ from sqlalchemy import Connection
 
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import MOST_A_PAGE, Cursor, Limit, Name, cursor_of, position_of
+from modelwatch.api.routes.common import MOST_A_PAGE, Cursor, Limit, Name, cursor_of, json_answer, position_of, state_of
 from modelwatch.api.state import ServiceState
 from modelwatch.config.monitors.monitor import MonitorConfig
 from modelwatch.events import Task

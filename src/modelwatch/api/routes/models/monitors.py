@@ -13,10 +13,9 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.explain import in_words
 from modelwatch.api.decoding.values import DOTS
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import BACKTEST_CONTENT, MONITOR_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Name, seconds_of
+from modelwatch.api.routes.common import API, Name, json_answer, seconds_of, state_of
 from modelwatch.api.state import ServiceState
 from modelwatch.config.documents import Format, decode_document
 from modelwatch.config.monitors.defaults import effective_document

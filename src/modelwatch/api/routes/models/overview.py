@@ -10,8 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Cursor, Text, cursor_of, position_of
+from modelwatch.api.routes.common import Cursor, Text, cursor_of, json_answer, position_of, state_of
 from modelwatch.views.models.list import ModelsOverview, models_overview
 from modelwatch.views.models.rows import ModelState, Wanted
 

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Request, Response
 from modelwatch.alerting.queries import list_audit
 from modelwatch.alerting.views.actions import AuditLine
 from modelwatch.api.openapi import answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import Cursor, Limit, Text, cursor_of, position_of
+from modelwatch.api.routes.common import Cursor, Limit, Text, cursor_of, json_answer, position_of, state_of
 
 router = APIRouter(tags=["audit"])
 

@@ -12,10 +12,9 @@ from fastapi import APIRouter, Query, Request, Response
 from modelwatch.access.keys import RANDOM_BYTES, KeyLine, KeyState, NewKey, list_keys, make_key, revoke
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import KeyBody, decode_action, key_request
-from modelwatch.api.ingest.bodies import read_body
+from modelwatch.api.ingest.intake import read_body
 from modelwatch.api.openapi import KEY_CONTENT, answers
-from modelwatch.api.routes.common import json_answer, state_of
-from modelwatch.api.routes.parameters import API, Actor, Name
+from modelwatch.api.routes.common import API, Actor, Name, json_answer, state_of
 
 router = APIRouter(tags=["keys"])
 

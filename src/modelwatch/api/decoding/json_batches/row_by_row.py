@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from modelwatch.api.decoding.checks import may_hold_nul
-from modelwatch.api.decoding.explain import DECODING_ERRORS, MAX_PROBLEMS, check_readable, explained
+from modelwatch.api.decoding.explain import DECODING_ERRORS, check_readable, explained
+from modelwatch.api.decoding.fields import Collector, Event, Gathered
 from modelwatch.api.decoding.repeated_keys import check_keys, keys_of
 from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
-from modelwatch.events import GroundTruthBody, PredictionBody, Rejection
+from modelwatch.events import GroundTruthBody, PredictionBody
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 # Bytes of a body and of its rows in the mean from which on rows are decoded one at a time.
 LARGE_BODY = 4 * 1024 * 1024
 LARGE_ROW = 8 * 1024
-Event = TypeVar("Event")
 
 
 @dataclass
@@ -145,52 +145,6 @@ class SharedNames:
             row.features = dict(zip(self._names, features.values(), strict=True))
         else:
             self._names = names
-
-
-class Collector(Generic[Event]):
-    """Gathers the events and rejections of one batch."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-        self._rejected: list[Rejection] = []
-        self._errors: list[FieldError] = []
-        self._unreadable = 0
-
-    def take(self, event: Event) -> None:
-        self._events.append(event)
-
-    def reject(self, index: int, error: InvalidInput | MalformedBody) -> None:
-        """Names the row by its first problem; the others are kept in case the whole batch is refused."""
-        problems = error.errors or (FieldError("", error.detail),)
-        self._unreadable += isinstance(error, MalformedBody)
-        first, more = problems[0], len(problems) - 1
-        message = f"{first.message} (and {more} more)" if more else first.message
-        self._rejected.append(Rejection(index, first.pointer, message))
-        if len(self._errors) < MAX_PROBLEMS:
-            self._errors.extend(
-                FieldError(f"/{index}{problem.pointer}", problem.message, problem.value_excerpt)
-                for problem in problems[: MAX_PROBLEMS - len(self._errors)]
-            )
-
-    def batch(self, others: int = 0) -> Gathered[Event]:
-        """The batch gathered so far. others: number of valid rows that are not in it.
-
-        Raises InvalidInput when there are rows and none is valid, MalformedBody when none of them is JSON.
-        """
-        if self._rejected and not self._events and not others:
-            if self._unreadable == len(self._rejected):
-                raise MalformedBody(f"No row of the batch can be read. The first: {self._rejected[0].message}")
-            rows = len(self._rejected)
-            raise InvalidInput(f"None of the {rows} rows is valid.", tuple(self._errors), rows)
-        return Gathered(self._events, self._rejected)
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered(Generic[Event]):
-    """The good rows of a batch as events, and the bad ones by name."""
-
-    events: Sequence[Event]
-    rejected: list[Rejection]
 
 
 Check = Callable[[Body, bool], Event]

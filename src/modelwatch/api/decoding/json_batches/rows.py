@@ -18,9 +18,17 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from modelwatch.api.decoding.explain import DECODING_ERRORS
-from modelwatch.api.decoding.json_batch import is_wrapped
+from modelwatch.api.decoding.json_batches.row_by_row import is_wrapped
+from modelwatch.api.decoding.json_batches.row_types import (
+    ROW_TYPES,
+    Feature,
+    Form,
+    Row,
+    Shape,
+    decoder_of_any,
+    shape_of,
+)
 from modelwatch.api.decoding.repeated_keys import keys_of
-from modelwatch.api.decoding.row_types import ROW_TYPES, Feature, Form, Row, Shape, decoder_of_any, shape_of
 from modelwatch.events import DataType, FeatureBody, PredictionBody, Scalar
 
 # For fewer rows, looking at the first one takes as long as a type that is there spares.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modelwatch.server.limits import HARD_FACTOR, ConnectionLimit
+from modelwatch.server.connections import ConnectionLimit
+from modelwatch.server.limits import HARD_FACTOR
 
 MOST = 3
 

@@ -1,10 +1,11 @@
-"""Reading request bodies: bounded while they arrive, decompressed within the same bound."""
+"""Intake of data: bodies are read within their bounds, and what the store did not take is named."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,7 +14,11 @@ from modelwatch.access import Grant
 from modelwatch.api.auth.scopes import GRANT
 from modelwatch.api.decoding.compression import decompress
 from modelwatch.config import Settings
-from modelwatch.errors import BodyTimeout, BodyTooLarge, MalformedBody
+from modelwatch.errors import BodyTimeout, BodyTooLarge, Conflict, Expired, FieldError, MalformedBody
+from modelwatch.events import Prediction, Rejection
+from modelwatch.ingest import Refused
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.deletion import is_being_deleted
 
 # Larger bodies are decoded in a thread: the event loop goes on.
 INLINE_BYTES = 64 * 1024
@@ -80,3 +85,49 @@ async def _collect(request: Request, limit: int) -> bytes:
             )
         parts.append(part)
     return b"".join(parts)
+
+
+_EXPIRED = "The model's predictions of that day have expired (PREDICTION_RETENTION_DAYS): a repeat could count twice"
+_DELETED = (
+    "It belongs to a model, a version or an environment that is being deleted: send it again when the deletion has"
+    " ended"
+)
+
+
+def refusal(store: Store, event: Prediction) -> Expired | Conflict:
+    """The error for a prediction that was not taken. Reads the store."""
+    if _is_deleted(store, event):
+        return Conflict(f"{_DELETED}.")
+    given = datetime.fromtimestamp(event.timestamp / 1_000_000, UTC).isoformat()
+    return Expired("The prediction is too old to be accepted.", (FieldError("/timestamp", _EXPIRED, given),))
+
+
+def rejections(
+    taken: Sequence[bool | str | Refused | None], known: Sequence[Rejection], deleted: Collection[int] = ()
+) -> list[Rejection]:
+    """The rows of a batch that were not taken: for their age, or since they are deleted (None), or for their values.
+
+    taken: outcomes of the good rows; known: the others. deleted: places among the good rows, see `deleted_among`.
+    """
+    others = {each.index for each in known}
+    indexes = (index for index in range(len(taken) + len(others)) if index not in others)
+    found = []
+    for place, (index, each) in enumerate(zip(indexes, taken, strict=False)):
+        if isinstance(each, Refused):
+            found.append(Rejection(index, "", each.message))
+        elif each is None:
+            found.append(
+                Rejection(index, "", _DELETED) if place in deleted else Rejection(index, "/timestamp", _EXPIRED)
+            )
+    return found
+
+
+def deleted_among(store: Store, events: Sequence[Prediction], taken: Sequence[bool | Refused | None]) -> set[int]:
+    """The places of the events that were not taken because they belong to what is being deleted. Reads the store."""
+    not_taken = [place for place, each in enumerate(taken) if each is None]
+    return {place for place in not_taken if _is_deleted(store, events[place])}
+
+
+def _is_deleted(store: Store, event: Prediction) -> bool:
+    with store.read() as connection:
+        return is_being_deleted(connection, event.model_name, event.model_version, event.environment)

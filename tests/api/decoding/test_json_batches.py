@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from modelwatch.api.decoding import json_columns, json_rows, row_types
 from modelwatch.api.decoding.decoder import Decoder
-from modelwatch.api.decoding.limits import Limits
+from modelwatch.api.decoding.json_batches import columnar, row_types
+from modelwatch.api.decoding.json_batches import rows as json_rows
+from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput, MalformedBody
 from modelwatch.stats.counting.columns import FloatColumn, IntegerColumn, TextColumn
 from tests.support.events import NOON, numbered
@@ -110,13 +111,13 @@ def decoded(body: bytes, kind: str, defaults: dict[str, str] | None = None) -> A
 def both_ways(monkeypatch: pytest.MonkeyPatch, body: bytes, kind: str, defaults: dict[str, str] | None = None) -> Any:
     """The same body, its rows together and one by one."""
     with monkeypatch.context() as patched:
-        patched.setattr(json_columns, "FEW_ROWS", 0)
+        patched.setattr(columnar, "FEW_ROWS", 0)
         patched.setattr(json_rows, "WORTH_A_LOOK", 1)
         patched.setattr(row_types, "VALUES_WORTH_A_MAP", 1)
         patched.setattr(row_types, "ROWS_WORTH_A_LIST", 1)
         together = decoded(body, kind, defaults)
-        patched.setattr(json_columns, "FEW_ROWS", sys.maxsize)
-        patched.setattr(json_columns, "FEW_BYTES", sys.maxsize)
+        patched.setattr(columnar, "FEW_ROWS", sys.maxsize)
+        patched.setattr(columnar, "FEW_BYTES", sys.maxsize)
         return together, decoded(body, kind, defaults)
 
 

@@ -8,11 +8,18 @@ import numpy as np
 
 from modelwatch.api.decoding.checks import Checker, may_hold_nul
 from modelwatch.api.decoding.explain import DECODING_ERRORS
-from modelwatch.api.decoding.fields import STREAM_DEFAULTS, Fields, Stream, given_ids, given_times, unusual_rows
-from modelwatch.api.decoding.json_batch import Collector, RowFormat, filled, has_large_rows, too_many_rows
-from modelwatch.api.decoding.json_rows import JsonRows, read_rows
-from modelwatch.api.decoding.limits import Limits
-from modelwatch.api.decoding.values import text_problem
+from modelwatch.api.decoding.fields import (
+    STREAM_DEFAULTS,
+    Collector,
+    Fields,
+    Stream,
+    given_ids,
+    given_times,
+    unusual_rows,
+)
+from modelwatch.api.decoding.json_batches.row_by_row import RowFormat, filled, has_large_rows, too_many_rows
+from modelwatch.api.decoding.json_batches.rows import JsonRows, read_rows
+from modelwatch.api.decoding.values import Limits, text_problem
 from modelwatch.batches import DecodedBatch, FeatureBlock, joined
 from modelwatch.errors import InvalidInput
 from modelwatch.events import DataType, Prediction, PredictionBody, Scalar
