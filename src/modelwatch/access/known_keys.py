@@ -57,14 +57,18 @@ class KnownKeys:
         """True when the keys were read from the store lately, or still count since it can't be read."""
         return self._is_younger_than(FRESH_SECONDS) or (self._has_failed and self._is_younger_than(STALE_SECONDS))
 
+    @property
+    def do_count(self) -> bool:
+        """True while what was known before counts, although the store can't be read."""
+        return self._is_younger_than(STALE_SECONDS)
+
     def refresh(self, seconds: float = FRESH_SECONDS) -> None:
         """Reads the keys of the store, unless that was done within so many seconds.
 
         A store may take its time to be away: of many who come meanwhile only one waits for it, as long as what was
         known before counts. Raises StoreUnavailable when it does not any more.
         """
-        counts = self._is_younger_than(STALE_SECONDS)
-        if not self._lock.acquire(blocking=seconds < FRESH_SECONDS or not counts):
+        if not self._lock.acquire(blocking=seconds < FRESH_SECONDS or not self.do_count):
             return
         try:
             if self._is_younger_than(seconds):
@@ -86,7 +90,7 @@ class KnownKeys:
         except StoreUnavailable as error:
             if not self._has_failed:
                 self._failed = self._clock(), error
-            if not self._is_younger_than(STALE_SECONDS):
+            if not self.do_count:
                 raise
             return None
         self._failed = None

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,7 +15,7 @@ from modelwatch.api.auth.scopes import GRANT
 from modelwatch.api.auth.sites import check_host, is_own_host, names_of
 from modelwatch.api.problems import RawHeaders, problem_body
 from modelwatch.api.state import ServiceState
-from modelwatch.errors import RequestError, ServiceError, TooManyRequests, Unauthenticated
+from modelwatch.errors import RequestError, ServiceError, StoreUnavailable, TooManyRequests, Unauthenticated
 
 PAGES = "/ui"
 LOGIN, LOGOUT = "/ui/login", "/ui/logout"
@@ -24,6 +25,11 @@ OPEN = frozenset(
 )
 OPEN_FOLDERS = ("/docs/assets/", "/ui/assets/")
 METRICS = "/metrics"
+# A request waits for the keys so long: while those that are known still count, and while none do. Both leave a scrape,
+# which Prometheus gives 10 s, the time to say that the store does not answer.
+KEYS_SECONDS, NO_KEYS_SECONDS = 1.0, 3.0
+# One may hang while the others find that, and return.
+KEY_READERS = 4
 BEARER = b"bearer "
 
 
@@ -38,6 +44,8 @@ class Gate:
         self._required = state.settings.keys_required
         self._rate = state.settings.rate_limit_per_second
         self._local = state.settings.is_local
+        # Not the default ones, which requests that wait for the store may all have.
+        self._threads = ThreadPoolExecutor(KEY_READERS, "modelwatch-keys")
         self._names = names_of(state.settings.host, state.settings.reached_at)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +96,7 @@ class Gate:
                 check_host(scope, self._names)
             return EVERYTHING
         if not self._keys.is_fresh:
-            await asyncio.to_thread(self._keys.refresh)
+            await self._refresh_keys()
         token, cookie = _key_in(scope["headers"]), scope.get(SESSION)
         if token is not None:
             grant = self._keys.grant_of(token)
@@ -102,6 +110,16 @@ class Gate:
         if grant is None:
             raise Unauthenticated("Send an API key as `Authorization: Bearer mw_...`.")
         return grant
+
+    async def _refresh_keys(self) -> None:
+        """Reads the keys. A store that hangs holds up nobody for long. Raises StoreUnavailable where no keys count."""
+        seconds = KEYS_SECONDS if self._keys.do_count else NO_KEYS_SECONDS
+        refresh = asyncio.get_running_loop().run_in_executor(self._threads, self._keys.refresh)
+        try:
+            await asyncio.wait_for(refresh, seconds)
+        except TimeoutError:
+            if not self._keys.do_count:
+                raise StoreUnavailable(f"The store did not answer for the API keys within {seconds:g} s.") from None
 
     def _let_wait(self, grant: Grant) -> None:
         wait = self._wait(grant)
