@@ -13,7 +13,7 @@ from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import EARLIEST_DAY, EARLIEST_TIME
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.storage.counts.profiles import last_window_end
+from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.counts.volumes import first_window, hourly_volumes
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from modelwatch.storage.counts.profiles import generations
+from modelwatch.storage.counts.streams import generations
 from modelwatch.storage.engine.store import Store
 from tests.support.events import event, open_ledger
 from tests.support.servers.postgres import Cluster

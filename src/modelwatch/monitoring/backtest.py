@@ -16,8 +16,8 @@ from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.drift.since import with_onsets_of_shifts
 from modelwatch.monitoring.checks.rules import SECONDS_PER_30_DAYS, DriftRules
 from modelwatch.monitoring.checks.schedule import due_points
-from modelwatch.storage.counts.profiles import windows_since
 from modelwatch.storage.counts.streams import newest_window
+from modelwatch.storage.counts.volumes import windows_since
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import iso_of_seconds

@@ -18,7 +18,7 @@ from modelwatch.monitoring.checks.performance.evidence import (
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import counts_of, window_of
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.storage.counts import label_times
+from modelwatch.storage.counts.labels import times
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
@@ -178,7 +178,7 @@ def test_later_labels_are_the_same_by_their_times_and_by_their_predictions(
     def both_ways() -> list[bytes]:
         found = []
         for few in (1_000_000, 0):
-            monkeypatch.setattr(label_times, "FEW_LABELS", few)
+            monkeypatch.setattr(times, "FEW_LABELS", few)
             found.append(evidence())
         return found
 

@@ -15,15 +15,9 @@ from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import UnknownResource
 from modelwatch.events import GroundTruth, Prediction, Scalar
 from modelwatch.storage.counts.outcomes import sum_outcomes
-from modelwatch.storage.counts.profiles import (
-    days_with_data,
-    last_window_end,
-    predictions_in,
-    sum_windows,
-    windows_since,
-)
-from modelwatch.storage.counts.streams import count_streams, newest_window, streams
-from modelwatch.storage.counts.volumes import hourly_volumes
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.counts.streams import count_streams, days_with_data, last_window_end, newest_window, streams
+from modelwatch.storage.counts.volumes import hourly_volumes, predictions_in, windows_since
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwatch.events import Prediction
-from modelwatch.storage.counts import label_times
-from modelwatch.storage.counts.label_times import later_outcomes
+from modelwatch.storage.counts.labels import times
+from modelwatch.storage.counts.labels.times import later_outcomes
 from modelwatch.storage.counts.outcomes import delays_by_window, sum_outcomes
 from modelwatch.storage.counts.profiles import counts_by_window, sum_windows, tails_by_window
 from modelwatch.storage.counts.rolled_windows import rolled_windows
@@ -139,7 +139,7 @@ def observed(store: Store, end: int) -> object:
 
 @pytest.mark.both_engines
 def test_a_snapshot_reads_what_single_reads_do(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_times, "FEW_LABELS", 5)
+    monkeypatch.setattr(times, "FEW_LABELS", 5)
     watch_yes(store)
     set_reference(store, normal(500))
     set_labelled_reference(store, outcomes(500, 99))

@@ -16,11 +16,19 @@ from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import delays_by_window, first_labelled_window, newest_label, sum_outcomes
-from modelwatch.storage.counts.profiles import predictions_in, predictions_of_generation, sum_windows, windows_since
+from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
 from modelwatch.storage.counts.segments import segment_outcomes, segment_profiles
 from modelwatch.storage.counts.streams import count_streams, newest_window, streams
-from modelwatch.storage.counts.volumes import duplicates_in, first_window, hourly_volumes, window_arrivals
+from modelwatch.storage.counts.volumes import (
+    duplicates_in,
+    first_window,
+    hourly_volumes,
+    predictions_in,
+    predictions_of_generation,
+    window_arrivals,
+    windows_since,
+)
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store

@@ -13,8 +13,7 @@ from modelwatch.errors import Conflict, UnknownResource, excerpt
 from modelwatch.findings import Kind
 from modelwatch.monitoring.references.windows import TakenWindow, WindowOfReference, set_reference_from_window
 from modelwatch.storage.alerts.alerts import alert_by_id
-from modelwatch.storage.counts.profiles import last_window_end
-from modelwatch.storage.counts.streams import streams_of
+from modelwatch.storage.counts.streams import last_window_end, streams_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.outcome_references import outcomes_in_force
 from modelwatch.storage.references.references import in_force

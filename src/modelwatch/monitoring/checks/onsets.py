@@ -13,7 +13,8 @@ from modelwatch.monitoring.checks.conditions import Began
 from modelwatch.stats.counting.binning import Binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.onset import onset
-from modelwatch.storage.counts.profiles import counts_by_window, last_window_end
+from modelwatch.storage.counts.profiles import counts_by_window
+from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.layouts import Counts, read_layouts
 from modelwatch.storage.references.subjects import Subject

@@ -33,8 +33,7 @@ from modelwatch.stats.drift.variation.natural_variation import Variation, variat
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask, Task
 from modelwatch.storage.alerts.audit import AuditEntry
-from modelwatch.storage.counts.profiles import days_with_data
-from modelwatch.storage.counts.streams import streams
+from modelwatch.storage.counts.streams import days_with_data, streams
 from modelwatch.storage.engine.protection import Form, Protection, StoredPrediction, form_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.rows import first_events

@@ -17,7 +17,7 @@ from modelwatch.monitoring.references.stated_task import task_of_reference
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.datatypes import is_finite_number
 from modelwatch.storage.alerts.audit import AuditEntry
-from modelwatch.storage.counts.profiles import last_window_end
+from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.engine.protection import StoredPrediction
 from modelwatch.storage.engine.store import Store

@@ -15,8 +15,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.schedule import closed_until, labels_until
 from modelwatch.storage.counts.outcomes import NewestLabel, fresh_labels, newest_labels
-from modelwatch.storage.counts.profiles import generations
-from modelwatch.storage.counts.streams import Newest, fresh_windows, newest_windows
+from modelwatch.storage.counts.streams import Newest, fresh_windows, generations, newest_windows
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import monitor_of, monitor_revisions

@@ -17,9 +17,9 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
 from modelwatch.monitoring.scheduler.agenda import Agenda
 from modelwatch.monitoring.scheduler.summaries import LOOKED_AT
-from modelwatch.storage.counts.label_times import first_label_time, has_news
+from modelwatch.storage.counts.labels.times import first_label_time, has_news
 from modelwatch.storage.counts.outcomes import first_labelled_window
-from modelwatch.storage.counts.profiles import windows_since
+from modelwatch.storage.counts.volumes import windows_since
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, VerdictTrace, newest_verdict, traces_of

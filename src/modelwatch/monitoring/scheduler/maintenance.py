@@ -15,7 +15,7 @@ from modelwatch.monitoring.references.outcome_layouts import OutcomeLayouts
 from modelwatch.monitoring.references.references import take_provisional_reference
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import give_up_labels, models_with_labels
-from modelwatch.storage.counts.profiles import generations
+from modelwatch.storage.counts.streams import generations
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers

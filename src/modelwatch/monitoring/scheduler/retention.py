@@ -18,9 +18,8 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import newest_label
-from modelwatch.storage.counts.profiles import generations
 from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
-from modelwatch.storage.counts.streams import all_streams
+from modelwatch.storage.counts.streams import all_streams, generations
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.received_profiles import forget_profiles

@@ -16,8 +16,8 @@ from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window, look_back
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.counts.outcomes import newest_label
-from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.segments import reference_segments, segment_outcomes, segment_profiles
+from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot

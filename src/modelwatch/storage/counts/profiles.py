@@ -1,30 +1,39 @@
-"""Reading profiles: sums over windows, writers and versions, and what models and streams there are."""
+"""Reading profiles: sums over windows, writers and versions, and the counts of single windows."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.stats.counting.encoded_counts import decode_counts
-from modelwatch.storage.counts.known_sums import known_sum
+from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
 from modelwatch.storage.counts.rolled_windows import all_rolled
 from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
+from modelwatch.storage.counts.streams import of_stream
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.caches import memory_of, remembered
+from modelwatch.storage.engine.caches import Decoded, memory_of, remembered
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.ledger.slots import BaseWindow, Slot, decode_pace
+from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import SECONDS_PER_DAY
 
 # Windows that are read at once: first so many, then as many as take so many bytes.
 FIRST_ROWS, MOST_ROWS, BYTES_AT_ONCE = 50, 2_000, 4 << 20
+
+# Windows long past hardly change, and inflating and adding them takes most of the time of a look over weeks. So sums
+# are remembered by what they are sums of. The windows are read all the same: nothing has to be known of what may change
+# them.
+# The sum of fewer takes less memory as it is stored than when it is kept.
+LEAST_ROWS = 24
+MAX_BYTES_KNOWN = 64 * 1024 * 1024
+_known: Decoded[Counts] = Decoded(MAX_BYTES_KNOWN, lambda counts: counts.nbytes)
 
 # Of a numeric subject: missing, invalid, below and above.
 BESIDE_CELLS = 4
@@ -231,163 +240,17 @@ def _read_cells(
     return found
 
 
-def windows_since(
-    connection: Connection, stream: StreamKey, start: int | None, end: int, limit: int
-) -> list[tuple[int, int]]:
-    """The ends of the stream's windows with data that start at or after `start` (None: ever) and end by `end`, with how
-    many predictions each has: the first `limit` that are stored.
-
-    Windows are as long as they are stored; what came late for one that was rolled up belongs to it.
-    """
-    table = tables.profile
-    query = select(table.c.window_start, table.c.window_len, func.sum(table.c.predictions)).where(
-        *of_stream(stream), table.c.window_start + table.c.window_len <= end
-    )
-    if start is not None:
-        query = query.where(table.c.window_start >= start)
-    query = query.group_by(table.c.window_start, table.c.window_len)
-    query = query.order_by(table.c.window_start, table.c.window_len.desc()).limit(limit)
-    found: list[tuple[int, int]] = []
-    for window_start, length, predictions in connection.execute(query):
-        if found and window_start < found[-1][0]:
-            found[-1] = (found[-1][0], found[-1][1] + int(predictions))
-        else:
-            found.append((window_start + length, int(predictions)))
-    return found
+def known_sum(encoded: Sequence[bytes]) -> Counts:
+    """The sum of encoded vectors, as `sum_counts` makes it and raises; read-only. shape (length,)."""
+    if len(encoded) < LEAST_ROWS:
+        return sum_counts(encoded)
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    content = blake2b(lengths.tobytes(), digest_size=32)
+    content.update(b"".join(encoded))
+    return _known.get(content.hexdigest(), 0, lambda: _summed(encoded))
 
 
-def predictions_in(connection: Connection, stream: StreamKey, start: int, end: int) -> int:
-    """Number of predictions of the stream in base windows that start in [start, end), seconds."""
-    return _predictions(connection, of_stream(stream), start, end)
-
-
-def received_in(connection: Connection, model: str, environment: str, version: str | None, span: Span) -> int:
-    """Number of predictions of a version, or of all, in the windows of a span, as they are stored."""
-    where = {"of_model": model, "of_environment": environment, "first": span[0], "end": span[1]}
-    if version is not None:
-        where["of_version"] = version
-    return int(connection.execute(_received(version is not None), where).scalar_one())
-
-
-@cache
-def _received(of_one_version: bool) -> Select[int]:
-    """Statement for the number of predictions in a span: of one version, or of all."""
-    table = tables.profile
-    query = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
-        table.c.model == bindparam("of_model"),
-        table.c.environment == bindparam("of_environment"),
-        table.c.segment == "",
-        table.c.window_start >= bindparam("first"),
-        table.c.window_start < bindparam("end"),
-        table.c.window_start + table.c.window_len <= bindparam("end"),
-    )
-    return query.where(table.c.version == bindparam("of_version")) if of_one_version else query
-
-
-def predictions_by_window(connection: Connection, stream: StreamKey, start: int, end: int) -> list[tuple[int, int]]:
-    """The starts of the stream's windows in [start, end), in seconds and as they are stored, and their predictions."""
-    table = tables.profile
-    rows = connection.execute(
-        select(table.c.window_start, func.sum(table.c.predictions))
-        .where(*of_stream(stream), table.c.window_start >= start, table.c.window_start < end)
-        .group_by(table.c.window_start)
-    )
-    return [(row[0], int(row[1])) for row in rows]
-
-
-def predictions_of_generation(
-    connection: Connection, model: str, generation: int, environment: str, version: str | None, span: Span
-) -> int:
-    """Number of predictions of a version, or of all, in the base windows of a span that belong to a generation."""
-    table = tables.profile
-    conditions = [
-        table.c.model == model,
-        table.c.environment == environment,
-        table.c.segment == "",
-        table.c.generation == generation,
-    ]
-    if version is not None:
-        conditions.append(table.c.version == version)
-    return _predictions(connection, conditions, *span)
-
-
-def _predictions(connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int) -> int:
-    table = tables.profile
-    total = select(func.coalesce(func.sum(table.c.predictions), 0)).where(
-        *conditions,
-        table.c.window_start >= start,
-        table.c.window_start < end,
-        table.c.window_len == BASE_WINDOW_SECONDS,
-    )
-    rolled = sum(window.predictions for window in rolled_pace(connection, conditions, start, end))
-    return int(connection.execute(total).scalar_one()) + rolled
-
-
-def rolled_pace(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int | None
-) -> Iterator[BaseWindow]:
-    """Base windows that start in [start, end), as far as the rolled-up profiles that meet the conditions know them."""
-    table = tables.profile
-    overlapping = [table.c.window_start > start - SECONDS_PER_DAY, table.c.pace.is_not(None)]
-    if end is not None:
-        overlapping.append(table.c.window_start < end)
-    for raw in connection.execute(select(table.c.pace).where(*conditions, *overlapping)).scalars():
-        for window in decode_pace(raw):
-            if start <= window.window_start and (end is None or window.window_start < end):
-                yield window
-
-
-def of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
-    """The conditions for the profiles of a stream, of all its predictions."""
-    table = tables.profile
-    return [
-        table.c.model == stream.model,
-        table.c.environment == stream.environment,
-        table.c.version == stream.version,
-        table.c.segment == "",
-    ]
-
-
-def generations(connection: Connection) -> dict[str, int]:
-    """The generation of every registered model, sorted by name."""
-    table = tables.model
-    return {row.name: row.generation for row in connection.execute(select(table).order_by(table.c.name))}
-
-
-def days_with_data(connection: Connection, model: str) -> list[int]:
-    """The days, since 1970, on which the model has predictions."""
-    table = tables.profile
-    starts = connection.execute(select(table.c.window_start).where(table.c.model == model).distinct()).scalars()
-    return sorted({start // SECONDS_PER_DAY for start in starts})
-
-
-def last_window_end(
-    connection: Connection, model: str, environment: str, version: str | None = None, *, before: int | None = None
-) -> int | None:
-    """The end of the newest window with data, in seconds: the stream's watermark; None without data.
-
-    before: seconds; of the windows that begin before then.
-    """
-    where: dict[str, str | int] = {"of_model": model, "of_environment": environment}
-    if version is not None:
-        where["of_version"] = version
-    if before is not None:
-        where["before"] = before
-    newest = connection.execute(_newest_window(version is not None, before is not None), where).first()
-    return None if newest is None else newest.window_start + newest.window_len
-
-
-@cache
-def _newest_window(of_one_version: bool, before: bool) -> Select[int, int]:
-    """Statement for the newest window of an environment, or of a version, or of those that begin before a time."""
-    table = tables.profile
-    # By the primary key, from its end: a maximum over the environment's rows would read them all.
-    query = (
-        select(table.c.window_start, table.c.window_len)
-        .where(table.c.model == bindparam("of_model"), table.c.environment == bindparam("of_environment"))
-        .order_by(table.c.window_start.desc())
-        .limit(1)
-    )
-    if of_one_version:
-        query = query.where(table.c.version == bindparam("of_version"))
-    return query.where(table.c.window_start < bindparam("before")) if before else query
+def _summed(encoded: Sequence[bytes]) -> Counts:
+    total = sum_counts(encoded)
+    total.flags.writeable = False
+    return total

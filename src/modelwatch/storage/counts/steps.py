@@ -9,8 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, select
 
 from modelwatch.stats.counting.encoded_counts import decode_sparse
-from modelwatch.storage.counts.known_sums import known_sum
-from modelwatch.storage.counts.profiles import BYTES_AT_ONCE, FIRST_ROWS, MOST_ROWS
+from modelwatch.storage.counts.profiles import BYTES_AT_ONCE, FIRST_ROWS, MOST_ROWS, known_sum
 from modelwatch.storage.engine import tables
 from modelwatch.storage.ledger.slots import Slot
 from modelwatch.storage.references.layouts import Counts, ModelLayouts

@@ -1,4 +1,4 @@
-"""Streams: which there are, and the newest windows that they have data in."""
+"""Models and streams: which there are, the days and the newest windows that they have data in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import cache
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, func, select
 
-from modelwatch.storage.counts.profiles import of_stream
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Stream, StreamKey
 from modelwatch.storage.ledger.slots import decode_pace
@@ -38,6 +37,17 @@ def streams(connection: Connection, model: str | None = None) -> list[Stream]:
         first = first_base_window(connection, StreamKey(*row[:3]), row[4])
         found.append(Stream(row[0], row[1], row[2], int(row[3]), first, row[5], row[6]))
     return found
+
+
+def of_stream(stream: StreamKey) -> list[ColumnElement[bool]]:
+    """The conditions for the profiles of a stream, of all its predictions."""
+    table = tables.profile
+    return [
+        table.c.model == stream.model,
+        table.c.environment == stream.environment,
+        table.c.version == stream.version,
+        table.c.segment == "",
+    ]
 
 
 def first_base_window(connection: Connection, stream: StreamKey, stored: int) -> int:
@@ -164,3 +174,48 @@ def _streams_with_data() -> Select[int]:
         .subquery()
     )
     return select(func.count()).select_from(found)
+
+
+def generations(connection: Connection) -> dict[str, int]:
+    """The generation of every registered model, sorted by name."""
+    table = tables.model
+    return {row.name: row.generation for row in connection.execute(select(table).order_by(table.c.name))}
+
+
+def days_with_data(connection: Connection, model: str) -> list[int]:
+    """The days, since 1970, on which the model has predictions."""
+    table = tables.profile
+    starts = connection.execute(select(table.c.window_start).where(table.c.model == model).distinct()).scalars()
+    return sorted({start // SECONDS_PER_DAY for start in starts})
+
+
+def last_window_end(
+    connection: Connection, model: str, environment: str, version: str | None = None, *, before: int | None = None
+) -> int | None:
+    """The end of the newest window with data, in seconds: the stream's watermark; None without data.
+
+    before: seconds; of the windows that begin before then.
+    """
+    where: dict[str, str | int] = {"of_model": model, "of_environment": environment}
+    if version is not None:
+        where["of_version"] = version
+    if before is not None:
+        where["before"] = before
+    newest = connection.execute(_newest_window(version is not None, before is not None), where).first()
+    return None if newest is None else newest.window_start + newest.window_len
+
+
+@cache
+def _newest_window(of_one_version: bool, before: bool) -> Select[int, int]:
+    """Statement for the newest window of an environment, or of a version, or of those that begin before a time."""
+    table = tables.profile
+    # By the primary key, from its end: a maximum over the environment's rows would read them all.
+    query = (
+        select(table.c.window_start, table.c.window_len)
+        .where(table.c.model == bindparam("of_model"), table.c.environment == bindparam("of_environment"))
+        .order_by(table.c.window_start.desc())
+        .limit(1)
+    )
+    if of_one_version:
+        query = query.where(table.c.version == bindparam("of_version"))
+    return query.where(table.c.window_start < bindparam("before")) if before else query

@@ -20,7 +20,7 @@ from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.differences import difference
 from modelwatch.stats.performance.mergeable import Floats
 from modelwatch.stats.performance.residuals import error_edges, prediction_edges
-from modelwatch.storage.counts.labelled_values import labelled_values
+from modelwatch.storage.counts.labels.values import labelled_values
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.outcome_references import labelled_rows_of

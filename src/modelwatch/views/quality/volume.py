@@ -10,9 +10,8 @@ from sqlalchemy import Connection
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.quality.evidence import volumes_of, weeks_before
 from modelwatch.monitoring.checks.quality.judge import volume_of_hours
-from modelwatch.storage.counts.profiles import predictions_by_window
 from modelwatch.storage.counts.streams import streams_of
-from modelwatch.storage.counts.volumes import first_window, hourly_volumes
+from modelwatch.storage.counts.volumes import first_window, hourly_volumes, predictions_by_window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import SECONDS_PER_HOUR, iso_of_seconds

@@ -28,8 +28,8 @@ from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.storage.counts.outcomes import newest_label
-from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.segments import reference_segments
+from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days

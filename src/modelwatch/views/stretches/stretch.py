@@ -19,10 +19,9 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import watermark
 from modelwatch.stats.drift.onset import onset
 from modelwatch.stats.segments.segmentation import Segmentation, SegmentFeature
-from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.rollup_levels import whole
-from modelwatch.storage.counts.streams import count_streams
+from modelwatch.storage.counts.streams import count_streams, last_window_end
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days

@@ -12,8 +12,8 @@ from sqlalchemy import event, func, select, update
 
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.storage.counts import label_times
-from modelwatch.storage.counts.label_times import Stretch, has_news, later_outcomes, outcomes_by_arrival
+from modelwatch.storage.counts.labels import times
+from modelwatch.storage.counts.labels.times import Stretch, has_news, later_outcomes, outcomes_by_arrival
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
@@ -120,7 +120,7 @@ def test_labels_of_a_time_are_found_by_the_index_of_times(store: Store) -> None:
 def test_a_label_that_cannot_be_read_keeps_no_connection_at_an_old_state(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(label_times, "ROWS_PER_READ", 2)
+    monkeypatch.setattr(times, "ROWS_PER_READ", 2)
     watch_yes(store)
     set_labelled_reference(store, outcomes(500, 99))
     send_days(store, like_any_other(2.0), days=2, a_day=60)

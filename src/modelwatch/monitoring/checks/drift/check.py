@@ -27,7 +27,7 @@ from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
-from modelwatch.storage.counts.profiles import predictions_of_generation
+from modelwatch.storage.counts.volumes import predictions_of_generation
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.subjects import Subject

@@ -21,8 +21,9 @@ from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window, look_back, reaching_back, watermark
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
-from modelwatch.storage.counts.profiles import last_window_end, received_in, sum_windows
-from modelwatch.storage.counts.streams import count_streams, streams_of
+from modelwatch.storage.counts.profiles import sum_windows
+from modelwatch.storage.counts.streams import count_streams, last_window_end, streams_of
+from modelwatch.storage.counts.volumes import received_in
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.slots import Slot

@@ -24,9 +24,9 @@ from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance.mergeable import Integers
 from modelwatch.storage.counts.outcomes import delays_by_window, waiting_labels
-from modelwatch.storage.counts.profiles import last_window_end, predictions_by_window, predictions_in
 from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
-from modelwatch.storage.counts.streams import count_streams
+from modelwatch.storage.counts.streams import count_streams, last_window_end
+from modelwatch.storage.counts.volumes import predictions_by_window, predictions_in
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days

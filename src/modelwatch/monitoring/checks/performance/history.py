@@ -31,9 +31,9 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.counts.outcomes import newest_label
-from modelwatch.storage.counts.profiles import last_window_end
 from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.rollup_levels import whole
+from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import stale_outcome_days

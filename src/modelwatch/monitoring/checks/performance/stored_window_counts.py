@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.encoded_counts import encode_sparse
-from modelwatch.storage.counts.label_times import later_outcomes
+from modelwatch.storage.counts.labels.times import later_outcomes
 from modelwatch.storage.counts.outcomes import sum_outcomes
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import StreamKey

@@ -22,7 +22,7 @@ from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, ScoreByPredictedClassCounts
 from modelwatch.stats.quality.rates import ROUNDING, rise_that_matters
-from modelwatch.storage.counts.label_times import later_outcomes
+from modelwatch.storage.counts.labels.times import later_outcomes
 from modelwatch.storage.counts.outcomes import meanings_of_day, sum_outcomes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

@@ -20,7 +20,7 @@ from modelwatch.monitoring.checks.windows import look_back
 from modelwatch.stats.counting.encoded_counts import encode_sparse
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.storage.counts.label_times import Stretch, outcomes_by_arrival
+from modelwatch.storage.counts.labels.times import Stretch, outcomes_by_arrival
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import ModelLayouts

@@ -16,9 +16,9 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.storage.counts.label_pairs import Integers, pairs_of_windows
-from modelwatch.storage.counts.profiles import predictions_in
+from modelwatch.storage.counts.labels.pairs import Integers, pairs_of_windows
 from modelwatch.storage.counts.sliding import Span
+from modelwatch.storage.counts.volumes import predictions_in
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.prepared import RowsById

@@ -10,8 +10,8 @@ from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.drift.report import DriftReport
 from modelwatch.stats.counting.encoded_counts import encode_counts, sum_counts
-from modelwatch.storage.counts import known_sums
-from modelwatch.storage.counts.known_sums import LEAST_ROWS, known_sum
+from modelwatch.storage.counts import profiles
+from modelwatch.storage.counts.profiles import LEAST_ROWS, known_sum
 from modelwatch.storage.engine.caches import Decoded
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.erasure import erase
@@ -32,8 +32,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         numbers.append(len(encoded))
         return sum_counts(encoded)
 
-    monkeypatch.setattr(known_sums, "_known", Decoded(1 << 20, lambda counts: counts.nbytes))
-    monkeypatch.setattr(known_sums, "sum_counts", counted)
+    monkeypatch.setattr(profiles, "_known", Decoded(1 << 20, lambda counts: counts.nbytes))
+    monkeypatch.setattr(profiles, "sum_counts", counted)
     return numbers
 
 
@@ -63,7 +63,7 @@ def test_what_is_remembered_can_not_be_changed(made: list[int]) -> None:
 
 
 def test_sums_that_are_too_large_together_are_forgotten(made: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_sums, "_known", Decoded(5_000, lambda counts: counts.nbytes))
+    monkeypatch.setattr(profiles, "_known", Decoded(5_000, lambda counts: counts.nbytes))
     for value in (1, 2, 1):
         known_sum([encode_counts(np.full(400, value))] * LEAST_ROWS)
     assert len(made) == 3
@@ -102,5 +102,5 @@ def test_late_predictions_and_erased_ones_change_a_check_of_days_that_is_known(
     again = open_ledger(store, prefix="again")
     again.commit([msgspec.structs.replace(traffic(1)[0], prediction_id="5-3", timestamp=NOON - (5 * 12 + 3) * WINDOW)])
     after = counted()
-    monkeypatch.setattr(known_sums, "_known", Decoded(1 << 20, lambda counts: counts.nbytes))
+    monkeypatch.setattr(profiles, "_known", Decoded(1 << 20, lambda counts: counts.nbytes))
     assert counted() == after
