@@ -181,12 +181,14 @@ def test_deliveries_are_counted_by_their_outcome_from_zero_on(store: Store) -> N
         "retry": 0,
         "permanent": 0,
         "dead": 0,
+        "refresh_failed": 0,
     }
     assert before.value("ml_notification_seconds_count", channel="chat") == 0
     served.notifications.delivered("chat", 0.2)
     served.notifications.failed("chat", False)
     served.notifications.failed("chat", True)
     served.notifications.dead("chat")
+    served.notifications.refresh_failed("chat")
     served.notifications.dead("gone")
     after = scrape(served)
     assert set(after.values("ml_notifications_total", "outcome", channel="chat").values()) == {1}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 SEND_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-OUTCOMES = ("delivered", "retry", "permanent", "dead")
+OUTCOMES = ("delivered", "retry", "permanent", "dead", "refresh_failed")
 
 
 class NotificationCounters:
@@ -20,7 +20,8 @@ class NotificationCounters:
         self._attempts = Counter(
             "ml_notifications_total",
             "Delivery attempts: delivered, retry (failed, may work later), permanent (failed for good);"
-            " and, beside its attempts, each notification that was given up: dead.",
+            " and, beside its attempts, each notification that was given up: dead; and each refresh of open alerts that"
+            " failed: refresh_failed.",
             ("channel", "outcome"),
             registry=registry,
         )
@@ -48,3 +49,7 @@ class NotificationCounters:
     def dead(self, channel: str) -> None:
         """Counts a notification that was given up."""
         self._attempts.labels(channel, "dead").inc()
+
+    def refresh_failed(self, channel: str) -> None:
+        """Counts a refresh of the open alerts that failed: no attempt at a notification."""
+        self._attempts.labels(channel, "refresh_failed").inc()

@@ -375,7 +375,7 @@ class TestRefresh:
             sender.once()
             clock.advance(15)
         assert len(channel.refreshed) == 3
-        assert observer.events == [("failed", "am", False), ("failed", "am", False)]
+        assert observer.events == [("refresh failed", "am")] * 2
         assert "Channel am fails: HTTP 500" in caplog.messages
         assert "canary" not in caplog.text
 

@@ -82,6 +82,9 @@ class Observed:
     def dead(self, channel: str) -> None:
         self.events.append(("dead", channel))
 
+    def refresh_failed(self, channel: str) -> None:
+        self.events.append(("refresh failed", channel))
+
 
 class LongestPauses(random.Random):
     """Jitter that always takes the longest pause."""

@@ -38,6 +38,8 @@ class DeliveryObserver(Protocol):
 
     def dead(self, channel: str) -> None: ...
 
+    def refresh_failed(self, channel: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -234,7 +236,7 @@ class ChannelWorker:
         # Sooner after a failure: the receiver forgets an alert that is not refreshed in time.
         self._refresh_at = self._timer() + channel.refresh_seconds / (1 if outcome.status == "delivered" else 4)
         if outcome.status != "delivered":
-            self._observer.failed(channel.name, outcome.status == "permanent")
+            self._observer.refresh_failed(channel.name)
             self._log_failure(outcome)
 
     def _log_failure(self, outcome: Outcome) -> None:
