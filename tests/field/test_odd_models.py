@@ -72,6 +72,8 @@ def test_a_level_that_no_loss_can_reach_is_not_drawn(app: App) -> None:
         # All came later than the data reaches.
         (LabelDelay(600, 0.0, 0.0, 0.0, 0, 0.0, []), ("", "")),
         (LabelDelay(600, 0.0, 0.0, 0.0, 0, 1.0, []), ("100 %", "come at once")),
+        # Only the quick ones can have come.
+        (LabelDelay(600, 0.0, 0.0, 0.0, 300, 0.4, [], "too new"), ("", "how late is not known yet")),
     ],
 )
 def test_the_usual_share_of_labels_is_said_where_it_is_known(delay: LabelDelay | None, words: tuple[str, str]) -> None:

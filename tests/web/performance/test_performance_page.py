@@ -28,8 +28,9 @@ from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App
 from tests.support.background import background, run_out
 from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.data.streams import HOUR
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, event, open_ledger
+from tests.support.stores.labels import label
 from tests.web.reading import Page
 from tests.web.test_pages import BASE, HOSTILE, visit
 
@@ -113,6 +114,30 @@ def test_what_is_still_to_come_is_not_judged_and_says_so(worse: App) -> None:
     text = visit(worse, PATH).text
     assert "What is not judged" in text
     assert "0 % are labelled so far, 100 % is usual: most labels come within 1" in text
+
+
+def test_while_only_quick_labels_can_have_come_nothing_is_said_of_how_late_most_are(app: App) -> None:
+    """A model of three hours, whose labels take four on average."""
+    watch_yes(app.store)
+    set_labelled_reference(app.store, outcomes(3_000, 99))
+    rng, now, events, labels = np.random.default_rng(1), later(3)(), [], []
+    for number, row in enumerate(outcomes(1_800, 5)):
+        at = NOON + number * 6 * SECOND
+        events.append(event(f"p{number}", {}, timestamp=at, prediction=row.prediction, probability=row.probability))  # type: ignore[arg-type]
+        known = at + int(rng.exponential(4.0) * HOUR)
+        if known < now:
+            labels.append(label(f"p{number}", row.truth, timestamp=known))  # type: ignore[arg-type]
+    open_ledger(app.store, later(3)).commit(events, labels)
+    text = visit(app, PATH).text
+    assert re.search(
+        r"[\d.]+ % are labelled so far; how late most labels are is not known yet: the first prediction with a label"
+        r" is \d h old; how late most of them are is known after \d h\.",
+        text,
+    )
+    assert "most labels come within" not in text
+    assert "How long the labels so far took" in text
+    [delay] = [each["label_delay"] for each in app.get("models/m/performance/stretch")["streams"]]
+    assert delay["unknown"].startswith("the first prediction with a label is")
 
 
 def test_its_numbers_are_there_as_a_table(worse: App) -> None:

@@ -73,6 +73,7 @@ class LabelDelay(msgspec.Struct, frozen=True):
     """Delay of labels, as far as it is known by now. lag_seconds: lag of the matured part.
 
     coverage: the share of predictions that get a label in the end. curve: ascending; it begins where the first came.
+    unknown: why it is not known yet how late most labels are, so that all of these are of quick ones; else null.
     """
 
     labels: int
@@ -82,6 +83,7 @@ class LabelDelay(msgspec.Struct, frozen=True):
     lag_seconds: int
     coverage: float | None
     curve: list[DelayPoint]
+    unknown: str | None = None
 
 
 class StretchPart(msgspec.Struct, frozen=True):
@@ -216,6 +218,7 @@ def label_delay(arrivals: LabelArrivals) -> LabelDelay:
         lag_seconds=arrivals.lag,
         coverage=arrivals.coverage,
         curve=[DelayPoint(seconds, round(share, 6)) for seconds, share in arrivals.shares],
+        unknown=arrivals.unknown,
     )
 
 

@@ -161,6 +161,16 @@ class PerformanceCharts:
         """Text on the delay of labels; empty without labels."""
         return delay_chart(self.stretch.label_delay)
 
+    @property
+    def delay_title(self) -> str:
+        """The title of the curve of the labels' delay."""
+        return delay_title(self.stretch.label_delay)
+
+
+def delay_title(delay: LabelDelay | None) -> str:
+    """The title of that curve: of all labels, or where only the quick ones can have come, of those."""
+    return "How long labels take" if delay is None or delay.unknown is None else "How long the labels so far took"
+
 
 def delay_chart(delay: LabelDelay | None) -> Markup:
     """The curve of the labels' delay; empty without labels."""
@@ -176,7 +186,7 @@ def delay_chart(delay: LabelDelay | None) -> Markup:
         # Delays are known by cell, four an octave: none is shorter than the first one's.
         seconds, shares = [0.0, seconds[0] / 2**0.25, *seconds], [0.0, 0.0, *shares]
     marks = [(0.5, "half"), (0.9, "90 %")]
-    return drawn(delay_curve("How long labels take", seconds, shares, marks=marks))
+    return drawn(delay_curve(delay_title(delay), seconds, shares, marks=marks))
 
 
 def _sides(chosen: tuple[ScoreCurves, ScoreCurves | None]) -> list[tuple[ScoreCurves, str, str]]:

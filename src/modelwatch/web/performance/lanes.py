@@ -206,6 +206,8 @@ def coverage_words(delay: LabelDelay | None) -> tuple[str, str]:
     """Text on the share of predictions that get a label, and the time within which most of them arrive."""
     if delay is None or not delay.labels:
         return "", "no labels yet"
+    if delay.unknown is not None:
+        return "", "how late is not known yet"
     if not delay.coverage:
         # They came later than the data reaches, as those of a file that is sent at once: nothing is learned from them.
         return "", ""
