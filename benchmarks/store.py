@@ -35,8 +35,8 @@ from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
+from modelwatch.storage.ledger.predictions.reading import stored_batches
 from modelwatch.storage.ledger.slots import window_starts
-from modelwatch.storage.ledger.stored_batches import stored_batches
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import Counts, Layout, read_layouts
 from modelwatch.times import MICROS_PER_DAY

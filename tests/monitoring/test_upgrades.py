@@ -29,7 +29,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate, newest_version, schema_version
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.ledger.predictions.reading import first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions

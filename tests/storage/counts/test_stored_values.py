@@ -15,8 +15,8 @@ from modelwatch.storage.counts.stored_values import StoredValues, numbers_betwee
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger import blocks
-from modelwatch.storage.ledger.feature_columns import FeatureBlock
+from modelwatch.storage.ledger.predictions import blocks
+from modelwatch.storage.ledger.predictions.feature_columns import FeatureBlock
 from tests.support.events import NOON, event, open_ledger
 from tests.support.stores.stored import block_rows, erased, several
 

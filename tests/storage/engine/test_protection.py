@@ -19,7 +19,7 @@ from modelwatch.storage.counts.stored_values import recent_values
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.ledger.predictions.reading import first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import delete_monitor

@@ -18,7 +18,7 @@ from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger import blocks
+from modelwatch.storage.ledger.predictions import blocks
 from modelwatch.storage.maintenance.deletion import deletion_by_id, deletions_under_way, request_deletion
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.storage.references.references import in_force

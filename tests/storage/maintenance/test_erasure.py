@@ -21,7 +21,7 @@ from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger import blocks
+from modelwatch.storage.ledger.predictions import blocks
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.erasure import Erased, erase
 from modelwatch.storage.references.layouts import read_layouts

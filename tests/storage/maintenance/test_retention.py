@@ -21,7 +21,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.ledger import Ledger
-from modelwatch.storage.ledger.rows import in_sample
+from modelwatch.storage.ledger.predictions.rows import in_sample
 from modelwatch.storage.ledger.slots import OutcomeSlot
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.erasure import erase

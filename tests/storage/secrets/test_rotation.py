@@ -14,7 +14,7 @@ from modelwatch.errors import ProtectionUnavailable, SettingsError
 from modelwatch.events import Prediction
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.ledger.predictions.reading import first_events
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.secrets import rotation
 from modelwatch.storage.secrets.keys import keys_in_use

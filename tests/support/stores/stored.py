@@ -12,8 +12,8 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.feature_columns import FeatureBlock
-from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.ledger.predictions.feature_columns import FeatureBlock
+from modelwatch.storage.ledger.predictions.reading import first_events
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.maintenance.erasure import Erased, erase
 from modelwatch.storage.references.references import set_references

@@ -36,7 +36,7 @@ from modelwatch.storage.alerts.audit import AuditEntry
 from modelwatch.storage.counts.streams import days_with_data, streams
 from modelwatch.storage.engine.protection import Form, Protection, StoredPrediction, form_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.ledger.predictions.reading import first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import subject_values
 from modelwatch.storage.references.monitors import monitor_of

@@ -21,7 +21,8 @@ from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.engine.protection import StoredPrediction
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.rows import count_events, events_between, in_sample, truths_of
+from modelwatch.storage.ledger.predictions.reading import count_events, events_between, truths_of
+from modelwatch.storage.ledger.predictions.rows import in_sample
 from modelwatch.storage.references.references import in_force
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds

@@ -33,7 +33,7 @@ from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction
-from modelwatch.storage.ledger.rows import decode_probability, decode_scalar
+from modelwatch.storage.ledger.predictions.rows import decode_probability, decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 
 

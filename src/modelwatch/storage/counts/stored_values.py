@@ -26,9 +26,9 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import unpack
-from modelwatch.storage.ledger.blocks import KeptFeatures
-from modelwatch.storage.ledger.feature_columns import FeatureBlock
-from modelwatch.storage.ledger.pages import blocks_of_day, newest_in_rows, pages_in_blocks, pages_in_rows
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures
+from modelwatch.storage.ledger.predictions.feature_columns import FeatureBlock
+from modelwatch.storage.ledger.predictions.pages import blocks_of_day, newest_in_rows, pages_in_blocks, pages_in_rows
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 # Stands for a value that is there and must not be shown.

@@ -131,9 +131,9 @@ prediction = Table(
     ),
 )
 
-# The features of predictions of a stream and a day that came in one commit (see ledger/feature_columns.py). first_ts,
-# last_ts: their times, the first and the last. predictions: how many rows are left that name it. names: of how many
-# features it has a column; each of its rows takes so much memory, whatever the block takes here.
+# The features of predictions of a stream and a day that came in one commit, see ledger/predictions/feature_columns.py.
+# first_ts, last_ts: their times, the first and the last. predictions: how many rows are left that name it. names: of
+# how many features it has a column; each of its rows takes so much memory, whatever the block takes here.
 feature_block = Table(
     "feature_block",
     metadata,

@@ -16,9 +16,8 @@ from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout, Outcomes
 from modelwatch.stats.outcomes.tasks import Probability
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection
-from modelwatch.storage.ledger.blocks import KeptFeatures
-from modelwatch.storage.ledger.repeats import Repeats
-from modelwatch.storage.ledger.rows import (
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures
+from modelwatch.storage.ledger.predictions.rows import (
     BLOCK_COLUMNS,
     Segments,
     decode_probability,
@@ -26,6 +25,7 @@ from modelwatch.storage.ledger.rows import (
     decode_segments,
     segments_of,
 )
+from modelwatch.storage.ledger.repeats import Repeats
 from modelwatch.storage.ledger.slots import OutcomeSlot, S, Slot, SlotKey, window_start, window_starts
 from modelwatch.storage.references.layouts import Counts, Layout, ModelLayouts
 

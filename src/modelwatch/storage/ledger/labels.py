@@ -22,14 +22,14 @@ from modelwatch.events import GroundTruth
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.prepared import RowsById, WholeRows
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
 from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
     LabelledPrediction,
     segment_columns,
 )
-from modelwatch.storage.ledger.rows import day_of, decode_scalar, encode_scalar
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures, by_block
+from modelwatch.storage.ledger.predictions.rows import day_of, decode_scalar, encode_scalar
 from modelwatch.storage.references.layouts import ModelLayouts
 from modelwatch.times import SECONDS_PER_DAY
 

@@ -24,7 +24,6 @@ from modelwatch.privacy import Policy
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, parts_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import planned_blocks
 from modelwatch.storage.ledger.counting import (
     Increment,
     add_to_slots,
@@ -35,14 +34,15 @@ from modelwatch.storage.ledger.counting import (
     to_slots,
 )
 from modelwatch.storage.ledger.labels import NO_LABELS, LabelStatus, apply_labels
-from modelwatch.storage.ledger.repeats import Repeats, repeats_by_window
-from modelwatch.storage.ledger.rows import (
+from modelwatch.storage.ledger.predictions.blocks import planned_blocks
+from modelwatch.storage.ledger.predictions.rows import (
     Segments,
     head_columns,
     rows_by_kind,
     rows_kept_as_they_came,
     segments_of_batch,
 )
+from modelwatch.storage.ledger.repeats import Repeats, repeats_by_window
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, OutcomeSlot, SlotCache, SlotKey, save
 from modelwatch.storage.ledger.statements import LedgerStatements, ModelRow
 from modelwatch.storage.references.layouts import NO_LAYOUTS, ModelLayouts, read_layouts

@@ -19,8 +19,8 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.prepared import RowsByModelAndId
 from modelwatch.storage.engine.protection import Protection, decode_features
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
-from modelwatch.storage.ledger.rows import day_of, decode_probability, decode_scalar
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures, by_block
+from modelwatch.storage.ledger.predictions.rows import day_of, decode_probability, decode_scalar
 from modelwatch.storage.ledger.slots import SlotKey, window_start
 from modelwatch.storage.references.layouts import ModelLayouts
 

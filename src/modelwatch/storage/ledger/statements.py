@@ -10,8 +10,8 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import registration
 from modelwatch.storage.engine.prepared import ManyRows, NewRows, Prepared, in_list
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import BlockStatements
 from modelwatch.storage.ledger.labels import LabelStatements
+from modelwatch.storage.ledger.predictions.blocks import BlockStatements
 from modelwatch.storage.ledger.repeats import stored_of_repeats
 
 

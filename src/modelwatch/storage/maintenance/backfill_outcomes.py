@@ -17,7 +17,6 @@ from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
@@ -26,8 +25,9 @@ from modelwatch.storage.ledger.counting import (
     segment_columns,
 )
 from modelwatch.storage.ledger.labels import expired_before
-from modelwatch.storage.ledger.pages import pages_of_day
-from modelwatch.storage.ledger.rows import decode_scalar
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures
+from modelwatch.storage.ledger.predictions.pages import pages_of_day
+from modelwatch.storage.ledger.predictions.rows import decode_scalar
 from modelwatch.storage.ledger.slots import OUTCOMES, OutcomeSlot, SlotKey
 from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import ModelLayouts, read_layouts

@@ -31,8 +31,8 @@ from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import generation_of
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.ledger.predictions.reading import StoredBatch, stored_batches
 from modelwatch.storage.ledger.slots import PROFILES, BaseWindow, Slot, SlotKey, base_windows, window_starts, with_pace
-from modelwatch.storage.ledger.stored_batches import StoredBatch, stored_batches
 from modelwatch.storage.maintenance.backfill_outcomes import backfill_outcomes
 from modelwatch.storage.maintenance.compaction import add_to_folded
 from modelwatch.storage.references.layouts import Counts, Layout, ModelLayouts, read_layouts, subject_values

@@ -21,7 +21,7 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, parts_of, written_parts
 from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import release_blocks
+from modelwatch.storage.ledger.predictions.blocks import release_blocks
 from modelwatch.storage.maintenance.compaction import one_slot
 from modelwatch.storage.maintenance.retention import without_prediction
 from modelwatch.storage.references.monitors import delete_monitor, hold_monitor

@@ -24,7 +24,6 @@ from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import KeptFeatures, erase_features
 from modelwatch.storage.ledger.counting import (
     PREDICTION_COLUMNS,
     Contributions,
@@ -33,7 +32,8 @@ from modelwatch.storage.ledger.counting import (
     stored_segments,
 )
 from modelwatch.storage.ledger.labels import has_stale_outcomes
-from modelwatch.storage.ledger.rows import decode_scalar, event_of
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures, erase_features
+from modelwatch.storage.ledger.predictions.rows import decode_scalar, event_of
 from modelwatch.storage.ledger.slots import OUTCOMES, PROFILES, Slot, SlotKey, window_start
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, can_count, count_stored, stale_days
 from modelwatch.storage.maintenance.compaction import add_to_folded

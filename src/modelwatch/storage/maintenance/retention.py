@@ -30,7 +30,7 @@ from modelwatch.storage.alerts.outbox import PENDING
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.blocks import release_blocks
+from modelwatch.storage.ledger.predictions.blocks import release_blocks
 from modelwatch.storage.references.monitors import DELETE as MONITOR_DELETED
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 

@@ -27,8 +27,8 @@ from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction
-from modelwatch.storage.ledger.pages import ROWS_PER_READ
-from modelwatch.storage.ledger.rows import decode_scalar
+from modelwatch.storage.ledger.predictions.pages import ROWS_PER_READ
+from modelwatch.storage.ledger.predictions.rows import decode_scalar
 from modelwatch.storage.references.layouts import ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 

@@ -25,8 +25,8 @@ from modelwatch.storage.engine.prepared import RowsById
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, Contributions, LabelledPrediction, count_outcomes
 from modelwatch.storage.ledger.labels import expired_before
-from modelwatch.storage.ledger.pages import ROWS_PER_READ
-from modelwatch.storage.ledger.rows import decode_scalar
+from modelwatch.storage.ledger.predictions.pages import ROWS_PER_READ
+from modelwatch.storage.ledger.predictions.rows import decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 

@@ -12,10 +12,10 @@ from modelwatch.events import Scalar
 from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.ledger.blocks import KeptFeatures, by_block
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, segment_columns, stored_segments
 from modelwatch.storage.ledger.labels import expired_before
-from modelwatch.storage.ledger.rows import decode_scalar
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures, by_block
+from modelwatch.storage.ledger.predictions.rows import decode_scalar
 from modelwatch.storage.references.layouts import ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 

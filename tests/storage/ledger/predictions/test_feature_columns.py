@@ -17,8 +17,8 @@ from modelwatch.errors import DamagedBlock, NewerBlock
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.columns import FloatColumn
 from modelwatch.storage.engine.protection import decode_features
-from modelwatch.storage.ledger import feature_columns
-from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock, FeatureColumns
+from modelwatch.storage.ledger.predictions import feature_columns
+from modelwatch.storage.ledger.predictions.feature_columns import ROWS_AS_ARRAYS, FeatureBlock, FeatureColumns
 from tests.support.events import event
 from tests.support.examples import examples
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Select, and_, exists, or_, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.ledger.blocks import MOST_VALUES, KeptFeatures, by_block
+from modelwatch.storage.ledger.predictions.blocks import MOST_VALUES, KeptFeatures, by_block
 
 ROWS_PER_READ = 2_000
 # Of blocks read together, which have a place for each of their features in each of their rows: some 100 bytes each.

@@ -21,11 +21,11 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger import blocks, pages
-from modelwatch.storage.ledger.blocks import KeptFeatures, erase_features
-from modelwatch.storage.ledger.feature_columns import FORMAT
-from modelwatch.storage.ledger.pages import pages_of_day
-from modelwatch.storage.ledger.rows import first_events
+from modelwatch.storage.ledger.predictions import blocks, pages
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures, erase_features
+from modelwatch.storage.ledger.predictions.feature_columns import FORMAT
+from modelwatch.storage.ledger.predictions.pages import pages_of_day
+from modelwatch.storage.ledger.predictions.reading import first_events
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import read_layouts
 from tests.support.events import ALWAYS, NOON, Clock, open_ledger

@@ -1,30 +1,116 @@
-"""Stored predictions of a day as batches, to be counted again: from blocks as columns, from rows as they are."""
+"""Stored predictions read back: as events, and those of a day as batches, to be counted again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, collate, func, nulls_first, select
 
 from modelwatch.batches import PredictionBatch, StreamName
 from modelwatch.errors import DamagedBlock
+from modelwatch.events import Scalar
 from modelwatch.stats.segments.segmentation import Segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.drivers.cursors import execute
 from modelwatch.storage.engine.protection import Protection, StoredPrediction
-from modelwatch.storage.ledger.blocks import KeptFeatures
-from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
-from modelwatch.storage.ledger.pages import pages_of_day
-from modelwatch.storage.ledger.rows import (
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures
+from modelwatch.storage.ledger.predictions.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
+from modelwatch.storage.ledger.predictions.pages import FIRST_ROWS_PER_READ, pages_of_day
+from modelwatch.storage.ledger.predictions.rows import (
     Segments,
+    day_of,
     decode_probability,
     decode_scalar,
     from_row,
     segments_of,
     segments_of_batch,
 )
+
+IDS_PER_READ = 500
+
+
+def first_events(
+    connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
+) -> Generator[StoredPrediction, None, None]:
+    """The model's first predictions in the order of their arrival, read as they are asked for: to be closed before the
+    connection is given back. days: all on which it has any.
+
+    Of those that came together, the first by their ids: which rows share a block does not decide what is read. They
+    are read block by block.
+    """
+    table, kept = tables.prediction, KeptFeatures(connection)
+    by_bytes = partial(_by_bytes, connection)
+    first = (
+        select(table)
+        .where(table.c.day.in_(days), table.c.model == model)
+        .order_by(table.c.arrived_at, by_bytes(table.c.prediction_id), table.c.day)
+        .limit(limit)
+        .subquery()
+    )
+    together = (nulls_first(first.c.block), first.c.place, by_bytes(first.c.prediction_id), first.c.day)
+    in_order = select(first).order_by(first.c.arrived_at, *together).execution_options(yield_per=FIRST_ROWS_PER_READ)
+    with connection.execute(in_order) as rows:
+        for row in rows:
+            yield from_row(row, kept, protection)
+
+
+def _by_bytes(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+    """To be sorted by its bytes, as SQLite does it; PostgreSQL sorts by the language of the database."""
+    return collate(column, "C") if connection.dialect.name == "postgresql" else column
+
+
+def count_events(
+    connection: Connection, model: str, environment: str, version: str | None, start: int, end: int
+) -> int:
+    """Number of stored predictions with a time in [start, end), in microseconds. version None: of all versions."""
+    of_window = _of_window(model, environment, version, start, end)
+    return int(connection.execute(select(func.count()).where(*of_window)).scalar_one())
+
+
+def events_between(
+    connection: Connection,
+    model: str,
+    environment: str,
+    version: str | None,
+    start: int,
+    end: int,
+    protection: Protection,
+    chosen: Callable[[str], bool],
+) -> Iterator[StoredPrediction]:
+    """Events of chosen ids, day by day, in the same order for every process."""
+    table, kept = tables.prediction, KeptFeatures(connection)
+    of_window = _of_window(model, environment, version, start, end)
+    for day in (
+        connection.execute(select(table.c.day).where(*of_window).distinct().order_by(table.c.day)).scalars().all()
+    ):
+        for rows in pages_of_day(kept, select(table).where(*of_window), model, day, span=(start, end)):
+            yield from (from_row(row, kept, protection) for row in rows if chosen(row.prediction_id))
+
+
+def truths_of(connection: Connection, model: str, ids: Sequence[str]) -> dict[str, Scalar]:
+    """By id, what is known to be true about those of these predictions that have a label."""
+    table, found = tables.label, {}
+    for first in range(0, len(ids), IDS_PER_READ):
+        some = table.c.prediction_id.in_(ids[first : first + IDS_PER_READ])
+        for row in connection.execute(select(table.c.prediction_id, table.c.value).where(table.c.model == model, some)):
+            found[row.prediction_id] = decode_scalar(row.value)
+    return found
+
+
+def _of_window(model: str, environment: str, version: str | None, start: int, end: int) -> list[ColumnElement[bool]]:
+    table = tables.prediction
+    conditions = [
+        table.c.day >= day_of(start),
+        table.c.day <= day_of(end - 1),
+        table.c.model == model,
+        table.c.environment == environment,
+        table.c.ts >= start,
+        table.c.ts < end,
+    ]
+    return conditions if version is None else [*conditions, table.c.version == version]
 
 
 class StoredBatch(NamedTuple):
@@ -44,7 +130,8 @@ def stored_batches(
     protection: Protection,
     segmentation: Segmentation,
 ) -> Iterator[StoredBatch]:
-    """A day's predictions that were written in older generations, some megabytes at a time."""
+    """A day's predictions that were written in older generations, some megabytes at a time: from large blocks as
+    columns, from rows as they are."""
     table, kept = tables.prediction, KeptFeatures(connection)
     older = select(table).where(table.c.generation < before_generation)
     heads = _Heads(connection, before_generation)

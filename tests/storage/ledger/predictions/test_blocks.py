@@ -29,13 +29,13 @@ from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import Part, StreamKey, generation_of
 from modelwatch.storage.engine.protection import StoredPrediction
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger import blocks
-from modelwatch.storage.ledger.blocks import KeptFeatures
 from modelwatch.storage.ledger.counting import segment_columns
-from modelwatch.storage.ledger.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
-from modelwatch.storage.ledger.pages import pages_of_day
+from modelwatch.storage.ledger.predictions import blocks
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures
+from modelwatch.storage.ledger.predictions.feature_columns import ROWS_AS_ARRAYS, FeatureBlock
+from modelwatch.storage.ledger.predictions.pages import pages_of_day
+from modelwatch.storage.ledger.predictions.reading import events_between
 from modelwatch.storage.ledger.repeats import Repeats
-from modelwatch.storage.ledger.rows import events_between
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.deletion import request_deletion
 from modelwatch.storage.maintenance.retention import expire_days, remove_predictions

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, collate, func, nulls_first, select
+from sqlalchemy import Row
 
 from modelwatch.batches import PredictionBatch, Probability
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, Policy, policy_from
 from modelwatch.stats.counting.kernel import Places
 from modelwatch.stats.segments.segmentation import Segmentation
-from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.protection import Protection, StoredPrediction, unpack
-from modelwatch.storage.ledger.blocks import KeptFeatures, PlannedBlock
-from modelwatch.storage.ledger.pages import FIRST_ROWS_PER_READ, pages_of_day
+from modelwatch.storage.ledger.predictions.blocks import KeptFeatures, PlannedBlock
 from modelwatch.times import MICROS_PER_DAY
-
-IDS_PER_READ = 500
 
 Segments = tuple[str, ...]
 
@@ -236,87 +231,6 @@ def segments_of(row: Any, kept: KeptFeatures, segmentation: Segmentation) -> Seg
         else each.text_of(values.get(each.feature))
         for each in segmentation.features
     )
-
-
-def first_events(
-    connection: Connection, model: str, days: Sequence[int], limit: int, protection: Protection
-) -> Generator[StoredPrediction, None, None]:
-    """The model's first predictions in the order of their arrival, read as they are asked for: to be closed before the
-    connection is given back. days: all on which it has any.
-
-    Of those that came together, the first by their ids: which rows share a block does not decide what is read. They
-    are read block by block.
-    """
-    table, kept = tables.prediction, KeptFeatures(connection)
-    by_bytes = partial(_by_bytes, connection)
-    first = (
-        select(table)
-        .where(table.c.day.in_(days), table.c.model == model)
-        .order_by(table.c.arrived_at, by_bytes(table.c.prediction_id), table.c.day)
-        .limit(limit)
-        .subquery()
-    )
-    together = (nulls_first(first.c.block), first.c.place, by_bytes(first.c.prediction_id), first.c.day)
-    in_order = select(first).order_by(first.c.arrived_at, *together).execution_options(yield_per=FIRST_ROWS_PER_READ)
-    with connection.execute(in_order) as rows:
-        for row in rows:
-            yield from_row(row, kept, protection)
-
-
-def _by_bytes(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
-    """To be sorted by its bytes, as SQLite does it; PostgreSQL sorts by the language of the database."""
-    return collate(column, "C") if connection.dialect.name == "postgresql" else column
-
-
-def count_events(
-    connection: Connection, model: str, environment: str, version: str | None, start: int, end: int
-) -> int:
-    """Number of predictions are stored with a time in [start, end), in microseconds. version None: of all versions."""
-    of_window = _of_window(model, environment, version, start, end)
-    return int(connection.execute(select(func.count()).where(*of_window)).scalar_one())
-
-
-def events_between(
-    connection: Connection,
-    model: str,
-    environment: str,
-    version: str | None,
-    start: int,
-    end: int,
-    protection: Protection,
-    chosen: Callable[[str], bool],
-) -> Iterator[StoredPrediction]:
-    """Events of chosen ids, day by day, in the same order for every process."""
-    table, kept = tables.prediction, KeptFeatures(connection)
-    of_window = _of_window(model, environment, version, start, end)
-    for day in (
-        connection.execute(select(table.c.day).where(*of_window).distinct().order_by(table.c.day)).scalars().all()
-    ):
-        for rows in pages_of_day(kept, select(table).where(*of_window), model, day, span=(start, end)):
-            yield from (from_row(row, kept, protection) for row in rows if chosen(row.prediction_id))
-
-
-def truths_of(connection: Connection, model: str, ids: Sequence[str]) -> dict[str, Scalar]:
-    """By id, what is known to be true about those of these predictions that have a label."""
-    table, found = tables.label, {}
-    for first in range(0, len(ids), IDS_PER_READ):
-        some = table.c.prediction_id.in_(ids[first : first + IDS_PER_READ])
-        for row in connection.execute(select(table.c.prediction_id, table.c.value).where(table.c.model == model, some)):
-            found[row.prediction_id] = decode_scalar(row.value)
-    return found
-
-
-def _of_window(model: str, environment: str, version: str | None, start: int, end: int) -> list[ColumnElement[bool]]:
-    table = tables.prediction
-    conditions = [
-        table.c.day >= day_of(start),
-        table.c.day <= day_of(end - 1),
-        table.c.model == model,
-        table.c.environment == environment,
-        table.c.ts >= start,
-        table.c.ts < end,
-    ]
-    return conditions if version is None else [*conditions, table.c.version == version]
 
 
 _ALL = 2**64

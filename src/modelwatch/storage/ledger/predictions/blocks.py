@@ -25,7 +25,7 @@ from modelwatch.storage.engine.drivers.cursors import execute, execute_many
 from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.engine.protection import decode_features
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.feature_columns import FeatureBlock, FeatureColumns
+from modelwatch.storage.ledger.predictions.feature_columns import FeatureBlock, FeatureColumns
 from modelwatch.times import MICROS_PER_DAY
 
 # Fewer rows of a stream and a day, or fewer values of theirs, stay in the rows: a block takes as long as so many values
