@@ -21,8 +21,9 @@ from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.drift.check import DriftCheck, inputs_at
 from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift
 from modelwatch.monitoring.checks.drift.evidence import Inputs
-from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all, tolerance
-from modelwatch.monitoring.checks.drift.reports import report_of
+from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all
+from modelwatch.monitoring.checks.drift.report_building import report_of
+from modelwatch.monitoring.checks.drift.tolerance import tolerance
 from modelwatch.monitoring.checks.quality.check import QualityCheck
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -15,7 +15,7 @@ from modelwatch.exposition import StateCollector, state
 from modelwatch.exposition.drift import SEVERITY_NUMBERS
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
-from modelwatch.monitoring.checks.drift.judge import PRECEDENCE
+from modelwatch.monitoring.checks.drift.tolerance import PRECEDENCE
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import latest_verdicts, save_verdict
 from tests.exposition.scraping import (

@@ -15,7 +15,8 @@ import modelwatch as mw
 from modelwatch.cli import main
 from modelwatch.library.reading import seconds_of
 from modelwatch.library.sources import source_of
-from modelwatch.monitoring.checks.drift.judge import PSI, Measure, tolerance, why_stable
+from modelwatch.monitoring.checks.drift.reasons import why_stable
+from modelwatch.monitoring.checks.drift.tolerance import PSI, Measure, tolerance
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile

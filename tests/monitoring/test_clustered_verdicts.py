@@ -24,7 +24,7 @@ from modelwatch.monitoring.checks.drift.evidence import (
     inputs_of,
 )
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
-from modelwatch.monitoring.checks.drift.reports import report_of
+from modelwatch.monitoring.checks.drift.report_building import report_of
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame, take_provisional_reference
 from modelwatch.storage.engine.store import Store

@@ -12,8 +12,9 @@ import pytest
 from modelwatch.monitoring.checks.conditions import Condition, findings_of
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
-from modelwatch.monitoring.checks.drift.judge import judge, tolerance
+from modelwatch.monitoring.checks.drift.judge import judge
 from modelwatch.monitoring.checks.drift.observations import advance_drift
+from modelwatch.monitoring.checks.drift.tolerance import tolerance
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import numeric_binning

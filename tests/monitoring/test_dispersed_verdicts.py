@@ -10,9 +10,10 @@ import pytest
 
 from modelwatch.config import Settings
 from modelwatch.monitoring.checks.drift.evaluation import SubjectResult, results_of
-from modelwatch.monitoring.checks.drift.judge import Measure, counts_as, tolerance, why_stable
+from modelwatch.monitoring.checks.drift.reasons import counts_as, why_stable
 from modelwatch.monitoring.checks.drift.screening import screened
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
+from modelwatch.monitoring.checks.drift.tolerance import Measure, tolerance
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning

@@ -10,8 +10,9 @@ from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.quality.check import quality_onsets
-from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality, quality_observations
+from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Sample, Volumes, WindowQuality
+from modelwatch.monitoring.checks.quality.observations import quality_observations
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome

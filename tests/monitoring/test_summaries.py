@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from modelwatch.monitoring.checks.drift.report import DriftReport
-from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.quality.report import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler import due

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all, tolerance
+from modelwatch.monitoring.checks.drift.judge import Case, judge, judge_all
+from modelwatch.monitoring.checks.drift.tolerance import tolerance
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresholds
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile

@@ -8,7 +8,7 @@ import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from modelwatch.exposition.verdicts import NewestVerdict, by_age
-from modelwatch.monitoring.checks.drift.judge import PRECEDENCE, Severity
+from modelwatch.monitoring.checks.drift.tolerance import PRECEDENCE, Severity
 from modelwatch.storage.verdicts.verdicts import StoredVerdict
 from modelwatch.times import MICROS_PER_SECOND
 

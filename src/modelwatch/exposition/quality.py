@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from modelwatch.exposition.text import Written, written
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
-from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.quality.report import QualityReport
 from modelwatch.storage.verdicts.verdicts import StoredVerdict
 
 STREAM = ("model_name", "model_version", "environment")

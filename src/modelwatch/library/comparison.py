@@ -21,7 +21,7 @@ from modelwatch.library.segment_counts import Divided, divided
 from modelwatch.library.segments import SegmentRules, SegmentsComparison, segments_comparison
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
 from modelwatch.monitoring.checks.drift.evaluation import results_of
-from modelwatch.monitoring.checks.drift.reports import subject_reports
+from modelwatch.monitoring.checks.drift.report_building import subject_reports
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import LEAST_REFERENCE, DriftRules

@@ -8,8 +8,8 @@ import msgspec
 
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import plain
-from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, Severity
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern

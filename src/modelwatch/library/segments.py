@@ -15,8 +15,8 @@ from modelwatch.library.performance import MetricComparison, metric_comparison, 
 from modelwatch.library.segment_counts import Divided, Vectors
 from modelwatch.measures import plain, psi_text
 from modelwatch.monitoring.checks.drift.evaluation import results_of
-from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.performance.judge import LabelledWindow, judge_metric
 from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -18,9 +18,10 @@ from modelwatch.monitoring.checks.drift.evaluation import (
     with_onset,
 )
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence, Since
-from modelwatch.monitoring.checks.drift.judge import Case, judge_all, tolerance
+from modelwatch.monitoring.checks.drift.judge import Case, judge_all
 from modelwatch.monitoring.checks.drift.observations import advance_drift
 from modelwatch.monitoring.checks.drift.since import REACH, is_recent, shortest_of, since_of
+from modelwatch.monitoring.checks.drift.tolerance import tolerance
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.simulation.ladder import FIRST, LARGEST, detections

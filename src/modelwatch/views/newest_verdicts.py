@@ -14,7 +14,7 @@ from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.headline import Headline, decode_headline
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE
 from modelwatch.monitoring.checks.performance.report import LabelledWindowReport, PerformanceReport
-from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.quality.report import QualityReport
 from modelwatch.storage.alerts.alerts import unfinished_alerts
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.references import newest_references

@@ -13,10 +13,11 @@ from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.findings import Finding
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.quality.check import check_quality
-from modelwatch.monitoring.checks.quality.evaluation import appeared_in, evaluate_quality, quality_observations
+from modelwatch.monitoring.checks.quality.evaluation import appeared_in, evaluate_quality
 from modelwatch.monitoring.checks.quality.evidence import Volumes, decode_quality, gather_quality
 from modelwatch.monitoring.checks.quality.judge import rise_thresholds, volume_of_hours, volume_thresholds
-from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.quality.observations import quality_observations
+from modelwatch.monitoring.checks.quality.report import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame

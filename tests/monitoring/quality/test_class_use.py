@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.quality.check import check_quality
-from modelwatch.monitoring.checks.quality.reports import ClassUseReport, QualityReport
+from modelwatch.monitoring.checks.quality.report import ClassUseReport, QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict

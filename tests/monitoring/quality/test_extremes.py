@@ -9,7 +9,7 @@ import pytest
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.quality.check import check_quality
-from modelwatch.monitoring.checks.quality.reports import FeatureQuality, QualityReport
+from modelwatch.monitoring.checks.quality.report import FeatureQuality, QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.conditions import Condition, advance
-from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality, quality_observations
+from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality
 from modelwatch.monitoring.checks.quality.evidence import (
     WEEKS_LOOKED_AT,
     QualityEvidence,
@@ -24,6 +24,7 @@ from modelwatch.monitoring.checks.quality.evidence import (
     weeks_before,
 )
 from modelwatch.monitoring.checks.quality.judge import HOURS_OF_WEEK, SPANS
+from modelwatch.monitoring.checks.quality.observations import quality_observations
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.schedule import due_points
 from modelwatch.monitoring.scheduler.freshness import HISTORY_SECONDS, usual_of_arrivals

@@ -14,7 +14,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS, Settings
 from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift
 from modelwatch.monitoring.checks.drift.evidence import Inputs, decode_evidence, inputs_of
 from modelwatch.monitoring.checks.drift.report import DriftReport
-from modelwatch.monitoring.checks.drift.reports import report_of
+from modelwatch.monitoring.checks.drift.report_building import report_of
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile

@@ -24,7 +24,7 @@ from modelwatch.library.reports.performance_charts import performance_charts
 from modelwatch.library.reports.title import drift_title, other_findings
 from modelwatch.library.segments import SHOWN, moved_in
 from modelwatch.measures import chance, metric_change, metric_interval, metric_name, metric_value, psi_text
-from modelwatch.monitoring.checks.drift.judge import DRIFTED
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED
 from modelwatch.stats.drift.scores import psi_contributions
 from modelwatch.views.performance.outcomes import MetricValue
 

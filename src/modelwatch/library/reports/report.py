@@ -26,8 +26,8 @@ from modelwatch.library.quality import UnsoundValues, quality_in_words
 from modelwatch.library.reports.title import drift_title, others
 from modelwatch.library.segments import SegmentComparison, SegmentsComparison, segment_in_words
 from modelwatch.measures import plain, psi_text
-from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.subjects import Subject

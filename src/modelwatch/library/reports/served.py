@@ -13,8 +13,8 @@ from modelwatch.library.drift import SubjectComparison, by_severity
 from modelwatch.library.performance import LabelledSide, MetricComparison, PerformanceComparison
 from modelwatch.library.quality import UnsoundValues
 from modelwatch.library.reports.report import Report, ServedModel, Side
-from modelwatch.monitoring.checks.drift.judge import DRIFTED
 from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE
 from modelwatch.monitoring.checks.performance.report import MetricReport, PerformanceReport
 from modelwatch.views.performance.outcomes import MetricValue

@@ -8,7 +8,7 @@ from modelwatch.library.drift import SubjectComparison
 from modelwatch.library.performance import PerformanceComparison
 from modelwatch.library.quality import UnsoundValues
 from modelwatch.library.segments import SegmentsComparison
-from modelwatch.monitoring.checks.drift.judge import DRIFTED
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, SampleKind, Scalar
-from modelwatch.monitoring.checks.drift.judge import ids_reason
+from modelwatch.monitoring.checks.drift.reasons import ids_reason
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.clusters import clusters_by_subject, is_key
 from modelwatch.monitoring.references.labelled import (

@@ -8,9 +8,9 @@ import numpy as np
 from modelwatch.charts.drawing.tables import Cell, csv_text
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.monitoring.checks.drift.evidence import effective_rules
-from modelwatch.monitoring.checks.drift.judge import Severity
 from modelwatch.monitoring.checks.drift.screening import screened
 from modelwatch.monitoring.checks.drift.subject_counts import keys_of, references_for, vectors_of_subjects
+from modelwatch.monitoring.checks.drift.tolerance import Severity
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.storage.engine.store import Store

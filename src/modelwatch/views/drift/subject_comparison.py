@@ -10,7 +10,7 @@ import numpy as np
 from modelwatch.monitoring.checks.drift.evaluation import evaluate_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, gather
 from modelwatch.monitoring.checks.drift.report import SubjectReport
-from modelwatch.monitoring.checks.drift.reports import report_of
+from modelwatch.monitoring.checks.drift.report_building import report_of
 from modelwatch.monitoring.checks.drift.since import with_onsets_of_shifts
 from modelwatch.monitoring.checks.drift.subject_counts import counts_of_subjects
 from modelwatch.monitoring.checks.rules import DriftRules

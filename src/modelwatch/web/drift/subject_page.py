@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from modelwatch.api.state import ServiceState
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
-from modelwatch.monitoring.checks.drift.judge import DRIFTED
-from modelwatch.monitoring.checks.drift.report import SINCE, SubjectReport
+from modelwatch.monitoring.checks.drift.report import SubjectReport
+from modelwatch.monitoring.checks.drift.subject_report import SINCE
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
 from modelwatch.monitoring.segments.report import segment_report

@@ -18,7 +18,7 @@ from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Series
 from modelwatch.charts.timeline import Lane, lanes
-from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
+from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.quality.series import QualitySeries, RuleRates
 from modelwatch.views.quality.volume import VolumeSeries

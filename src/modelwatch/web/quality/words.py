@@ -11,7 +11,7 @@ from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
-from modelwatch.monitoring.checks.quality.reports import QualityReport, RateReport
+from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport
 from modelwatch.views.newest_verdicts import JudgedQuality
 from modelwatch.web.frame.model_frame import ModelFrame

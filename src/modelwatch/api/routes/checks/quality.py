@@ -11,7 +11,7 @@ from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import Name, how_far, json_answer, state_of
 from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_page
 from modelwatch.monitoring.checks.quality.check import check_quality
-from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.quality.report import QualityReport
 from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of

@@ -18,11 +18,11 @@ from modelwatch.monitoring.checks.drift.evidence import (
     gather,
     inputs_of,
 )
-from modelwatch.monitoring.checks.drift.judge import DRIFTED, PRECEDENCE
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS, UNDECIDED, advance_drift
 from modelwatch.monitoring.checks.drift.report import DriftReport
-from modelwatch.monitoring.checks.drift.reports import brief_report_of, report_of
+from modelwatch.monitoring.checks.drift.report_building import brief_report_of, report_of
 from modelwatch.monitoring.checks.drift.since import with_onsets_of_shifts
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE
 from modelwatch.monitoring.checks.headline import Headline, first_names
 from modelwatch.monitoring.checks.onsets import Onsets, span_before, subjects_by_window
 from modelwatch.monitoring.checks.rules import DriftRules

@@ -9,26 +9,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelwatch.errors import FieldError, InvalidInput
-from modelwatch.monitoring.checks.drift.judge import (
-    DRIFTED,
-    PRECEDENCE,
-    PSI,
-    Case,
-    Judgement,
-    Severity,
-    Tolerance,
-    chances_of_psi,
-    judge_all,
-    judge_size,
-    odds_cells,
-    tolerance,
-)
+from modelwatch.monitoring.checks.drift.judge import Case, Judgement, chances_of_psi, judge_all, judge_size, odds_cells
 from modelwatch.monitoring.checks.drift.subject_counts import (
     SubjectCounts,
     counts_of_subjects,
     keys_of,
     same_binning,
 )
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, PSI, Severity, Tolerance, tolerance
 from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile

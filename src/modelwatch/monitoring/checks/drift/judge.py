@@ -6,81 +6,42 @@ Pure: profiles and rules in, a judgement out. The states are never merged into o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Literal, Protocol
 
 import msgspec
 
-from modelwatch.charts.drawing.numbers import number
-from modelwatch.measures import p_needed, p_text, plain
+from modelwatch.measures import p_text, plain
+from modelwatch.monitoring.checks.drift.reasons import (
+    counts_as,
+    dispersed_out_of_reach,
+    out_of_reach,
+    refusal,
+    why_stable,
+)
+from modelwatch.monitoring.checks.drift.tolerance import (
+    DRIFTED,
+    ODDS,
+    PRECEDENCE,
+    PSI,
+    Measure,
+    Severity,
+    Tolerance,
+    deciding_measure,
+)
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.combined import combined_detectable, combined_needed, combined_tests, effective_reach
+from modelwatch.stats.drift.combined import combined_detectable, combined_needed, combined_tests
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.names import Split, beside, is_ids, window_detectable, window_needed, window_tests
-from modelwatch.stats.drift.odds import Beyond, CategoryOdds, as_it_is, furthest_odds
+from modelwatch.stats.drift.names import Split, beside, window_detectable, window_needed, window_tests
+from modelwatch.stats.drift.odds import Beyond, as_it_is, furthest_odds
 from modelwatch.stats.drift.scores import psi_by_chance_of_many, psi_of_many
 from modelwatch.stats.drift.tests import Homogeneity
-from modelwatch.stats.drift.variation.natural_variation import DEVIATE
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
 
-Severity = Literal["stable", "shifted", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
-
-# Worst first: the order in which one of several look-backs speaks for a subject.
-PRECEDENCE: tuple[Severity, ...] = (
-    "alert",
-    "warning",
-    "shifted",
-    "stable",
-    "insufficient_data",
-    "no_data",
-    "no_reference",
-)
-
-# Large enough to matter, and too large for chance.
-DRIFTED: tuple[Severity, ...] = ("alert", "warning")
-
-JS_WARNING_DISTANCE = 0.05
-JS_ALERT_DISTANCE = 0.15
-ROUNDING = 1e-9
 # With a larger p-value nothing is found, and what chance adds to the size is not computed.
 WORTH_A_SIZE = 0.05
-# The names of the scores that decide.
-PSI, ODDS = "PSI", "odds ratio"
-
-
-class Configured(Protocol):
-    """Configured size from which a shift matters. odds_ratio: 0 where odds are not judged."""
-
-    @property
-    def psi_warning(self) -> float: ...
-    @property
-    def psi_alert(self) -> float: ...
-    @property
-    def odds_ratio(self) -> float: ...
-
-
-class Measure(msgspec.Struct, frozen=True, gc=False):
-    """A score that decides: its size, from which size on it is a warning and an alert, and the chance of it.
-
-    cell: the category that it is of; None when it is of all.
-    """
-
-    name: str
-    size: float
-    warning: float
-    alert: float
-    p_value: float
-    cell: int | None = None
-
-    def severity(self, alpha: float) -> Severity:
-        """Large enough to matter, and too large for chance; else stable."""
-        if self.size < self.warning or self.p_value >= alpha:
-            return "stable"
-        return "alert" if self.size >= self.alert else "warning"
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -101,93 +62,6 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     def deciding(self) -> Measure | None:
         """The measure that says the worst; of equally bad ones the PSI."""
         return deciding_measure(self.measures, self.alpha)
-
-
-def deciding_measure(measures: Sequence[Measure], alpha: float) -> Measure | None:
-    """The measure that says the worst, of equally bad ones the first; None without any."""
-    return min(measures, key=lambda each: PRECEDENCE.index(each.severity(alpha)), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """Size from which a shift matters.
-
-    natural: what the reference itself does in stretches as long, chance left out, if known. psi_natural: the PSI that
-    a window shows which varies as the reference does, 0 if unknown; by_reference: whether that is why `psi_warning` is
-    what it is, and psi_configured: what it would be; by_doubt: whether it is what the reference may do by itself
-    without showing it. odds_ratio: how many times the odds of a category must have moved to matter, as configured; 0:
-    the odds are not judged. natural_odds: how many times they move in the reference itself.
-    """
-
-    psi_warning: float
-    psi_alert: float
-    natural: float | None = None
-    by_reference: bool = False
-    odds_ratio: float = 0.0
-    natural_odds: float | None = None
-    psi_natural: float = 0.0
-    psi_configured: float = math.inf
-    by_doubt: bool = False
-
-    def doubted(self, plausible: float) -> Tolerance:
-        """The same where the PSI of a window that is as it should be may be as large as `plausible`: it is shown, and
-        matters from there on."""
-        if plausible <= self.psi_warning:
-            return self
-        return replace(
-            self,
-            psi_warning=plausible,
-            psi_alert=max(self.psi_alert, plausible),
-            by_reference=False,
-            psi_configured=min(self.psi_configured, self.psi_warning),
-            by_doubt=True,
-        )
-
-    def of_odds(self, odds: CategoryOdds) -> tuple[float, float]:
-        """From which ratio of its odds on the shift of a category is a warning, and an alert: twice as far, as
-        logarithms of odds are."""
-        warning = math.log(self.odds_ratio)
-        alert = 2.0 * warning
-        if self.natural_odds is not None and self.natural_odds > 1.0:
-            natural = math.log(self.natural_odds)
-            allowed = (natural + DEVIATE * odds.error * min(1.0, natural / warning)) * (1.0 + ROUNDING)
-            warning, alert = max(warning, allowed), max(alert, allowed)
-        return math.exp(warning), math.exp(alert)
-
-
-def tolerance(
-    configured: Configured,
-    natural: float | None,
-    chance: float = 0.0,
-    natural_odds: float | None = None,
-) -> Tolerance:
-    """The configured thresholds, or the reference's natural variation where that is larger.
-
-    chance: the PSI that chance adds to a window of this size. A window that varies as the reference does shows its
-    variation and chance together; where the reference hardly varies the configured threshold stands.
-    """
-    if not natural:
-        return Tolerance(
-            configured.psi_warning,
-            configured.psi_alert,
-            natural,
-            odds_ratio=configured.odds_ratio,
-            natural_odds=natural_odds,
-        )
-    # The margin is for rounding: a window that does exactly what the reference did is no drift.
-    allowed = (natural + chance * min(1.0, natural / configured.psi_warning)) * (1.0 + ROUNDING)
-    by_reference = allowed > configured.psi_warning
-    warning, alert = max(configured.psi_warning, allowed), max(configured.psi_alert, allowed)
-    return Tolerance(
-        warning,
-        alert,
-        natural,
-        by_reference,
-        configured.odds_ratio,
-        natural_odds,
-        allowed,
-        configured.psi_warning,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,18 +256,6 @@ def _with_effective_n(reason: str | None, current: Profile, test: Homogeneity) -
     return f"{reason} {counts_as(current.n, test.effective_n)}"
 
 
-def counts_as(n: int, effective: float) -> str:
-    """Sentence on values that are not independent.
-
-    >>> counts_as(2_400, 36.9)
-    'The 2,400 values count as about 37 independent ones.'
-    >>> counts_as(168, 0.6)
-    'The 168 values count as about one independent one.'
-    """
-    count = f"{max(effective, 1.0):,.0f}"
-    return f"The {n:,} values count as about {'one independent one' if count == '1' else f'{count} independent ones'}."
-
-
 def judge_size(case: Case, detected: Judgement, alpha: float) -> Judgement:
     """The judgement of the only window of a case by its size, where another judgement detected the shift."""
     [(current, allowed)] = case.windows
@@ -443,81 +305,6 @@ def odds_measure(
     return (Measure(ODDS, odds.ratio, *allowed.of_odds(odds), max(p_value, odds.p_value), odds.cell),)
 
 
-def refusal(reference: Profile, split: Split | None, least: int) -> str | None:
-    """Why no window is judged beside a reference, whatever it holds; None where windows are. least: number of values
-    that a reference must hold."""
-    if 0 < reference.n < least:
-        return f"Not judged: the reference holds {reference.n} of at least {least} values that the tests need."
-    if split is not None and is_ids(reference, split):
-        return ids_reason(reference, split)
-    return None
-
-
-def ids_reason(reference: Profile, split: Split) -> str:
-    """Why a column of ids is not judged."""
-    percent = 100.0 * split.share_once(reference)
-    alone = "have names that one value of the key alone has" if split.clusters else "occur only once"
-    return (
-        f"Not judged: {percent:.0f} % of the reference's values {alone}. This is a column of ids, in which"
-        " new values are expected."
-    )
-
-
 def needed_for(directed: bool) -> Callable[[Profile, float, Split | None], int | None]:
     """How many independent values it takes to see anything at all, by rules with directed tests or without."""
     return combined_needed if directed else window_needed
-
-
-def out_of_reach(n: int, needed: int | None) -> str | None:
-    """Why a window of n values could show no shift; None where it could. needed: independent values that it takes."""
-    if needed is None:
-        return (
-            "The reference is too small: no number of predictions could distinguish a shift from chance at this budget."
-        )
-    if needed > n:
-        return (
-            f"With {n} values, even the largest shift could not be distinguished from chance at this false-alarm"
-            " budget:"
-            f" {needed - n} more are needed."
-        )
-    return None
-
-
-def dispersed_out_of_reach(reference: Profile, alpha: float, split: Split | None, dispersion: Dispersion) -> str | None:
-    """The same of values that vary more than by chance."""
-    effective, needed = effective_reach(reference, alpha, split, dispersion)
-    if needed is not None and needed <= effective:
-        return None
-    why = "too little is known of what the reference varies by itself"
-    if needed is not None:
-        why = f"it takes {needed / effective:,.1f} times as many"
-    return f"Even the largest shift could not be distinguished from chance at this false-alarm budget: {why}."
-
-
-def why_stable(measures: Sequence[Measure], allowed: Tolerance, alpha: float, score: float) -> str | None:
-    """Why a shift that is large, or real, is none that matters; None where there is nothing to explain. measures: the
-    PSI first. score: the PSI as it is, with what chance adds."""
-    psi = measures[0]
-    if psi.p_value < alpha:
-        why = ", which the reference itself reaches" if allowed.by_reference else ""
-        if allowed.by_doubt:
-            why = ", which so few values of the reference may hide of what the data do by themselves"
-        less = f"{plain(number(psi.size))} less what chance adds, " if score >= psi.warning else ""
-        size = f"{less}smaller than the PSI threshold {plain(number(psi.warning))}{why}"
-        return f"A real difference ({plain(p_text(psi.p_value))}), but {size}."
-    if score >= psi.warning or (allowed.by_doubt and score >= allowed.psi_configured):
-        return f"PSI is above the threshold, but explained by chance: {p_needed(psi.p_value, alpha)}."
-    if allowed.by_reference and score >= allowed.psi_configured:
-        reached = f"the reference itself reaches {plain(number(psi.warning))} in stretches as long"
-        return f"PSI is above the configured threshold {plain(number(allowed.psi_configured))}, but {reached}."
-    return None
-
-
-def psi_severity(score: float, rules: Configured) -> Severity:
-    """The magnitude alone, by the customary thresholds."""
-    return "alert" if score >= rules.psi_alert else "warning" if score >= rules.psi_warning else "stable"
-
-
-def js_severity(distance: float) -> Severity:
-    """Jensen-Shannon by the thresholds that its users know; it never decides."""
-    return "alert" if distance >= JS_ALERT_DISTANCE else "warning" if distance >= JS_WARNING_DISTANCE else "stable"

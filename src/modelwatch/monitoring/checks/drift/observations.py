@@ -12,7 +12,8 @@ from modelwatch.findings import Finding, Kind
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
-from modelwatch.monitoring.checks.drift.judge import DRIFTED, ODDS, PSI, Measure, Severity, odds_cells
+from modelwatch.monitoring.checks.drift.judge import odds_cells
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, ODDS, PSI, Measure, Severity
 from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import NumericBinning

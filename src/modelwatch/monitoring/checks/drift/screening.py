@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.monitoring.checks.drift.evaluation import dispersion_of, results_of
-from modelwatch.monitoring.checks.drift.judge import ROUNDING, Severity, dispersed_out_of_reach, needed_for, refusal
+from modelwatch.monitoring.checks.drift.judge import needed_for
+from modelwatch.monitoring.checks.drift.reasons import dispersed_out_of_reach, refusal
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
+from modelwatch.monitoring.checks.drift.tolerance import ROUNDING, Severity
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile

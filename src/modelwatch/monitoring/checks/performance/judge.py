@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from modelwatch.measures import p_needed, p_text, plain, score_value
-from modelwatch.monitoring.checks.drift.judge import (
-    ODDS,
-    Measure,
-)
+from modelwatch.monitoring.checks.drift.tolerance import ODDS, Measure
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
 from modelwatch.stats.drift.recovery import MeanSize

@@ -17,8 +17,6 @@ from modelwatch.monitoring.checks.quality.evaluation import (
     QualityEvaluation,
     appeared_in,
     evaluate_quality,
-    quality_observations,
-    quality_report,
 )
 from modelwatch.monitoring.checks.quality.evidence import (
     QualityEvidence,
@@ -27,7 +25,9 @@ from modelwatch.monitoring.checks.quality.evidence import (
     gather_quality,
     quality_evidence,
 )
-from modelwatch.monitoring.checks.quality.reports import QualityReport
+from modelwatch.monitoring.checks.quality.observations import quality_observations
+from modelwatch.monitoring.checks.quality.report import QualityReport
+from modelwatch.monitoring.checks.quality.report_building import quality_report
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point

@@ -14,7 +14,7 @@ from modelwatch.charts.drawing.numbers import percent
 from modelwatch.events import Scalar
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.labels.interpretation import strange_labels
-from modelwatch.monitoring.checks.quality.reports import ClassUseReport, Severity
+from modelwatch.monitoring.checks.quality.report import ClassUseReport, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.outcomes.classes import class_key

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from modelwatch.measures import p_needed
-from modelwatch.monitoring.checks.quality.reports import PRECEDENCE, Severity
+from modelwatch.monitoring.checks.quality.report import PRECEDENCE, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.quality.rates import (
     ROUNDING,

@@ -12,16 +12,9 @@ import numpy as np
 
 from modelwatch.charts.drawing.numbers import number
 from modelwatch.measures import p_needed, p_text, plain
-from modelwatch.monitoring.checks.drift.judge import (
-    ODDS,
-    PSI,
-    Measure,
-    Tolerance,
-    deciding_measure,
-    odds_measure,
-    tolerance,
-    why_stable,
-)
+from modelwatch.monitoring.checks.drift.judge import odds_measure
+from modelwatch.monitoring.checks.drift.reasons import why_stable
+from modelwatch.monitoring.checks.drift.tolerance import ODDS, PSI, Measure, Tolerance, deciding_measure, tolerance
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.performance.judge import (
     Judgement,

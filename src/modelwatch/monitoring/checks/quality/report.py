@@ -1,4 +1,4 @@
-"""Quality reports, as they are shown and kept."""
+"""Quality report, as it goes over the wire and as it is kept with a verdict."""
 
 from __future__ import annotations
 

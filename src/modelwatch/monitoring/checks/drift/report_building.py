@@ -1,37 +1,31 @@
-"""Drift reports, as they are shown and kept."""
+"""Report of a drift evaluation: its subjects and the summary, with notes on what references don't tell."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from modelwatch.errors import excerpt
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult
-from modelwatch.monitoring.checks.drift.judge import (
-    DRIFTED,
-    PRECEDENCE,
-    Severity,
-)
-from modelwatch.monitoring.checks.drift.notes import notes_of
-from modelwatch.monitoring.checks.drift.report import (
+from modelwatch.monitoring.checks.drift.report import DriftReport, OnsetReport, SubjectReport, Summary
+from modelwatch.monitoring.checks.drift.subject_report import (
     NO_REFERENCE,
-    DriftReport,
-    OnsetReport,
-    SubjectReport,
-    Summary,
     WindowScores,
     lookback_report,
     subject_report,
     unreferenced_report,
     window_scores,
 )
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.not_judged import listed, not_judged
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, AlphaReport, share_of
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import compat_scores
 from modelwatch.stats.drift.evidence import benjamini_yekutieli
+from modelwatch.stats.drift.variation.overdispersion import MIN_GROUPS
+from modelwatch.storage.references.stored_reference import FIRST_PREDICTIONS, StoredReference
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.times import iso_of_seconds
 
@@ -94,7 +88,7 @@ def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
             reason=why,
             not_judged=not_judged((each.name, each.severity, each.reason) for each in lines),
             provisional_subjects=provisional,
-            notes=notes_of(evaluation),
+            notes=_notes(evaluation),
         ),
     )
 
@@ -214,3 +208,55 @@ def _why_no_data(evidence: Evidence) -> str:
         return f"No data of version {excerpt(query.version)!r} in {place}; {there}."
     whose = "" if query.version is None else f" of version {excerpt(query.version)!r}"
     return f"No data{whose} in {place}; the model has data in: {listed(evidence.environments)}."
+
+
+def _notes(evaluation: DriftEvaluation) -> list[str]:
+    """A sentence for each reason why something can't be known of some subjects; nothing by rules that don't ask."""
+    rules = evaluation.evidence.rules
+    named = [
+        (each.subject.name or each.subject.kind, each.reference)
+        for each in evaluation.subjects
+        if each.reference.profile.n and (each.subject.kind, each.subject.name) != ("feature", rules.cluster_by)
+    ]
+    found = []
+    if rules.dispersed and rules.natural_variation:
+        found += _sentences("Natural variation", "of", [(name, _why_no_variation(each)) for name, each in named])
+    if rules.cluster_by is not None:
+        key = excerpt(rules.cluster_by)
+        whys = [(name, _why_no_clusters(each, rules.cluster_by)) for name, each in named]
+        found += _sentences(f"How alike predictions of one {key!r} are", "in", whys)
+    return found
+
+
+def _sentences(what: str, of: str, whys: Iterable[tuple[str, str | None]]) -> list[str]:
+    """whys: by the name of a subject, why it can't be known of it; None where it is."""
+    by_reason: dict[str | None, list[str]] = {}
+    for name, why in whys:
+        by_reason.setdefault(why, []).append(name)
+    return [
+        f"{what} can't be known: the reference {why}."
+        if len(by_reason) == 1
+        else f"{what} can't be known {of} {listed(names)}: the reference {why}."
+        for why, names in by_reason.items()
+        if why is not None
+    ]
+
+
+def _why_no_variation(reference: StoredReference) -> str | None:
+    if reference.variation is not None:
+        few = f"has no {MIN_GROUPS} stretches of time with several values each"
+        return None if reference.variation.tells(reference.profile) else few
+    if reference.source == FIRST_PREDICTIONS:
+        return "is the first predictions"
+    return "has no time stamps, or one alone"
+
+
+def _why_no_clusters(reference: StoredReference, key: str) -> str | None:
+    clusters = reference.clusters
+    if clusters is None:
+        return "has no such column, came without rows, or was set before drift.cluster_by"
+    if clusters.key != key:
+        return "was set before drift.cluster_by"
+    if clusters.groups < MIN_GROUPS:
+        return f"has values of fewer than {MIN_GROUPS} of them"
+    return "has one value of each" if clusters.group_size <= 1.0 else None
