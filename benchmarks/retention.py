@@ -27,7 +27,7 @@ from modelwatch.config import Settings
 from modelwatch.events import GroundTruth, Prediction
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.scheduler.retention import Keep, Retention
+from modelwatch.monitoring.scheduler.jobs.retention import Keep, Retention
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.ledger.ledger import Ledger
 from modelwatch.times import MICROS_PER_SECOND

@@ -21,7 +21,7 @@ from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
-from modelwatch.monitoring.scheduler.maintenance import Maintenance
+from modelwatch.monitoring.scheduler.jobs.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import latest_verdicts

@@ -15,9 +15,9 @@ from modelwatch.monitoring.checks.quality.check import QualityCheck
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler.evaluator import AssessmentSink, Evaluator
-from modelwatch.monitoring.scheduler.maintenance import Maintenance
+from modelwatch.monitoring.scheduler.jobs.maintenance import Maintenance
+from modelwatch.monitoring.scheduler.recording import summary_of
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs
-from modelwatch.monitoring.scheduler.summaries import summary_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of
 

@@ -41,13 +41,12 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.check import QualityCheck
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.scheduler.deletions import Deletions
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
-from modelwatch.monitoring.scheduler.freshness import Freshness
-from modelwatch.monitoring.scheduler.maintenance import Maintenance
-from modelwatch.monitoring.scheduler.retention import Keep, Retention
+from modelwatch.monitoring.scheduler.jobs.deletions import Deletions
+from modelwatch.monitoring.scheduler.jobs.freshness import Freshness
+from modelwatch.monitoring.scheduler.jobs.maintenance import Maintenance, SizeSamples
+from modelwatch.monitoring.scheduler.jobs.retention import Keep, Retention
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs, Lease
-from modelwatch.monitoring.scheduler.sizes import SizeSamples
 from modelwatch.server.limits import keep_large_blocks_apart, keep_trimmed, trim, use_few_arenas
 from modelwatch.server.process_reports import ProcessReporter
 from modelwatch.server.startup import filed_monitors, protect

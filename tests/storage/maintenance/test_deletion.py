@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import UnknownModel, UnknownResource
 from modelwatch.events import GroundTruth
-from modelwatch.monitoring.scheduler.deletions import Deletions
+from modelwatch.monitoring.scheduler.jobs.deletions import Deletions
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables

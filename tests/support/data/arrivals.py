@@ -27,7 +27,7 @@ from modelwatch.monitoring.checks.quality.judge import HOURS_OF_WEEK, SPANS
 from modelwatch.monitoring.checks.quality.observations import quality_observations
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.schedule import due_points
-from modelwatch.monitoring.scheduler.freshness import HISTORY_SECONDS, usual_of_arrivals
+from modelwatch.monitoring.scheduler.jobs.freshness import HISTORY_SECONDS, usual_of_arrivals
 from modelwatch.stats.quality.volume import LEAST_CHANGE, MIN_WEEKS
 
 HOUR, DAY, WEEK = 3_600, 86_400, 7 * 86_400

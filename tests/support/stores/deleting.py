@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
-from modelwatch.monitoring.scheduler import deletions
+from modelwatch.monitoring.scheduler.jobs import deletions
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.engine.store import Store
 

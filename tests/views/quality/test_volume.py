@@ -11,7 +11,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.views.quality.volume import VolumeSeries, volume_series
 from modelwatch.views.stretches.stretch import SeriesQuery
-from tests.monitoring.test_verdicts import RULES
+from tests.monitoring.checks.drift.test_verdicts import RULES
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import END, HOUR, NOW, rolled_up
 

@@ -14,7 +14,7 @@ from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.alerting.notification import Trend
 from modelwatch.findings import Assessment, Finding
 from modelwatch.stats.outcomes.outcome_layout import Outcome
-from tests.monitoring.test_onsets import RULES
+from tests.monitoring.checks.test_onsets import RULES
 from tests.support.alerts.assessments import finding
 from tests.support.app import App
 from tests.support.background import background, run_out

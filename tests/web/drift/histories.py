@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modelwatch.events import Scalar
-from tests.monitoring.test_verdicts import RULES
+from tests.monitoring.checks.drift.test_verdicts import RULES
 from tests.support.app import App
 from tests.support.background import background, run_out
 from tests.support.events import event, open_ledger

@@ -259,7 +259,7 @@ def _keys(store: Store, settings: Settings) -> Finding:
 def _traffic(store: Store, settings: Settings) -> Finding:
     """Compares the look-backs of each model with its traffic."""
     from modelwatch.monitoring.checks.rules import DriftRules, rules_for
-    from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
+    from modelwatch.monitoring.proposals import proposal_for, rate_of
     from modelwatch.storage.counts.streams import streams
     from modelwatch.storage.references.monitors import all_monitors
 

@@ -1,7 +1,8 @@
-"""Layout of a model's outcomes when no labelled reference gives it: from the first labels on.
+"""Task of a model as it is stated, and layout of its outcomes when no labelled reference gives it.
 
-Such a layout is provisional: it grows with classes that come later, follows the monitor's positive class, and gives way
-to a labelled reference. It has no counts of its own, so nothing is compared with it.
+Such a layout is there from the first labels on. It is provisional: it grows with classes that come later, follows the
+monitor's positive class, and gives way to a labelled reference. It has no counts of its own, so nothing is compared with
+it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import numpy as np
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.references.labelled import counted, counted_by_segment, natural_of
-from modelwatch.monitoring.references.stated_task import task_of_monitor
 from modelwatch.stats.counting.binning import Scalar, category_name
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation
 from modelwatch.stats.outcomes.outcome_layout import NO_OUTCOMES, OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts, outcome_layout
-from modelwatch.stats.outcomes.tasks import StatedTask
+from modelwatch.stats.outcomes.tasks import NOT_STATED, StatedTask
 from modelwatch.storage.counts.outcomes import label_values, labelled_sample
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.labelled_rows import LabelledRows
+from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.outcome_references import (
     StoredOutcomes,
     labelled_rows_of,
@@ -173,3 +174,16 @@ def renamed(counts: OutcomeCounts, layout: OutcomeLayout) -> OutcomeCounts:
         if name != "scores":
             vector[part.place] = counts.vector[counts.layout.parts[name].place]
     return OutcomeCounts(layout, vector)
+
+
+def task_of_monitor(connection: Connection, model: str) -> StatedTask:
+    """Task and positive class as the model's monitor states them."""
+    monitor = monitor_of(connection, model)
+    return NOT_STATED if monitor is None else StatedTask(monitor.config.task, monitor.config.positive_class)
+
+
+def task_of_reference(connection: Connection, model: str, version: str | None) -> StatedTask:
+    """Task and positive class as stated with the labelled reference in force."""
+    found = outcomes_for(outcomes_in_force(connection, model), version)
+    rows = None if found is None else labelled_rows_of(connection, found.id)
+    return NOT_STATED if rows is None else StatedTask(rows.task, rows.positive_class)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from modelwatch.events import Prediction, ReferenceFrame, ReferenceSample, SampleKind, Scalar
 from modelwatch.monitoring.checks.drift.reasons import ids_reason
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.references.clusters import clusters_by_subject, is_key
+from modelwatch.monitoring.references.groups import clusters_by_subject, counts_by_segment, is_key, rows_by_segment
 from modelwatch.monitoring.references.labelled import (
     check_stated_task,
     counted,
@@ -21,8 +21,7 @@ from modelwatch.monitoring.references.labelled import (
     labelled_rows,
     natural_of,
 )
-from modelwatch.monitoring.references.segments import counts_by_segment, rows_by_segment
-from modelwatch.monitoring.references.stated_task import task_of_monitor
+from modelwatch.monitoring.references.outcome_layouts import task_of_monitor
 from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type

@@ -12,8 +12,8 @@ from modelwatch.config import parse_lookback
 from modelwatch.errors import Conflict, FieldError, InvalidInput, excerpt
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.labelled import with_stated_task
+from modelwatch.monitoring.references.outcome_layouts import task_of_reference
 from modelwatch.monitoring.references.references import SampledRows, provisional_samples, set_reference_frame
-from modelwatch.monitoring.references.stated_task import task_of_reference
 from modelwatch.privacy import KEEP_ALL
 from modelwatch.stats.counting.datatypes import is_finite_number
 from modelwatch.storage.alerts.audit import AuditEntry

@@ -16,7 +16,7 @@ from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
 from modelwatch.monitoring.scheduler.agenda import Agenda
-from modelwatch.monitoring.scheduler.summaries import LOOKED_AT
+from modelwatch.monitoring.scheduler.recording import LOOKED_AT
 from modelwatch.storage.counts.labels.times import first_label_time, has_news
 from modelwatch.storage.counts.outcomes import first_labelled_window
 from modelwatch.storage.counts.volumes import windows_since

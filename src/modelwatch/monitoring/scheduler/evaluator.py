@@ -25,9 +25,8 @@ from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.monitoring.scheduler.agenda import Agenda
 from modelwatch.monitoring.scheduler.due import Due, due_for_data, due_for_labels
 from modelwatch.monitoring.scheduler.failures import Failures
+from modelwatch.monitoring.scheduler.recording import Concluded, Work, reduce_superseded
 from modelwatch.monitoring.scheduler.runner import Lease
-from modelwatch.monitoring.scheduler.summaries import reduce_superseded
-from modelwatch.monitoring.scheduler.work import Concluded, Work
 from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

@@ -13,7 +13,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES, NotJudged
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
-from modelwatch.monitoring.scheduler.freshness import usual_of
+from modelwatch.monitoring.scheduler.jobs.freshness import usual_of
 from modelwatch.storage.counts.stored_values import recent_values
 from modelwatch.storage.counts.streams import newest_window
 from modelwatch.storage.engine.models import StreamKey

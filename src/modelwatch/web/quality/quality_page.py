@@ -13,7 +13,7 @@ from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.quality.report import FeatureQuality, RateReport
-from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
+from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import SECONDS_PER_HOUR
 from modelwatch.views.newest_verdicts import JudgedQuality, judged_quality, open_findings

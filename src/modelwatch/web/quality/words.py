@@ -12,7 +12,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport
-from modelwatch.monitoring.scheduler.freshness import FreshnessReport
+from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport
 from modelwatch.views.newest_verdicts import JudgedQuality
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import moment, name, near, when

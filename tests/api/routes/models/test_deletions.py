@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelwatch.monitoring.scheduler.deletions import Deletions
+from modelwatch.monitoring.scheduler.jobs.deletions import Deletions
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.maintenance.deletion import Deletion
 from tests.exposition.scraping import set_reference, traffic

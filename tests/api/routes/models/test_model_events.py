@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.monitoring.test_onsets import RULES
+from tests.monitoring.checks.test_onsets import RULES
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out
 from tests.support.data.streams import HOUR, finish, normal, send, send_hours, set_reference

@@ -20,7 +20,7 @@ from sqlalchemy import delete, select, update
 from modelwatch.config.monitors.monitor import parse_monitor
 from modelwatch.errors import Conflict, UnknownResource
 from modelwatch.events import Prediction
-from modelwatch.monitoring.scheduler.deletions import Deletions
+from modelwatch.monitoring.scheduler.jobs.deletions import Deletions
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.counts.stored_values import numbers_between, recent_values

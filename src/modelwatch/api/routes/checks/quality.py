@@ -12,7 +12,7 @@ from modelwatch.api.routes.common import Name, how_far, json_answer, state_of
 from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_page
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.report import QualityReport
-from modelwatch.monitoring.scheduler.freshness import FreshnessReport, freshness_of
+from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.standing import standing_of

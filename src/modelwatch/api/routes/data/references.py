@@ -18,8 +18,8 @@ from modelwatch.monitoring.checks.performance.labels.interpretation import (
     positive_class_reason,
     task_reason,
 )
+from modelwatch.monitoring.references.outcome_layouts import task_of_monitor
 from modelwatch.monitoring.references.references import ReferenceWarning, set_reference_frame, warnings_about
-from modelwatch.monitoring.references.stated_task import task_of_monitor
 from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_in_force

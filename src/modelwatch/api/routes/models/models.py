@@ -18,7 +18,7 @@ from modelwatch.config.monitors.monitor import MonitorConfig
 from modelwatch.events import Task
 from modelwatch.monitoring.checks.not_judged import NotJudged
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
-from modelwatch.monitoring.scheduler.traffic import proposal_for, rate_of
+from modelwatch.monitoring.proposals import proposal_for, rate_of
 from modelwatch.storage.counts.streams import streams
 from modelwatch.storage.engine.models import Stream, StreamKey, known_models, require_model
 from modelwatch.storage.references.monitors import all_monitors

@@ -88,7 +88,7 @@ def brief_report_of(evaluation: DriftEvaluation) -> DriftReport:
             reason=why,
             not_judged=not_judged((each.name, each.severity, each.reason) for each in lines),
             provisional_subjects=provisional,
-            notes=_notes(evaluation),
+            notes=notes_of(evaluation),
         ),
     )
 
@@ -210,7 +210,7 @@ def _why_no_data(evidence: Evidence) -> str:
     return f"No data{whose} in {place}; the model has data in: {listed(evidence.environments)}."
 
 
-def _notes(evaluation: DriftEvaluation) -> list[str]:
+def notes_of(evaluation: DriftEvaluation) -> list[str]:
     """A sentence for each reason why something can't be known of some subjects; nothing by rules that don't ask."""
     rules = evaluation.evidence.rules
     named = [

@@ -44,7 +44,7 @@ def quality_observations(evaluation: QualityEvaluation) -> list[Observation]:
             finding = finding_of(*known, f"{name}: sentinel", "warning", news[0])
             found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "drifted", False, finding))
         else:
-            sizes = _sentinel_sizes(evidence, name)
+            sizes = sentinel_sizes(evidence, name)
             found.append(Observation("data_quality", f"{name}: sentinel", ids[name], "calm", sizes=sizes))
         found.append(_observed_extreme(evaluation, name))
     for change, severity in evaluation.schema:
@@ -62,7 +62,7 @@ def quality_observations(evaluation: QualityEvaluation) -> list[Observation]:
         found.append(Observation("data_quality", "duplicates", "", "drifted", False, finding))
     else:
         state: Literal["calm", "undecided"] = "calm" if repeats.severity == "stable" else "undecided"
-        found.append(Observation("data_quality", "duplicates", "", state, sizes=_repeats_sizes(evidence)))
+        found.append(Observation("data_quality", "duplicates", "", state, sizes=repeats_sizes(evidence)))
     for judged in evaluation.classes:
         if judged.severity in FIRING:
             severity_now: FindingSeverity = "alert" if judged.severity == "alert" else "warning"
@@ -99,7 +99,7 @@ def _unchanged(evaluation: QualityEvaluation, named: set[str]) -> list[Observati
             f"{name}: {change}",
             ids.get(name, ""),
             state,
-            sizes=_schema_sizes(evaluation.evidence, name, change),
+            sizes=schema_sizes(evaluation.evidence, name, change),
         )
         for name in sorted(known)
         if rules.schema and rules.watches(name)
@@ -121,7 +121,7 @@ def _observed_rate(evaluation: QualityEvaluation, judged: RateJudgement, referen
         return Observation("data_quality", subject, reference, "undecided")
     holds = (check.change or 0.0) >= CALM_SHARE * warning and check.p_value < evaluation.alpha
     held = finding_of(*known, subject, "warning", judged) if holds else None
-    sizes = _rise_sizes(evaluation.evidence, judged.feature, check.rule)
+    sizes = rise_sizes(evaluation.evidence, judged.feature, check.rule)
     return Observation("data_quality", subject, reference, "calm", holds, held, sizes=sizes)
 
 
@@ -134,7 +134,7 @@ def _observed_volume(evaluation: QualityEvaluation, judged: VolumeJudgement) -> 
     return Observation("volume", subject, "", "calm" if judged.severity == "stable" else "undecided", counted=True)
 
 
-def _rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[SizeNow, ...]:
+def rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[SizeNow, ...]:
     """Possible rise of a rate, by each look-back."""
     hits, n = evidence.reference[feature][rule]
     if not n:
@@ -146,7 +146,7 @@ def _rise_sizes(evidence: QualityEvidence, feature: str, rule: Rule) -> tuple[Si
     )
 
 
-def _sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ...]:
+def sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, ...]:
     """Possible share of one value that the reference does not have: at most that of all such values. For each code that
     it has, its share."""
     found = []
@@ -161,7 +161,7 @@ def _sentinel_sizes(evidence: QualityEvidence, feature: str) -> tuple[SizeNow, .
     return tuple(found)
 
 
-def _schema_sizes(evidence: QualityEvidence, feature: str, change: str) -> tuple[SizeNow, ...]:
+def schema_sizes(evidence: QualityEvidence, feature: str, change: str) -> tuple[SizeNow, ...]:
     """Of a feature that had gone the share of the rows without it, of one that was new the share of those with it."""
     if change == "disappeared":
         return tuple(
@@ -173,7 +173,7 @@ def _schema_sizes(evidence: QualityEvidence, feature: str, change: str) -> tuple
     return (SizeNow(SHARE_OF_ROWS, 0.0, RateSize(given, rows, 0.0)),)
 
 
-def _repeats_sizes(evidence: QualityEvidence) -> tuple[SizeNow, ...]:
+def repeats_sizes(evidence: QualityEvidence) -> tuple[SizeNow, ...]:
     """The share of what was sent again with another content."""
     window = longest(evidence.windows)
     if window is None:

@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.quality.report import QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler import due
-from modelwatch.monitoring.scheduler.summaries import KEPT_EVERY, keeps_evidence, summary_of
+from modelwatch.monitoring.scheduler.recording import KEPT_EVERY, keeps_evidence, summary_of
 from modelwatch.monitoring.verification import CHECKS, verify_verdict
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate

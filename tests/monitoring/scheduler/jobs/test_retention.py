@@ -12,7 +12,7 @@ from modelwatch.monitoring.checks.drift.evidence import DriftQuery
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
-from modelwatch.monitoring.scheduler.retention import ROWS_PER_TRANSACTION, Keep, Retention
+from modelwatch.monitoring.scheduler.jobs.retention import ROWS_PER_TRANSACTION, Keep, Retention
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.rollup_levels import DAY, HOUR, Grain
 from modelwatch.storage.engine import tables

@@ -14,7 +14,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.agenda import Agenda
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
-from modelwatch.monitoring.scheduler.maintenance import Maintenance
+from modelwatch.monitoring.scheduler.jobs.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import fresh_labels
 from modelwatch.storage.counts.streams import fresh_windows

@@ -16,7 +16,7 @@ from modelwatch.stats.counting.binning import Binning, Scalar, categorical_binni
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
-from tests.monitoring.test_verdicts import RULES
+from tests.monitoring.checks.drift.test_verdicts import RULES
 
 SUBJECT, WINDOW = Subject("feature", "x"), Window(0, 3_600)
 NOW = replace(RULES, least_reference=LEAST_REFERENCE)

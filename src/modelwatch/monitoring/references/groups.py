@@ -1,4 +1,4 @@
-"""The counts of a reference in each of the model's segments: what its segments are compared with later."""
+"""Groups of the rows of a reference: its counts in each segment, and rows that are alike by the monitor's key."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modelwatch.events import ReferenceFrame
+from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.variation.clusters import Clusters, KeyedRows, clusters_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.monitors import monitor_of
@@ -65,3 +66,19 @@ def _counts(
                 counts[number] = binning.count([sample.values[row] for row in chosen])
         found[subject] = counts
     return found
+
+
+def clusters_by_subject(
+    frame: ReferenceFrame, profiles: Mapping[Subject, Profile], rows: KeyedRows | None
+) -> dict[Subject, Clusters]:
+    """The clusters of each of the frame's subjects but the key. Empty where its rows have none. profiles: of the
+    frame's samples."""
+    if rows is None:
+        return {}
+    samples = {Subject(each.kind, each.name): each for each in frame.samples if not is_key(each, rows.key)}
+    return {subject: clusters_of(profiles[subject], sample.values, rows) for subject, sample in samples.items()}
+
+
+def is_key(sample: ReferenceSample, key: str) -> bool:
+    """Whether a sample is that of the key."""
+    return (sample.kind, sample.name) == ("feature", key)

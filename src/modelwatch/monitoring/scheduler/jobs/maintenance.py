@@ -16,6 +16,7 @@ from modelwatch.monitoring.references.references import take_provisional_referen
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import give_up_labels, models_with_labels
 from modelwatch.storage.counts.streams import generations
+from modelwatch.storage.engine.sizes import SIZE_INTERVAL, save_size
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
@@ -106,4 +107,19 @@ class Maintenance:
                 return True
             backfill_profiles(self._store, model, EARLIEST_TIME // MICROS_PER_SECOND, now // MICROS_PER_SECOND + 86_400)
             self._backfilled[model] = current[model]
+        return False
+
+
+class SizeSamples:
+    """Background job: keeps the size of the store once in SIZE_INTERVAL, as its growth is told from that."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._looked_at: int | None = None
+
+    def __call__(self, lease: Lease, now: int) -> bool:
+        """Keeps the size when it is time for that. now: microseconds. Never more to do at once."""
+        if self._looked_at is None or abs(now - self._looked_at) >= SIZE_INTERVAL:
+            save_size(self._store, now)
+            self._looked_at = now
         return False

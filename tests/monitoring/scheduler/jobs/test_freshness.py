@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.quality.rules import QualityRules
-from modelwatch.monitoring.scheduler.freshness import Freshness, freshness_of
+from modelwatch.monitoring.scheduler.jobs.freshness import Freshness, freshness_of
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.engine.leases import acquire
 from modelwatch.storage.engine.store import Store

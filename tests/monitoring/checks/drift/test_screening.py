@@ -19,7 +19,7 @@ from modelwatch.stats.drift.names import split_reference
 from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.storage.references.stored_reference import StoredReference
 from modelwatch.storage.references.subjects import Subject
-from tests.monitoring.test_verdicts import RULES
+from tests.monitoring.checks.drift.test_verdicts import RULES
 
 HOUR = 3_600
 WINDOWS = [Window(hour * HOUR, (hour + 1) * HOUR) for hour in range(60)]

@@ -1,0 +1,1 @@
+"""Background jobs beside the evaluations: maintenance, retention, deletions, silent streams."""
