@@ -1,7 +1,8 @@
 """Task of a model as it is stated, and layout of its outcomes when no labelled reference gives it.
 
 Such a layout is there from the first labels on. It is provisional: it grows with classes that come later, follows the
-monitor's positive class, and gives way to a labelled reference. It has no counts of its own: nothing is compared with it.
+monitor's positive class, and gives way to a labelled reference. It has no counts of its own; nothing is compared with
+it.
 """
 
 from __future__ import annotations
