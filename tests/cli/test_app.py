@@ -11,8 +11,7 @@ import sys
 import pytest
 import yaml
 
-from modelwatch.cli.base import print_json, print_out, print_yaml
-from modelwatch.cli.encoding import never_fail_at_a_character
+from modelwatch.cli.base import never_fail_at_a_character, print_json, print_out, print_yaml
 from tests.cli.conftest import REPOSITORY, RunCli
 
 COMMANDS = (

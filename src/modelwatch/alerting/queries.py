@@ -15,9 +15,16 @@ from modelwatch.alerting.silences import (
     silence_from_request,
     silence_from_row,
 )
-from modelwatch.alerting.views.actions import AuditLine, SilenceLine, audit_line, silence_line
 from modelwatch.alerting.views.alerts import AlertLine, AlertReport, alert_line, alert_report
-from modelwatch.alerting.views.deliveries import ChannelLine, DeliveryLine, delivery_line
+from modelwatch.alerting.views.operations import (
+    AuditLine,
+    ChannelLine,
+    DeliveryLine,
+    SilenceLine,
+    audit_line,
+    delivery_line,
+    silence_line,
+)
 from modelwatch.alerting.wording import labels_of
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.storage.alerts.alerts import (

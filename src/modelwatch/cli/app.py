@@ -14,6 +14,7 @@ from modelwatch.cli.base import (
     EXIT_UNREACHABLE,
     EXIT_USAGE,
     CliError,
+    never_fail_at_a_character,
     print_err,
     print_out,
 )
@@ -35,7 +36,6 @@ from modelwatch.cli.commands.segments import segments
 from modelwatch.cli.commands.serve import demo, migrate, serve
 from modelwatch.cli.commands.simulate import simulate
 from modelwatch.cli.commands.verify_verdict import verify_verdict
-from modelwatch.cli.encoding import never_fail_at_a_character
 from modelwatch.cli.server_packages import how_to_install
 from modelwatch.errors import StartupError, StoreUnreachable
 
@@ -51,7 +51,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from modelwatch.config.release import release_version
+        from modelwatch.config.documentation import release_version
 
         print_out(f"modelwatch {release_version()}")
         raise typer.Exit

@@ -1,8 +1,9 @@
-"""The settings as text: what docs/settings.md and the command line show."""
+"""The settings as text, which docs/settings.md and the command line show, and the release that has them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 from modelwatch.config.settings import Settings
 
@@ -44,3 +45,11 @@ def as_text(value: object) -> str:
             return ",".join(map(str, value))
         case _:
             return str(value)
+
+
+def release_version() -> str:
+    """The installed version, or the source tree's when it runs uninstalled."""
+    try:
+        return version("modelwatch")
+    except PackageNotFoundError:
+        return "0.1.0"

@@ -1,17 +1,24 @@
-"""State gauges of alerts: open alerts, findings so far, the outbox of the channels, silences in force.
+"""Metrics of alerts: gauges of the store, of what is open and what waits to be sent, and counters of deliveries.
 
-All of it is read from the store, so every replica serves the same and nothing is forgotten over a restart.
+Gauges are read from the store, so every replica serves the same and nothing is forgotten over a restart. A finding is a
+member of an open alert, one by one: alert rules read them. It is in force by the verdict (large enough, and too large
+for chance), by persistence and by hysteresis. It goes when a person has resolved the alert, and stays when its version
+has departed: a rule has nothing left to decide.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Connection
 
-from modelwatch.findings import SEVERITIES
+from modelwatch.alerting.alert import Member, alert_from_row
+from modelwatch.findings import SEVERITIES, Finding
 from modelwatch.storage.alerts.alerts import FLAPPING, StoredAlert, unfinished_alerts
 from modelwatch.storage.alerts.finding_counters import FindingKey, finding_counts
 from modelwatch.storage.alerts.outbox import DEAD, PENDING, OutboxState, backlog, retried
@@ -125,3 +132,112 @@ def _retried(counts: Mapping[str, int], channels: Iterable[str]) -> Metric:
     for channel in sorted(channels):
         retrying.add_metric((channel,), counts.get(channel, 0))
     return retrying
+
+
+FINDING_LABELS = ("model_name", "model_version", "environment", "kind", "feature_name", "rule")
+FINDING_SEVERITIES = {"alert": 2, "warning": 1}
+
+log = logging.getLogger(__name__)
+
+
+def finding_families(alerts: Sequence[StoredAlert], most: int) -> tuple[tuple[Metric, ...], int]:
+    """Metric families of the findings in force in these open alerts of a model, and the number of series that were
+    left out.
+
+    most: how many findings are exported: the severe ones first, and of those the oldest, so that a new one never takes
+    the place of one that a rule fires on.
+    """
+    severity = GaugeMetricFamily(
+        "ml_finding_severity",
+        "Severity of a current finding of an unresolved alert: 2 alert, 1 warning.",
+        labels=FINDING_LABELS,
+    )
+    score = GaugeMetricFamily(
+        "ml_finding_score",
+        "Size of the finding: the PSI or the odds ratio of a drift, the loss of a metric, the missing share of usual"
+        " labels, the rise of a rate, a share of the rows, of `extreme` how many times as far, the difference of a"
+        " volume, the seconds of a silence when it was found.",
+        labels=FINDING_LABELS,
+    )
+    ordered = sorted(_members(alerts), key=_rank)
+    for alert, member in ordered[:most]:
+        finding = member.finding
+        labels = (alert.model, member.version, alert.environment, finding.kind, *subject_labels(finding))
+        severity.add_metric(labels, FINDING_SEVERITIES[finding.severity])
+        score.add_metric(labels, finding.score)
+    families = (severity, score)
+    return families, len(families) * len(ordered[most:])
+
+
+def subject_labels(finding: Finding) -> tuple[str, str]:
+    """Feature (or `prediction`, `accuracy`, …) of a finding, and the rule of data quality that is broken."""
+    if finding.kind != "data_quality":
+        return finding.subject, ""
+    feature, separator, rule = finding.subject.rpartition(": ")
+    return (feature, rule) if separator else (finding.subject, "")
+
+
+def _members(alerts: Sequence[StoredAlert]) -> list[tuple[StoredAlert, Member]]:
+    found: list[tuple[StoredAlert, Member]] = []
+    for stored in alerts:
+        try:
+            found += ((stored, member) for member in alert_from_row(stored).members)
+        except msgspec.DecodeError as error:
+            log.warning("The alert %s can't be read here and its findings have no gauges: %s", stored.id, error)
+    return found
+
+
+def _rank(found: tuple[StoredAlert, Member]) -> tuple[int, int, str, str, str, str]:
+    alert, member = found
+    finding = member.finding
+    severe = -FINDING_SEVERITIES[finding.severity]
+    return severe, finding.since, alert.environment, member.version, finding.kind, finding.subject
+
+
+SEND_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+OUTCOMES = ("delivered", "retry", "permanent", "dead", "refresh_failed")
+
+
+class NotificationCounters:
+    """Counters that observe deliveries.
+
+    channels: those that are configured; they have numbers from the start, so that rates are right.
+    """
+
+    def __init__(self, registry: CollectorRegistry, channels: Iterable[str]) -> None:
+        self._attempts = Counter(
+            "ml_notifications_total",
+            "Delivery attempts: delivered, retry (failed, may work later), permanent (failed for good);"
+            " and, beside its attempts, each notification that was given up: dead; and each refresh of open alerts that"
+            " failed: refresh_failed.",
+            ("channel", "outcome"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "ml_notification_seconds",
+            "Duration of successful deliveries, in seconds.",
+            ("channel",),
+            registry=registry,
+            buckets=SEND_BUCKETS,
+        )
+        for channel in channels:
+            self._seconds.labels(channel)
+            for outcome in OUTCOMES:
+                self._attempts.labels(channel, outcome)
+
+    def delivered(self, channel: str, seconds: float) -> None:
+        """Counts a notification that a channel has taken. seconds: duration of the send."""
+        self._attempts.labels(channel, "delivered").inc()
+        self._seconds.labels(channel).observe(seconds)
+
+    def failed(self, channel: str, permanent: bool) -> None:
+        """Counts an attempt that failed."""
+        self._attempts.labels(channel, "permanent" if permanent else "retry").inc()
+
+    def dead(self, channel: str) -> None:
+        """Counts a notification that was given up."""
+        self._attempts.labels(channel, "dead").inc()
+
+    def refresh_failed(self, channel: str) -> None:
+        """Counts a refresh of the open alerts that failed: no attempt at a notification."""
+        self._attempts.labels(channel, "refresh_failed").inc()

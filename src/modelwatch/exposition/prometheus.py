@@ -14,8 +14,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from modelwatch.errors import SettingsError
+from modelwatch.exposition.alerts import NotificationCounters
 from modelwatch.exposition.counters import EventCounters
-from modelwatch.exposition.notifications import NotificationCounters
 from modelwatch.exposition.state import StateCollector
 from modelwatch.exposition.text import encoded, written
 from modelwatch.storage.engine.store import Store

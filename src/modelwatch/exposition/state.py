@@ -1,6 +1,7 @@
-"""State gauges: the newest verdicts and the age of the references, read from the store at every scrape.
+"""State gauges: the newest verdicts, the age of the references, the progress of evaluations.
 
-The lines of a model are written once, and again when something of it has changed.
+They are read from the store at every scrape. The lines of a model are written once, and again when something of it has
+changed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric, UnknownMetricFamily
 
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition.alerts import (
@@ -18,13 +19,11 @@ from modelwatch.exposition.alerts import (
     alerts_by_model,
     delivery_families,
     finding_counters,
+    finding_families,
     read_alert_facts,
 )
 from modelwatch.exposition.drift import SERIES_A_FEATURE, StreamScores, drift_families, exposed_scores, series_of
-from modelwatch.exposition.evaluations import evaluation_families
-from modelwatch.exposition.findings import finding_families
-from modelwatch.exposition.performance import no_performance, written_performance
-from modelwatch.exposition.quality import no_quality, written_quality
+from modelwatch.exposition.reports import no_performance, no_quality, written_performance, written_quality
 from modelwatch.exposition.text import Unchanged, Written, together, written
 from modelwatch.exposition.verdicts import NewestVerdict, NewestVerdicts
 from modelwatch.findings import SEVERITIES
@@ -34,9 +33,46 @@ from modelwatch.storage.engine.patience import Patience
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import oldest_reference_in_force
-from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
+from modelwatch.storage.verdicts.evaluations import (
+    EvaluationFailure,
+    EvaluationProgress,
+    evaluation_failures,
+    evaluation_progress,
+)
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY
 from modelwatch.times import MICROS_PER_SECOND
+
+# Of a bug that all streams bring out, some say as much as all.
+FAILURES_SHOWN = 100
+
+
+def evaluation_families(
+    failures: Sequence[EvaluationFailure], progress: EvaluationProgress | None, now: int
+) -> list[Metric]:
+    """The families of a scrape. now: microseconds."""
+    failing = GaugeMetricFamily(
+        "ml_evaluation_failing",
+        f"1 for a check of a stream that ends with an error, of at most {FAILURES_SHOWN} such; absent for all others.",
+        labels=("model_name", "model_version", "environment", "check"),
+    )
+    for failure in failures[:FAILURES_SHOWN]:
+        failing.add_metric((*failure.stream, failure.check), 1)
+    count = GaugeMetricFamily("modelwatch_failing_evaluations", "Checks of streams that fail with an error.")
+    count.add_metric((), len(failures))
+    waiting = GaugeMetricFamily("modelwatch_waiting_evaluations", "Streams due for evaluation.")
+    lag = GaugeMetricFamily(
+        "modelwatch_evaluation_lag_seconds", "Time for which the longest-waiting stream has been due; 0 without any."
+    )
+    last_run = GaugeMetricFamily(
+        "modelwatch_last_evaluation_round_timestamp_seconds",
+        "Time at which a process last checked for due streams, updated every few seconds.",
+    )
+    if progress is not None:
+        waiting.add_metric((), progress.waiting)
+        lag.add_metric((), 0.0 if progress.since is None else max(now - progress.since, 0) / MICROS_PER_SECOND)
+        last_run.add_metric((), progress.looked_at / MICROS_PER_SECOND)
+    return [failing, count, waiting, lag, last_run]
+
 
 SERVICE_NAME = "modelwatch"
 

@@ -32,7 +32,7 @@ from modelwatch.api.front import Front
 from modelwatch.api.state import ServiceState
 from modelwatch.config import Settings, load_settings
 from modelwatch.config.channels import channel_configs, channel_target
-from modelwatch.config.release import release_version
+from modelwatch.config.documentation import release_version
 from modelwatch.errors import StoreUnavailable
 from modelwatch.exposition import Exposition
 from modelwatch.ingest import Batcher

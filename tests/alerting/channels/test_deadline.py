@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from modelwatch.alerting.channels.deadline import Deadline
+from modelwatch.alerting.channels.channel import Deadline
 from tests.support.servers.doubles import eventually
 
 

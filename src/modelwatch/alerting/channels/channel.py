@@ -1,9 +1,17 @@
-"""Channel interface: one attempt to send a notification in a receiver's form; and the configured channels."""
+"""Channel interface: one attempt to send a notification in a receiver's form; and the configured channels.
+
+A channel that opens sockets by itself bounds the whole exchange by a deadline: time-outs of single reads don't stop a
+peer that sends byte by byte.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Literal, Protocol, runtime_checkable
 
 from modelwatch.alerting.notification import Notification
@@ -98,3 +106,48 @@ def _built(name: str, config: ChannelConfig, clock: Callable[[], int]) -> Channe
             from modelwatch.alerting.channels.alertmanager import AlertmanagerChannel
 
             return AlertmanagerChannel(name, config.url, clock=clock)
+
+
+class Deadline:
+    """Deadline that shuts the watched socket after so many seconds, so that a waiting call gets an error.
+
+    >>> with Deadline(10.0) as deadline:
+    ...     deadline.expired
+    False
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.expired = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._socket = None
+
+    def watch(self, watched: socket.socket) -> None:
+        """Watches this socket from now on, in place of the one before."""
+        with self._lock:
+            self._socket = watched
+            if self.expired:
+                self._shut()
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            # The plain socket's own method: that of an SSL socket would go on unencrypted.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from email.utils import parseaddr
 from typing import Any
 
-from modelwatch.alerting.channels.channel import DELIVERED, Outcome
-from modelwatch.alerting.channels.deadline import Deadline
+from modelwatch.alerting.channels.channel import DELIVERED, Deadline, Outcome
 from modelwatch.alerting.channels.email_message import compose
 from modelwatch.alerting.notification import Notification
 from modelwatch.config.addresses import MailServer

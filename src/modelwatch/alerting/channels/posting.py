@@ -13,8 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from modelwatch.alerting.channels.channel import DELIVERED, Outcome
-from modelwatch.alerting.channels.deadline import Deadline
+from modelwatch.alerting.channels.channel import DELIVERED, Deadline, Outcome
 from modelwatch.times import MICROS_PER_SECOND
 
 CONNECT_SECONDS = 5.0

@@ -10,7 +10,7 @@ import msgspec
 
 from modelwatch.alerting.channels import Outcome
 from modelwatch.alerting.service import LONGEST_ACTOR
-from modelwatch.alerting.views.deliveries import DeliveryLine, TestResult, delivery_line
+from modelwatch.alerting.views.operations import DeliveryLine, TestResult, delivery_line
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.alerts.outbox import DEAD, delivery_by_key, retry_dead

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step, step_from_row
-from modelwatch.alerting.views.deliveries import DeliveryLine, delivery_line
+from modelwatch.alerting.views.operations import DeliveryLine, delivery_line
 from modelwatch.alerting.views.runbook import Runbook, runbook_for
 from modelwatch.alerting.wording import current_summary, title_of, worst_of
 from modelwatch.findings import Doubt, Finding, FindingSeverity, Kind, Times

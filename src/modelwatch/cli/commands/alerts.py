@@ -21,7 +21,7 @@ from modelwatch.cli.base import (
     print_json,
     print_out,
 )
-from modelwatch.cli.tables import coloured, print_notes, print_table
+from modelwatch.cli.output import coloured, print_notes, print_table
 
 ALERTS_PATH = "/api/v1/alerts"
 # Open: those that may still need an action.

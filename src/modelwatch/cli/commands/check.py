@@ -21,8 +21,7 @@ from modelwatch.cli.base import (
     print_out,
     write_text,
 )
-from modelwatch.cli.junit import Case, junit_xml
-from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
+from modelwatch.cli.output import Case, coloured, junit_xml, print_notes, print_table, print_text
 from modelwatch.measures import chance, chance_limit, from_to, plain, psi_text
 
 DRIFT_PATH = "/api/v1/drift/check"

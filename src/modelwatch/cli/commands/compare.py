@@ -18,8 +18,7 @@ from modelwatch.cli.base import (
     print_out,
     write_text,
 )
-from modelwatch.cli.junit import Case, junit_xml
-from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
+from modelwatch.cli.output import Case, coloured, junit_xml, print_notes, print_table, print_text
 from modelwatch.events import Task
 from modelwatch.measures import chance, from_to, plain, psi_text
 

@@ -21,7 +21,7 @@ import typer
 
 from modelwatch.cli.address import own_url
 from modelwatch.cli.base import EXIT_FOUND, AsJson, print_json, print_out, settings_with
-from modelwatch.cli.tables import coloured, print_table
+from modelwatch.cli.output import coloured, print_table
 from modelwatch.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:

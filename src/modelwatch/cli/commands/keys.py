@@ -20,7 +20,7 @@ from modelwatch.cli.base import (
     print_out,
     settings_with,
 )
-from modelwatch.cli.tables import print_table
+from modelwatch.cli.output import print_table
 
 if TYPE_CHECKING:
     from modelwatch.errors import FieldError, InvalidInput

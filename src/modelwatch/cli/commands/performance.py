@@ -10,7 +10,7 @@ import typer
 
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.cli.base import DEFAULT_URL, AsJson, FailOn, OfEnvironment, OfVersion, Url, print_out, show_current
-from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
+from modelwatch.cli.output import coloured, print_notes, print_table, print_text
 from modelwatch.measures import metric_name, metric_value, plain
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from modelwatch.cli.base import (
     print_out,
     show_current,
 )
-from modelwatch.cli.tables import coloured, print_notes, print_table, print_text
+from modelwatch.cli.output import coloured, print_notes, print_table, print_text
 from modelwatch.measures import plain
 
 FOUND = FAILING["warning"]

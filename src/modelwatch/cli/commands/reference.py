@@ -18,7 +18,7 @@ from modelwatch.cli.columns import (
     MissingOption,
     with_hint,
 )
-from modelwatch.cli.tables import print_table
+from modelwatch.cli.output import print_table
 
 if TYPE_CHECKING:
     from modelwatch.api.decoding.columns.csv_table import CsvReading

@@ -20,7 +20,7 @@ from modelwatch.cli.base import (
     print_json_text,
     write_text,
 )
-from modelwatch.cli.tables import print_text
+from modelwatch.cli.output import print_text
 
 DRIFT_PATH = "/api/v1/drift/check"
 

@@ -10,7 +10,7 @@ import typer
 
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.cli.base import DEFAULT_URL, AsJson, OfEnvironment, OfVersion, Url, connected, print_json, print_out
-from modelwatch.cli.tables import print_notes, print_table
+from modelwatch.cli.output import print_notes, print_table
 from modelwatch.measures import chance, metric_change, metric_value, plain, psi_text, score_value
 
 # A p-value above this, times the number of segments, may well be chance.

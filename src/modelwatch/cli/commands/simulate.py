@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwatch.cli.base import AsJson, CliError, print_json, print_out, settings_with
-from modelwatch.cli.tables import print_table
+from modelwatch.cli.output import print_table
 
 if TYPE_CHECKING:
     from modelwatch.monitoring.checks.rules import DriftRules

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from modelwatch.alerting.views.actions import SilenceLine
 from modelwatch.alerting.views.alerts import AlertLine, AlertReport, MemberReport, RecoveredLine, StepLine
-from modelwatch.alerting.views.deliveries import DeliveryLine
+from modelwatch.alerting.views.operations import DeliveryLine, SilenceLine
 from modelwatch.alerting.wording import KINDS, METRIC_KINDS, doubt_text
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
-from modelwatch.alerting.views.deliveries import DeliveryLine
+from modelwatch.alerting.views.operations import DeliveryLine
 from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from modelwatch.alerting.queries import list_channels, list_deliveries
-from modelwatch.alerting.views.deliveries import ChannelLine, DeliveryLine, TestResult
+from modelwatch.alerting.views.operations import ChannelLine, DeliveryLine, TestResult
 from modelwatch.charts.drawing.marks import State
 from modelwatch.web.frame.login import read_form
 from modelwatch.web.frame.rendering import When, when

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from modelwatch.alerting.queries import covered_alerts, list_silences, open_alerts
 from modelwatch.alerting.silences import Matcher, SilenceRequest
-from modelwatch.alerting.views.actions import SilenceLine
 from modelwatch.alerting.views.alerts import AlertLine
+from modelwatch.alerting.views.operations import SilenceLine
 from modelwatch.alerting.wording import KINDS
 from modelwatch.errors import FieldError, InvalidInput
 from modelwatch.findings import SEVERITIES, Kind

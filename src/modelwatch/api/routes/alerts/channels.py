@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.alerting.queries import list_channels, list_deliveries
-from modelwatch.alerting.views.deliveries import ChannelLine, DeliveryLine, TestResult
+from modelwatch.alerting.views.operations import ChannelLine, DeliveryLine, TestResult
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import ActorBody, decode_action
 from modelwatch.api.ingest.intake import read_body

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from modelwatch.alerting.queries import list_silences, read_silence
-from modelwatch.alerting.views.actions import SilenceLine, silence_line
+from modelwatch.alerting.views.operations import SilenceLine, silence_line
 from modelwatch.api.auth.scopes import grant_of
 from modelwatch.api.decoding.actions import SilenceBody, decode_action, silence_request
 from modelwatch.api.ingest.intake import read_body

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from modelwatch.alerting.queries import list_audit
-from modelwatch.alerting.views.actions import AuditLine
+from modelwatch.alerting.views.operations import AuditLine
 from modelwatch.api.openapi import answers
 from modelwatch.api.routes.common import Cursor, Limit, Text, cursor_of, json_answer, position_of, state_of
 

@@ -1,15 +1,23 @@
-"""Tables and notes that fit the terminal: 80 columns where there is none, or as many as COLUMNS says."""
+"""Output of commands: tables and notes that fit the terminal, and JUnit XML, as CI systems show it.
+
+A terminal has 80 columns where there is none, or as many as COLUMNS says.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from xml.sax.saxutils import quoteattr
+
+from modelwatch.cli.base import FAILING, JUDGED
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
 
 USUAL_WIDTH = 80
 COLOURS = {
@@ -89,3 +97,41 @@ def _print_wrapped(text: Text, first: int, further: int) -> None:
     for place, line in enumerate(text.wrap(console, max(console.width - further, 20), overflow="fold")):
         line.rstrip()
         console.print(" " * (further if place else first), line, sep="", soft_wrap=True)
+
+
+FAILED = FAILING["warning"]
+# What no XML document may hold, not even escaped.
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Case(NamedTuple):
+    """A test case. found: what a failure says; reason: why there is no verdict."""
+
+    kind: str
+    name: str
+    severity: str
+    found: str
+    reason: str | None
+
+
+def junit_xml(cases: Iterable[Case]) -> str:
+    """The document: a failure for each warning and alert, skipped what has no verdict."""
+    every = list(cases)
+    failures = sum(case.severity in FAILED for case in every)
+    skipped = sum(case.severity not in JUDGED for case in every)
+    head = f'<testsuite name="modelwatch" tests="{len(every)}" failures="{failures}" skipped="{skipped}">'
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *map(_case, every), "</testsuite>", ""])
+
+
+def _case(case: Case) -> str:
+    inside = ""
+    if case.severity in FAILED:
+        inside = f"<failure type={_quoted(case.severity)} message={_quoted(case.found)}/>"
+    elif case.severity not in JUDGED:
+        inside = f"<skipped message={_quoted(case.reason or case.severity)}/>"
+    return f'<testcase classname="{case.kind}" name={_quoted(case.name)}>{inside}</testcase>'
+
+
+def _quoted(text: str) -> str:
+    """The text as an attribute; characters that XML does not have are spelled, so that names stay apart."""
+    return quoteattr(_NOT_IN_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text))

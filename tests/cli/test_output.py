@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from rich.cells import cell_len
 
-from modelwatch.cli.tables import coloured, print_notes, print_table
+from modelwatch.cli.output import coloured, print_notes, print_table
 
 NAMES = ("amount", "a" * 512, "取引金額" * 30, "größe der überweisung " * 12, "👩‍🔬" * 20)
 
