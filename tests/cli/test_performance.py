@@ -69,3 +69,17 @@ def test_labels_that_have_shifted_are_among_what_is_judged(
 def test_warnings_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     warning = "12 of 100 labels are of classes that were never predicted."
     assert warning in shown(capsys, {"severity": "stable"}, warnings=[warning])
+
+
+def test_a_loss_that_is_found_before_most_labels_have_come_is_shown_where_it_decides(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lost = {**NOTHING, "severity": "alert", "value": 0.8, "low": 0.75, "high": 0.85, "reference": 0.9}
+    held = {**NOTHING, "severity": "immature", "value": 0.9, "low": 0.85, "high": 0.95, "reference": 0.9}
+    window = {"lookback": "7d", "metrics": {"accuracy": lost, "f1": held}}
+    early = {"window": window, "labelled_share": 0.623, "decides": True}
+    text = shown(capsys, {"severity": "stable"}, early=early)
+    assert "Accuracy 7d early alert 80.0 % 75.0 % to 85.0 % 90.0 % 1,000" in text
+    assert "early: judged on 62.3 % of the usual labels; the others are still to come." in text
+    assert "F1" not in text
+    assert "early" not in shown(capsys, {"severity": "stable"}, early={**early, "decides": False})

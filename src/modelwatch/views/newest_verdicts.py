@@ -62,8 +62,9 @@ def open_findings(connection: Connection, stream: StreamKey) -> list[OpenFinding
 
 
 class JudgedPerformance(msgspec.Struct, frozen=True):
-    """The verdict of an evaluation of performance. window_end: seconds. window: the matured one to show: the worst, and
-    of equally bad ones that of a day; null where the verdict is a summary without windows. full: whether its evidence
+    """The verdict of an evaluation of performance. window_end: seconds. window: the one to show: that which
+    is judged early where it decides, else the worst matured one, and of equally bad ones that of a day; null where the
+    verdict is a summary without windows. full: whether its evidence
     is kept."""
 
     verdict_id: str
@@ -88,6 +89,8 @@ def shown_window(report: PerformanceReport) -> LabelledWindowReport | None:
     def rank(window: LabelledWindowReport) -> tuple[int, bool]:
         return PRECEDENCE.index(window.severity or "no_data"), window.lookback != SHOWN_LOOKBACK
 
+    if report.early and report.early.decides:
+        return report.early.window
     return min((window for window in report.windows if window.matured), key=rank, default=None)
 
 

@@ -6,15 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 
 from modelwatch.library.reports.served import ServedReport, served_report
 from modelwatch.monitoring.checks.performance.report import (
     ArrivalsReport,
     ConfusionReport,
+    EarlyReport,
     LabelledWindowReport,
     MetricReport,
     PerformanceReport,
 )
+from modelwatch.views.newest_verdicts import shown_window
 
 CHECK = {
     "summary": {
@@ -72,8 +75,10 @@ def window(lookback: str, severity: str, metric: MetricReport, came: MetricRepor
     )
 
 
-def served(*windows: LabelledWindowReport, reference_labels: int = 500) -> ServedReport:
-    found = PerformanceReport(
+def report_of(
+    *windows: LabelledWindowReport, reference_labels: int = 500, early: EarlyReport | UnsetType = UNSET
+) -> PerformanceReport:
+    return PerformanceReport(
         "m",
         "1",
         "production",
@@ -91,8 +96,12 @@ def served(*windows: LabelledWindowReport, reference_labels: int = 500) -> Serve
         ArrivalsReport(0, None, None, None, 0, None, 0, 0),
         list(windows),
         None,
+        early=early,
     )
-    answer: list[dict[str, Any]] = [msgspec.to_builtins(found)]
+
+
+def served(*windows: LabelledWindowReport, **given: Any) -> ServedReport:
+    answer: list[dict[str, Any]] = [msgspec.to_builtins(report_of(*windows, **given))]
     return served_report(CHECK, [], [], answer)
 
 
@@ -133,3 +142,34 @@ def test_usual_labels_are_not_called_missing() -> None:
     report = served(window("24h", "stable", accuracy("stable", 900), coverage("stable", 0.9)))
     assert report.severity == "stable"
     assert "missing" not in report.summary()
+
+
+def judged_early(severity: str, *, decides: bool) -> EarlyReport:
+    found = window("24h", severity, accuracy(severity, 300, loss=0.1), None)
+    return EarlyReport(msgspec.structs.replace(found, matured=False), 0.623, decides, None, 900, 500, None, None, 0.3)
+
+
+def test_a_loss_that_is_found_before_most_labels_have_come_is_the_verdict_of_the_report() -> None:
+    week = window("7d", "stable", accuracy("stable", 4_000), coverage("stable", 0.9))
+    report = served(week, early=judged_early("alert", decides=True))
+    assert report.severity == "alert"
+    assert report.performance is not None
+    assert (report.performance.severity, report.performance.current.labelled) == ("alert", 300)
+    assert "Performance is worse: 300 labels" in report.summary()
+    assert "Judged early, on 62.3 % of the usual labels." in report.summary()
+    assert "performance is worse</h1>" in report.to_html()
+
+
+def test_a_matured_window_that_is_as_bad_decides_before_an_early_one() -> None:
+    week = window("7d", "alert", accuracy("alert", 4_000, loss=0.1), coverage("stable", 0.9))
+    report = served(week, early=judged_early("alert", decides=False))
+    assert report.performance is not None
+    assert report.performance.current.labelled == 4_000
+    assert "early" not in report.summary()
+
+
+def test_the_window_that_is_judged_early_is_shown_where_it_decides() -> None:
+    week = window("7d", "stable", accuracy("stable", 4_000), None)
+    early = judged_early("alert", decides=True)
+    assert shown_window(report_of(week, early=early)) is early.window
+    assert shown_window(report_of(week, early=judged_early("alert", decides=False))) is week

@@ -293,6 +293,27 @@ def test_a_ranking_is_said_to_be_worse_by_chance_only_where_it_was_tested(
     assert plain(str(line)) == f"{said}."
 
 
+def test_what_is_found_early_is_said_and_not_that_matured_labels_are_as_ever() -> None:
+    metric = MetricReport(0.8, 0.75, 0.85, 300, 0.0, "alert", 0.9, -0.1, 0.1, 0.04, 1e-9, 0.001, alert_threshold=0.04)
+    early = SimpleNamespace(window=SimpleNamespace(metrics={"accuracy": metric}), labelled_share=0.623, decides=True)
+    report = SimpleNamespace(worst=["accuracy"], severity="alert", early=early)
+    window = SimpleNamespace(metrics={"accuracy": metric}, label_drift=None, label_coverage=None)
+    judged = SimpleNamespace(report=report, window=window)
+    stretch = SimpleNamespace(outcomes=SimpleNamespace(metrics={}), levels={"accuracy": None}, changes={})
+    verdict = PerformanceVerdict(
+        cast(ModelFrame, SimpleNamespace(alerts=[])),
+        cast(PerformanceStretch, stretch),
+        cast(JudgedPerformance, judged),
+        "/",
+    )
+    said = re.sub("<.+?>", "", plain(str(verdict._sentence())))
+    assert said == (
+        "Accuracy is 80.0 % (75.0–85.0); the reference had 90.0 %. This is early, on 62.3 % of the usual labels."
+    )
+    [line] = verdict._how_bad().lines
+    assert re.sub("<.+?>", "", plain(str(line))) == "Accuracy −10 points, alert from −4 points"
+
+
 def test_a_watched_metric_that_the_task_has_not_is_said_to_be_unknown(app: App) -> None:
     """The predictions have classes, and no probability of each."""
     watch_yes(app.store, positive_class=None, task="multiclass", performance={"metrics": ["log_loss"]})

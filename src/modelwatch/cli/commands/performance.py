@@ -75,6 +75,11 @@ def _show(report: Mapping[str, Any], *, every: bool) -> None:
             said = metric["reason"] or _loss_of_labels(name, metric)
             if said and window["matured"]:
                 notes.setdefault(said, []).append(f"{metric_name(name)} {lookback}")
+    early = report.get("early")
+    if early and early["decides"]:
+        rows += _early_rows(early["window"])
+        share = plain(percent(early["labelled_share"]))
+        notes[f"judged on {share} of the usual labels; the others are still to come."] = ["early"]
     if rows:
         titles = ("metric", "span", "verdict", "value", "95 % interval", "reference", "labels")
         print_table(titles, rows, numbers=("value", "reference", "labels"))
@@ -83,6 +88,23 @@ def _show(report: Mapping[str, Any], *, every: bool) -> None:
     for warning in report.get("warnings", []):
         print_text(warning)
     print_out()
+
+
+def _early_rows(window: Mapping[str, Any]) -> list[tuple[str | Text, ...]]:
+    """The metrics that are worse in a window that is judged before most of its labels have come."""
+    return [
+        (
+            metric_name(name),
+            f"{window['lookback'] or 'window'} early",
+            coloured(metric["severity"]),
+            _of(name, metric["value"]),
+            "" if metric["low"] is None else f"{_of(name, metric['low'])} to {_of(name, metric['high'])}",
+            "" if metric["reference"] is None else _of(name, metric["reference"]),
+            f"{metric['n']:,}",
+        )
+        for name, metric in window["metrics"].items()
+        if metric["severity"] in ("warning", "alert")
+    ]
 
 
 def _loss_of_labels(name: str, found: Mapping[str, Any]) -> str:

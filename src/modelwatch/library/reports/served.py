@@ -9,14 +9,16 @@ from typing import Any
 
 import msgspec
 
+from modelwatch.charts.drawing.numbers import percent
 from modelwatch.library.drift import SubjectComparison, by_severity
 from modelwatch.library.performance import LabelledSide, MetricComparison, PerformanceComparison
 from modelwatch.library.quality import UnsoundValues
 from modelwatch.library.reports.report import Report, ServedModel, Side
+from modelwatch.measures import plain
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.drift.tolerance import DRIFTED
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE
-from modelwatch.monitoring.checks.performance.report import MetricReport, PerformanceReport
+from modelwatch.monitoring.checks.performance.report import EarlyReport, MetricReport, PerformanceReport
 from modelwatch.views.performance.outcomes import MetricValue
 
 NO_SIDE = dict.fromkeys(("n", "missing", "invalid", "unseen", "below_range", "above_range"), 0)
@@ -102,9 +104,12 @@ def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison 
         for window in report.windows
         if window.matured and window.severity and (window.labelled or window.severity in DRIFTED)
     ]
+    # A loss that is found before most labels have come decides only where no matured window is as bad.
+    candidates += [(report, report.early.window) for report in reports if report.early and report.early.decides]
     if not candidates:
         return None
     report, window = min(candidates, key=lambda each: (_place(each[1].severity), each[1].start, each[0].model_version))
+    judged_early = report.early if report.early and report.early.window is window else None
     # A shorter window may be the one that lacks labels, while a longer one decides.
     coverage = [each.label_coverage for each in report.windows if each.matured and each.label_coverage is not None]
     metrics = [_metric(name, each, report.reference_labels) for name, each in window.metrics.items()]
@@ -121,10 +126,14 @@ def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison 
         current=LabelledSide(window.labelled, window.confusion, window.per_class, window.calibration, []),
         task_reason=report.task_reason,
         positive_class_reason=report.positive_class_reason,
-        warnings=report.warnings,
+        warnings=[*_early(judged_early), *report.warnings],
         reason=f"Labels of {of_version}{span} UTC. {report.reason or ''}".strip(),
         label_coverage=min(coverage, key=lambda each: _place(each.severity), default=None),
     )
+
+
+def _early(found: EarlyReport | None) -> list[str]:
+    return [] if found is None else [f"Judged early, on {plain(percent(found.labelled_share))} of the usual labels."]
 
 
 def _metric(name: str, found: MetricReport, reference_labels: int) -> MetricComparison:

@@ -108,7 +108,8 @@ class PerformancePage:
         if window is None:
             return self.span
         length = "" if window.lookback is None else f"{lookback(window.lookback)} "
-        return joined([f"{length}to ", near(when(window.end, self.of_model.now))], "")
+        early = ", early" if self.words.early is not None else ""
+        return joined([f"{length}to ", near(when(window.end, self.of_model.now)), early], "")
 
     @property
     def metrics(self) -> list[MetricRow]:

@@ -13,7 +13,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import NOT_SHOWN
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.judge import why_absent
-from modelwatch.monitoring.checks.performance.report import MetricReport
+from modelwatch.monitoring.checks.performance.report import EarlyReport, MetricReport
 from modelwatch.text import capitalized
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.newest_verdicts import JudgedPerformance
@@ -156,9 +156,33 @@ class PerformanceVerdict:
         start, end = (when(each, self.of_model.now) for each in (matured.start, matured.end))
         return joined(["from ", near(start), " to ", near(end)], "")
 
+    @property
+    def early(self) -> EarlyReport | None:
+        """The window that is judged before most of its labels have come, where it decides."""
+        found = None if self.judged is None else self.judged.report.early
+        return found if found and found.decides else None
+
+    def _early(self, early: EarlyReport) -> list[str]:
+        """The metrics that are worse in the window that is judged early: those of all matured labels may be as ever."""
+        said = []
+        for metric in self.worst[:2]:
+            found = early.window.metrics.get(metric)
+            if found is not None and found.value is not None and found.reference is not None:
+                now, before = metric_value(metric, found.value), metric_value(metric, found.reference)
+                interval = metric_interval(metric, found)
+                said.append(
+                    joined(
+                        [f"{metric_name(metric)} is ", strong(now), f" ({interval})", f"; the reference had {before}."],
+                        "",
+                    )
+                )
+        return [*said, f"This is early, on {percent(early.labelled_share)} of the usual labels."]
+
     def _sentence(self) -> Markup:
         said: list[str] = []
-        if self.worst and self.stretch.outcomes is not None:
+        if self.early is not None:
+            said += self._early(self.early)
+        elif self.worst and self.stretch.outcomes is not None:
             said.append(self._now(self.worst[0]))
             for metric in self.worst[1:2]:
                 found, known = self.stretch.outcomes.metrics.get(metric), self.stretch.levels.get(metric)
@@ -194,13 +218,16 @@ class PerformanceVerdict:
     def _how_bad(self) -> Answer:
         lines: list[str] = []
         for metric in self.worst[:1]:
-            judgement, change = self.judgement(metric), self.stretch.changes.get(metric)
-            if change is None or change.value is None:
+            judgement, of_stretch = self.judgement(metric), self.stretch.changes.get(metric)
+            change = None if of_stretch is None else of_stretch.value
+            if self.early is not None:
+                change = None if judgement is None else judgement.change
+            if change is None:
                 continue
-            said = joined([metric_name(metric), strong(metric_change(metric, change.value))], " ")
+            said = joined([metric_name(metric), strong(metric_change(metric, change))], " ")
             limit = None if judgement is None else judgement.alert_threshold
             if limit:
-                sign = 1.0 if change.value > 0 else -1.0
+                sign = 1.0 if change > 0 else -1.0
                 said = joined([said, f"alert from {metric_change(metric, sign * limit)}"])
             lines.append(said)
         others = [in_sentence(each) for each in self.worst[1:]]
