@@ -70,20 +70,8 @@ def _series(divided: Divided) -> SubjectSeries:
 
 def _labelled(divided: Divided, layout: OutcomeLayout, cells: int) -> NDArray[np.int64]:
     """Labels by class in each step, shape (steps, cells); of the versions that are counted in this layout."""
-    query = divided.query
     counted = np.zeros((len(divided.spans), cells), dtype=np.int64)
-    if not divided.boundaries:
-        return counted
-    found = outcome_steps(
-        divided.connection,
-        query.model,
-        divided.layouts,
-        query.environment,
-        divided.boundaries,
-        query.version,
-        query.segment,
-    )
-    for step, sums in found:
+    for step, sums in divided.read_steps(outcome_steps):
         for version, vector in sums.items():
             own = divided.layouts.of(version).outcome
             if step >= divided.shown and own.counts_like(layout):
@@ -181,15 +169,7 @@ def _targets(divided: Divided) -> MeanTargets:
     outcomes = outcomes_for(outcomes_in_force(divided.connection, query.model, divided.generation), query.version)
     usual = None if outcomes is None else outcomes.counts.regression
     by_step: dict[int, RegressionCounts] = {}
-    for step, sums in outcome_steps(
-        divided.connection,
-        query.model,
-        divided.layouts,
-        query.environment,
-        divided.boundaries,
-        query.version,
-        query.segment,
-    ):
+    for step, sums in divided.read_steps(outcome_steps):
         for version, vector in sums.items():
             counts = OutcomeCounts(divided.layouts.of(version).outcome, vector).regression
             if counts is not None and counts.n and step >= divided.shown:

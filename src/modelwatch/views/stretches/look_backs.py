@@ -46,18 +46,7 @@ def _windows(divided: Divided) -> Iterator[tuple[tuple[int, int], Sums]]:
 
 
 def _steps(divided: Divided) -> Iterator[Sums]:
-    query = divided.query
-    if not divided.boundaries:
-        return
-    found = profile_steps(
-        divided.connection,
-        query.model,
-        divided.layouts,
-        query.environment,
-        divided.boundaries,
-        query.version,
-        query.segment,
-    )
+    found = divided.read_steps(profile_steps)
     following = next(found, None)
     for place in range(len(divided.boundaries) - 1):
         if following is not None and following[0] == place:

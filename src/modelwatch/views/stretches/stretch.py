@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -86,6 +86,22 @@ class Divided:
         """The first of the steps that a step looks back over: whole ones, at least as long as the window."""
         whole_end = -(-self.boundaries[step + 1] // self.step) * self.step
         return max(bisect_right(self.boundaries, min(self.boundaries[step], whole_end - self.window)) - 1, 0)
+
+    def read_steps(self, read: Callable[..., Iterator[T]]) -> Iterator[T]:
+        """The steps of `profile_steps` or `outcome_steps` of the version and segment, with data, those before the
+        stretch that its first window looks back over among them; none where there are no boundaries."""
+        if not self.boundaries:
+            return iter(())
+        asked = self.query
+        return read(
+            self.connection,
+            asked.model,
+            self.layouts,
+            asked.environment,
+            self.boundaries,
+            asked.version,
+            asked.segment,
+        )
 
     @property
     def spans(self) -> list[tuple[int, int]]:

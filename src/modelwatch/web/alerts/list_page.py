@@ -20,7 +20,7 @@ from modelwatch.storage.verdicts.standing import Standing
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.web.frame.rendering import When, count, when
 from modelwatch.web.frame.selection import choice_of
-from modelwatch.web.models.deletion import PARTS_SHOWN, part_choices, part_name
+from modelwatch.web.models.deletion import PartsToDelete, part_name
 
 Tab = Literal["open", "firing", "acknowledged", "silenced", "resolved"]
 FAILURES_SHOWN = 5
@@ -39,7 +39,7 @@ WITHOUT_ALERT: dict[str | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ListPage:
+class ListPage(PartsToDelete):
     """List of alerts of a tab.
 
     model, kind, severity: of the only alerts that are listed. models: those that can be chosen. open_alerts: all of
@@ -145,16 +145,6 @@ class ListPage:
                 f"{count(self.waiting)} {'stream is' if self.waiting == 1 else 'streams are'} being evaluated now."
             )
         return found
-
-    @property
-    def parts(self) -> list[tuple[str, str]]:
-        """Value and label of each part of the model that can be deleted: its environments and versions."""
-        return part_choices(self.streams)
-
-    @property
-    def parts_shown(self) -> list[tuple[str, str]]:
-        """The parts that the form offers."""
-        return self.parts[:PARTS_SHOWN]
 
     @property
     def under_way(self) -> list[str]:

@@ -20,13 +20,25 @@ from modelwatch.web.frame.site import action, actor_of, identity_of, seen_other,
 PARTS_SHOWN = 500
 
 
-def part_choices(streams: Sequence[StreamKey]) -> list[tuple[str, str]]:
-    """Value and label of each part of a model that can be deleted: its environments and versions."""
-    environments = sorted({stream.environment for stream in streams})
-    versions = sorted({stream.version for stream in streams})
-    return [(f"environment:{each}", f"environment {name(each)}") for each in environments] + [
-        (f"version:{each}", f"version {name(each)}") for each in versions
-    ]
+class PartsToDelete:
+    """What the form that deletes a model, or a part of it, needs of its page."""
+
+    __slots__ = ()
+    streams: Sequence[StreamKey]
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """Value and label of each part of the model that can be deleted: its environments and versions."""
+        environments = sorted({stream.environment for stream in self.streams})
+        versions = sorted({stream.version for stream in self.streams})
+        return [(f"environment:{each}", f"environment {name(each)}") for each in environments] + [
+            (f"version:{each}", f"version {name(each)}") for each in versions
+        ]
+
+    @property
+    def parts_shown(self) -> list[tuple[str, str]]:
+        """The parts that the form offers."""
+        return self.parts[:PARTS_SHOWN]
 
 
 def chosen_part(value: str) -> Part:

@@ -36,7 +36,7 @@ from modelwatch.web.frame.login import read_form
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, when
 from modelwatch.web.frame.site import Site, action, actor_of, identity_of, page, seen_other, segment_of, site_of
-from modelwatch.web.models.deletion import PARTS_SHOWN, part_choices, part_name
+from modelwatch.web.models.deletion import PartsToDelete, part_name
 
 # A back-test of a page looks back so far, or less where that would be too many evaluations to wait for.
 TRIED_DAYS = (30, 7, 2)
@@ -60,7 +60,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorPage:
+class MonitorPage(PartsToDelete):
     """Page of a monitor.
 
     compared: number of subjects with a reference. text: of the editor. preview: of a configuration that was tried;
@@ -102,16 +102,6 @@ class MonitorPage:
             else:
                 single.append((key, _shown(value), _origin(key in own, source)))
         return [("the model", single), *grouped]
-
-    @property
-    def parts(self) -> list[tuple[str, str]]:
-        """Value and label of each part of the model that can be deleted."""
-        return part_choices(self.streams)
-
-    @property
-    def parts_shown(self) -> list[tuple[str, str]]:
-        """The parts that the form offers."""
-        return self.parts[:PARTS_SHOWN]
 
     @property
     def episodes(self) -> list[tuple[str, str, str, When, When | None]]:
