@@ -404,7 +404,7 @@ def charts() -> dict[str, str]:
             base=0.1,
         ),
         "agreement": agreement_curve(
-            "Predicted against actual",
+            "Predicted and actual",
             [AgreementPoint(x, 0.9 * x + 8, 0.9 * x, 0.9 * x + 16) for x in range(10, 310, 30)],
             reference=[AgreementPoint(x, x) for x in range(10, 310, 30)],
         ),

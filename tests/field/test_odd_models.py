@@ -47,9 +47,9 @@ def classes(seed: int, many: int) -> list[Outcome]:
 
 def test_a_page_of_many_classes_says_what_it_leaves_out(app: App) -> None:
     text = page_of(app, classes(1, 60), classes(2, 60)).text
-    assert "What to mind" in text
+    assert "Warnings" in text
     assert "of other classes than the 50 most frequent ones: they count in accuracy" in text
-    assert "24 of 51 rows are drawn; the numbers have all." in text
+    assert "24 of 51 rows are drawn; the table has all." in text
 
 
 def rare(seed: int) -> list[Outcome]:
@@ -71,7 +71,7 @@ def test_a_level_that_no_loss_can_reach_is_not_drawn(app: App) -> None:
         (LabelDelay(0, None, None, None, 0, None, []), ("", "no labels yet")),
         # All came later than the data reaches.
         (LabelDelay(600, 0.0, 0.0, 0.0, 0, 0.0, []), ("", "")),
-        (LabelDelay(600, 0.0, 0.0, 0.0, 0, 1.0, []), ("100 %", "come at once")),
+        (LabelDelay(600, 0.0, 0.0, 0.0, 0, 1.0, []), ("100 %", "arrive at once")),
         # Only the quick ones can have come.
         (LabelDelay(600, 0.0, 0.0, 0.0, 300, 0.4, [], "too new"), ("", "how late is not known yet")),
     ],
@@ -95,7 +95,7 @@ def test_a_feature_most_of_whose_values_are_missing_is_not_simply_as_in_the_refe
     values = np.random.default_rng(1).normal(size=2_000).tolist()
     text = feature_page(app, values, [value if row % 3 else None for row, value in enumerate(values[:900])])
     assert "As in the reference" in text
-    assert "That is of the valid values: 33.3 % of all are missing or invalid (reference: 0 %)." in text
+    assert "This is for valid values only: 33.3 % of all values are missing or invalid (reference: 0 %)." in text
 
 
 def test_a_median_beyond_the_range_of_the_reference_is_not_told_from_before(app: App) -> None:
@@ -137,5 +137,5 @@ def test_an_evaluation_of_labels_that_came_after_the_data_is_shown(app: App) -> 
     app.desk.clock.now = later(101)()
     run_out(background(app.store, RULES, app.desk.clock, performance=PerformanceRules.of(RULES, 0.02)))
     text = visit(app, "/ui/models/m/performance").text
-    assert "Performance was not evaluated yet." not in text
-    assert re.search(r"Judged .{0,20}to ", text), text
+    assert "Performance has not been evaluated yet." not in text
+    assert re.search(r"Watched metrics .{0,20}to ", text), text

@@ -236,7 +236,7 @@ def test_the_report_shows_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of is 'else'"):
         report.to_frame("else")  # type: ignore[arg-type]
     errors = mw.compare(regression(1, 1.0), regression(2, 1.3)).to_html()
-    assert "Predicted against actual" in errors
+    assert "Predicted and actual" in errors
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,7 +215,7 @@ def test_the_life_of_an_alert_is_shown_newest_first_with_its_deliveries(app: App
             mine = (table.c.channel == channel) & (table.c.sequence == sequence)
             connection.execute(update(table).where(mine).values(values))
     text = visit(app, address).text
-    happened = text[text.index("What happened") :]
+    happened = text[text.index("History") :]
     assert happened.index("Acknowledged by ann") < happened.index("Fired")
     assert "“provider sends cents”" in text
     assert "ml-team: delivered Sun 15 Jun 2025, 15:05" in text
@@ -257,7 +257,7 @@ def test_resolving_leaves_nothing_to_press_and_shows_what_is_still_found(app: Ap
     assert press(app, address, "Resolve", note="season").status_code == 303
     page = visit(app, address)
     assert page.forms == []
-    assert "It is over since" in page.text
+    assert " It ended " in page.text
     assert "Still found when it was resolved" in page.text
 
 
@@ -415,7 +415,7 @@ def test_the_list_is_narrowed_by_model_kind_and_severity(app: App) -> None:
 def test_an_alert_shows_how_it_went_since_when_and_what_to_do(app: App) -> None:
     page = visit(app, real_alert(app))
     text = page.text
-    assert "How it went PSI of the hour before, every" in text
+    assert "Over time PSI of the hour before, every" in text
     assert "began " in text
     assert "An estimate from the stored windows" in text
     assert "warning from 0.1" in text
@@ -511,10 +511,10 @@ def test_every_page_says_that_evaluations_are_behind(app: App, path: str) -> Non
             save_progress(connection, app.store, EvaluationProgress(looked_at, waiting, since))
         return visit(app, path).text
 
-    behind, stopped = "Evaluations are catching up", "No process has looked for due evaluations since"
+    behind, stopped = "Evaluations are catching up", "No process has checked for due evaluations since"
     assert behind not in progress(now, 3, now - 30_000_000)
     text = progress(now, 3, now - 900_000_000)
-    assert f"{behind}: 3 streams wait, the first for 15 min. Verdicts and alerts are about older data." in text
+    assert f"{behind}: 3 streams are due, the first for 15 min. Verdicts and alerts cover older data." in text
     assert f"{behind}: 1 stream waits for 15 min." in progress(now, 1, now - 900_000_000)
     text = progress(now - 120_000_000, 0, None)
     assert stopped in text
@@ -540,7 +540,7 @@ def test_a_model_that_is_far_behind_is_catching_up_and_not_stable(app: App) -> N
         save_progress(connection, app.store, EvaluationProgress(now, 1, now - 1_000_000))
     page = visit(app, "/ui/models/m")
     assert "catching up" in page.text
-    assert "of data are still to be evaluated." in page.text
+    assert "of data have not been evaluated yet." in page.text
 
 
 def test_of_very_many_open_alerts_the_worst_are_shown(app: App) -> None:
@@ -548,7 +548,7 @@ def test_of_very_many_open_alerts_the_worst_are_shown(app: App) -> None:
         how = "alert" if number == 7 else "warning"
         app.desk.take(assessment(0, {"amount": how}, model=f"m{number:02d}"))  # type: ignore[dict-item]
     page = visit(app, "/ui/alerts")
-    assert "50 of 60, the worst first." in page.text
+    assert "50 of 60, worst first." in page.text
     shown = [text for text in page.links if text.startswith("Feature drift in m")]
     assert len(shown) == 50
     assert shown[0].startswith("Feature drift in m07 ")
@@ -625,14 +625,14 @@ def test_an_alert_of_every_kind_has_a_page(app: App, kind: str, subject: str, sc
     assert "Since" in page.text
     assert "What to do" in page.text
     press(app, address, "Resolve")
-    assert "It is over since" in visit(app, address).text
+    assert " It ended " in visit(app, address).text
 
 
 def test_who_has_a_notification_and_who_has_not_is_told_apart(app: App) -> None:
     desk = Desk(app.store, AlertPolicy(channels=("chat", "mail", "old", "pager")), Clock(NOON))
     desk.take(assessment(0, {"amount": "warning"}))
     address = f"/ui/alerts/{desk.alert().id}"
-    assert "Waits to be sent: chat, mail, old, pager." in visit(app, address).text
+    assert "Waiting to be sent: chat, mail, old, pager." in visit(app, address).text
     down = RecordingChannel("chat", *[Outcome("retry", "HTTP 503")] * 3)
     wrong = RecordingChannel("old", Outcome("permanent", "HTTP 404"))
     delivery(app.store, desk.clock, down, wrong, RecordingChannel("mail"), RecordingChannel("pager")).once()

@@ -86,6 +86,8 @@ def thinned(times: Values, values: Values, most: int = MOST_POINTS) -> tuple[Flo
 def polyline(area: Area, x: Time, y: Scale, times: Values, values: Values, step: float = 0.0) -> str:
     """Path data of a line through an area, in UNITS along x and pixels from its top.
 
+    times: seconds, values: shape (n,), NaN for not known. step: seconds that each value lasts; 0: joined by slopes.
+
     >>> from modelwatch.charts.drawing.scales import Linear
     >>> polyline(Area(0, 100), Time(0, 100), Linear.over([0, 1]), [0, 50], [0.0, 1.0])
     'M0 100L500 0'
@@ -113,6 +115,8 @@ def polyline(area: Area, x: Time, y: Scale, times: Values, values: Values, step:
 def ribbon(area: Area, x: Time, y: Scale, times: Values, low: Values, high: Values, step: float = 0.0) -> str:
     """Path data of the ground between two bounds, with gaps where one of them is not known.
 
+    times: seconds, low, high: shape (n,). step: seconds that each value lasts; 0: joined by slopes.
+
     >>> from modelwatch.charts.drawing.scales import Linear
     >>> ribbon(Area(0, 100), Time(0, 100), Linear.over([0, 1]), [0, 100], [0.0, 0.0], [1.0, 1.0])
     'M0 0L1000 0L1000 100L0 100Z'
@@ -137,7 +141,10 @@ def ribbon(area: Area, x: Time, y: Scale, times: Values, low: Values, high: Valu
 
 
 def runs(times: Floats, known: Mask, step: float) -> list[list[int]]:
-    """Indices of the known values, parted at gaps: by what is unknown, and by times too far apart for the step."""
+    """Indices of the known values, parted at gaps: by what is unknown, and by times too far apart for the step.
+
+    times: seconds, known: shape (n,). step: seconds; 0: no times are too far apart.
+    """
     found: list[list[int]] = []
     for index in np.flatnonzero(known).tolist():
         joined = found and found[-1][-1] == index - 1

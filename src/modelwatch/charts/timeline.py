@@ -36,6 +36,8 @@ class Step:
 def timeline(title: str, times: tuple[float, float], steps: Sequence[Step], *, spans: Sequence[Span] = ()) -> str:
     """Steps on a time axis, their texts in up to four rows so that none covers another; below them a strip of states.
 
+    times: start and end of the axis, in seconds.
+
     >>> steps = [Step(600, "began"), Step(1800, "found", state="alert")]
     >>> markup = timeline("Alert", (0, 7200), steps, spans=[Span(1800, 7200, "alert")])
     >>> "began" in markup and markup.count("<circle")
@@ -90,6 +92,8 @@ def event_marks(
 ) -> str:
     """Events as letters on one line, for the top of lanes; neighbours that would touch in a narrow chart are one mark
     with their number. The title of a mark has their times and texts.
+
+    times: start and end of the axis, in seconds. left, right: gutters, in pixels.
 
     >>> marks = [EventMark(600, "V", "version 2"), EventMark(660, "R", "new reference"), EventMark(6000, "A", "alert")]
     >>> markup = event_marks("Events", (0, 7200), marks)

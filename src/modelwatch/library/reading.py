@@ -117,7 +117,7 @@ class Seconds:
 
 
 def seconds_of(source: Source, name: str) -> Seconds | None:
-    """The times of the rows; None without such a column. Raises ValueError for another type."""
+    """The times of the rows; None without such a column. Raises ValueError for a column that holds no times."""
     import pyarrow as pa
 
     from modelwatch.api.decoding.columns.schema import is_number

@@ -65,17 +65,17 @@ COMPRESSION = 4
 # What the reader of an error can do about it, by the kind of error, and its runbook.
 WHAT_TO_DO = {
     "store-unavailable": (
-        "Wait: this page tries again by itself. Nothing that was acknowledged is lost, and clients that try again lose"
+        "Wait: this page tries again by itself. Nothing that was acknowledged is lost, and clients that retry lose"
         " nothing.",
         "PostgreSQL: is it running, does it accept connections, is its disk full?",
         "SQLite: does the folder still exist, is the disk full, does another program lock the file? modelwatch doctor"
         " checks all three.",
     ),
-    "queue-full": ("Wait: more arrives than is stored at the moment. This page tries again by itself.",),
+    "queue-full": ("Wait: more arrives than can be stored. This page tries again by itself.",),
     "forbidden": ("Sign in with a key that has the scope, or ask someone who has one.",),
-    "too-many-requests": ("Wait for some seconds, then load the page again.",),
+    "too-many-requests": ("Wait a few seconds, then load the page again.",),
     "conflict": ("Go back and load the page again: it has changed since you opened it.",),
-    "not-found": ("Look for it in the list of models or of alerts: it may have been deleted, or expired.",),
+    "not-found": ("Look for it in the list of models or alerts: it may have been deleted, or have expired.",),
 }
 RUNBOOKS = {"store-unavailable": "modelwatchstoreunreachable", "queue-full": "modelwatchingestoverloaded"}
 
@@ -153,7 +153,7 @@ def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
             return (
                 error.status_code,
                 error.detail,
-                "There is no such page, or it does not take such a request.",
+                "There is no such page, or it does not accept this method.",
                 dict(error.headers or {}),
             )
         case _:

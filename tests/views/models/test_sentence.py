@@ -72,7 +72,7 @@ def test_what_names_its_subject_is_not_named_twice() -> None:
 @pytest.mark.parametrize(
     ("not_judged", "text"),
     [
-        (0, "3 features and what the model makes of them are as in the reference."),
+        (0, "3 features and the model's outputs are as in the reference."),
         (1, "3 of 4 subjects are as in the reference, 1 is not judged."),
         (3, "1 of 4 subjects is as in the reference, 3 are not judged."),
     ],

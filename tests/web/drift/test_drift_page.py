@@ -54,8 +54,8 @@ def test_what_is_small_but_real_has_a_mark_of_its_own_and_no_alert(app: App) -> 
     filled(app, factor=1.25)
     evaluated(app)
     page = seen(app)
-    assert "Nothing drifts. 1 of 4 has shifted, which is real, but not shown to matter." in page.text
-    assert "1 real, but no drift" in page.text
+    assert "No drift. 1 of 4 has shifted: real, but not shown to matter." in page.text
+    assert "1 shifted, no finding" in page.text
     assert "3 as in the reference" in page.text
     subject = visit(app, "/ui/models/m/features/amount").text
     assert "Real, but no drift : PSI 0.0" in subject
@@ -72,7 +72,7 @@ def test_a_provisional_reference_is_said_beside_the_verdict(app: App) -> None:
     assert "The reference is provisional: the model's own first predictions." in text
     note = "Natural variation can't be known: the reference is the first predictions."
     assert text.count(note) == 1
-    assert text.index("How a verdict is made") < text.index(note)
+    assert text.index("How drift is judged") < text.index(note)
 
 
 def test_what_is_not_judged_has_a_reason(app: App) -> None:
@@ -113,7 +113,7 @@ def test_importance_of_the_monitor_is_set_against_drift(app: App) -> None:
     filled(app, factor=2.5)
     page = seen(app)
     assert "Importance and drift" in page.text
-    assert "They carry 75.0 % of the model's importance." in page.text.replace("\xa0", " ")
+    assert "They have 75.0 % of the model's importance." in page.text.replace("\xa0", " ")
     assert page.links["Importance"].endswith("sort=importance")
     assert "Importance and drift" not in visit(app, "/ui/models/m/features/amount").text
 

@@ -83,9 +83,9 @@ def test_two_windows_are_compared_by_a_form_that_keeps_the_address(moved: App) -
     first, middle, last = (np.datetime_as_string(np.datetime64(END - hours * HOUR, "s"), "m") for hours in (40, 20, 2))
     query = f"window_from={middle}&window_to={last}&baseline_from={first}&baseline_to={middle}&version=1&range=7d"
     page = seen(moved, f"features/amount?{query}")
-    assert "Window against window" in page.text
+    assert "Comparison of two windows" in page.text
     assert page.forms[-1].fields[-2:] == ["version", "range"]
-    assert "Window against window" not in seen(moved).text
+    assert "Comparison of two windows" not in seen(moved).text
     refused = seen(moved, "features/amount?window_from=soon&window_to=later", 422)
     assert "window_from" in refused.text
     backwards = f"window_from={last}&window_to={middle}&baseline_from={first}&baseline_to={middle}"
@@ -107,7 +107,7 @@ def test_the_segments_of_a_drift_are_ranked_by_their_part_and_lead_to_themselves
     app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
     filled(app, factor=2.5)
     page = seen(app)
-    table = page.text[page.text.index("Where it moved: by country") :]
+    table = page.text[page.text.index("Shift by country") :]
     # The shift is everywhere, so the largest segment has the largest part.
     assert table.index("DE") < table.index("FR") < table.index("IT")
     assert page.links["DE"].endswith("segment=country%3DDE")
@@ -118,7 +118,7 @@ def test_the_segments_of_a_drift_are_ranked_by_their_part_and_lead_to_themselves
 def test_a_feature_is_not_divided_by_its_own_values(app: App) -> None:
     app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
     filled(app, factor=2.5, mixed=True)
-    assert "Where it moved: by country" in seen(app).text
+    assert "Shift by country" in seen(app).text
     assert "Where it moved" not in seen(app, "features/country").text
 
 

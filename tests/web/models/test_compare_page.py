@@ -28,7 +28,7 @@ def test_two_stretches_with_metrics_drift_and_volumes(app: App) -> None:
     assert "Accuracy is" in page.text
     assert "amount most (PSI" in page.text
     assert "beyond chance" in page.text
-    assert "Volume, there" in page.text
+    assert "Volume, baseline" in page.text
     assert "2,000, 333 an hour" in page.text
     assert page.links["amount"].endswith(
         f"models/m/features/amount?from={at(6).replace(':', '%3A')}&to={at(12).replace(':', '%3A')}"
@@ -75,7 +75,7 @@ def test_the_same_as_json_is_of_the_sides_that_are_shown(app: App, query: str) -
     answer = app.request("GET", urljoin(BASE + PATH, page.links["This page as JSON"]).removeprefix(BASE))
     assert answer.status_code == 200, answer.text
     told, shown = answer.json(), page.text.replace(" ,", ",")
-    for word, side in (("here", told["current"]), ("there", told["baseline"])):
+    for word, side in (("current", told["current"]), ("baseline", told["baseline"])):
         assert side["predictions"] > 0
         spoken = f"{side['predictions']:,}, {number(side['predictions_an_hour'])} an hour"
         only = f", only {side['segment'].replace('=', ' = ')}" if side["segment"] else ""
@@ -103,8 +103,8 @@ def test_what_can_not_be_compared_is_said(app: App) -> None:
     assert "Expected a time such as" in visit(app, f"{PATH}?with_from=then", 422).text
     assert "has sent nothing as" in visit(app, f"{PATH}?with_version=9", 404).text
     page = visit(app, PATH)
-    assert "No predictions here : version 1 in production" in page.text.replace("here:", "here :")
-    assert "Choose a stretch, a version or a segment that has predictions on both sides." in page.text
+    assert "No predictions on the current side: version 1 in production" in page.text
+    assert "Choose a time range, a version or a segment that has predictions on both sides." in page.text
     assert "Metrics" not in page.text
 
 
@@ -112,7 +112,7 @@ def test_a_range_before_the_first_prediction_is_not_halved(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     page = visit(app, f"{PATH}?from=2020-01-01&to=2020-01-02")
     assert "later half" not in page.text
-    assert "Choose a stretch, a version or a segment that has predictions on both sides." in page.text
+    assert "Choose a time range, a version or a segment that has predictions on both sides." in page.text
 
 
 def test_a_model_before_its_first_prediction(app: App) -> None:

@@ -26,7 +26,7 @@ def test_it_says_what_drifts_since_when_how_much_why_and_what_to_do(app: App) ->
     assert "PSI up to 0.926" in page.text
     assert "alert from 0.25" in page.text
     assert "amount: " in page.text
-    for head in ("Since", "How bad", "Why", "What to do", "What is wrong", "Everything compared", "Up to when"):
+    for head in ("Since", "How bad", "Why", "What to do", "Findings", "All subjects", "Data and evaluations"):
         assert head in page.text
     assert "1 finding, 1 alert" in page.text
     assert page.links["Runbook"] == "../../ui/runbooks#modeldriftsignificant"
@@ -38,7 +38,7 @@ def test_its_tiles_have_the_psi_of_the_page_of_drift(app: App) -> None:
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
     evaluate_app(app)
     overview, drift = visit(app, PATH).text, visit(app, f"{PATH}/drift").text
-    tiles = overview[overview.index("Everything compared") :]
+    tiles = overview[overview.index("All subjects") :]
     table = drift[drift.index("Reference, now") :]
     for subject in ("amount", "merchant", "latency"):
         [of_tile] = re.findall(rf"\b{subject} (< 0\.001|[\d.]+) {subject}, reference and now", tiles)
@@ -71,9 +71,9 @@ def test_a_model_without_a_reference_says_what_is_not_watched(app: App) -> None:
     open_ledger(app.store).commit(traffic(40))
     evaluate_app(app)
     page = visit(app, PATH)
-    assert "What is wrong" not in page.text
+    assert "Findings" not in page.text
     assert "No reference is set, so there is nothing to compare it with." in page.text
-    assert "Everything compared" not in page.text
+    assert "All subjects" not in page.text
     assert "Reference none" in page.text
 
 
@@ -94,7 +94,7 @@ def test_what_no_verdict_knows_yet_is_marked_as_its_last_step_is(app: App) -> No
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))
     text = app.request("GET", PATH).text
-    tiles = text[text.index("Everything compared") :]
+    tiles = text[text.index("All subjects") :]
     found = dict(re.findall(r'<bdi>([^<]+)</bdi></a><b class="t-(\w+)">', tiles))
     assert (found["amount"], found["latency"]) == ("alert", "stable")
 
@@ -107,7 +107,7 @@ def test_events_are_marked_with_a_list_of_what_they_are(app: App) -> None:
     evaluate_app(app)
     page = visit(app, PATH)
     assert "Versions, references, changes and alerts over time" in page.text
-    assert "4 events: V new version, R new reference, M monitor changed, A alert began" in page.text
+    assert "4 events: V new version, R new reference, M monitor changed, A alert opened" in page.text
     assert "Monitor changed, by ann" in page.text
     assert "Version 1 first seen in production" in page.text
     alert = app.desk.alert()
@@ -126,10 +126,10 @@ def test_everything_compared_shows_the_reference_and_now(app: App) -> None:
 def test_segments_that_lost_most_are_shown_where_the_monitor_names_some(app: App) -> None:
     monitor(app)
     reference(app, rows(3_000, 1))
-    assert "Segments that lost most" not in visit(app, PATH).text
+    assert "Segments with the largest loss" not in visit(app, PATH).text
     send(app, rows(3_000, 2, wrong={"FR": 0.4}))
     page = visit(app, PATH)
-    assert "Segments that lost most points of accuracy" in page.text
+    assert "Segments with the largest loss points of accuracy" in page.text
     assert re.search(r"country = FR −[\d.]+ .*?[\d.]+ % → [\d.]+ %, n", page.text)
     assert page.links["country = FR"].endswith("/performance?segment=country%3DFR")
     assert page.links["All segments"].startswith("../../ui/models/m/segments")
@@ -139,14 +139,14 @@ def test_segments_that_can_not_be_compared_say_why(app: App) -> None:
     monitor(app)
     send(app, rows(200, 2))
     text = visit(app, PATH).text
-    assert "Segments that lost most" in text
+    assert "Segments with the largest loss" in text
     assert "they need references" in text
 
 
 def test_a_model_without_segments_has_no_card_of_them(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(40))
-    assert "Segments that lost most" not in visit(app, PATH).text
+    assert "Segments with the largest loss" not in visit(app, PATH).text
 
 
 def test_the_next_evaluation_is_told(app: App) -> None:

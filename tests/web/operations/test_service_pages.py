@@ -80,7 +80,7 @@ def test_a_silence_says_beforehand_what_it_covers(app: App) -> None:
     app.desk.take(assessment(0, {"amount": "alert"}, model="fraud"), assessment(0, {"age": "warning"}, model="churn"))
     fields = {"model": "fraud", "duration": "8h", "comment": "load test", "actor": "ann"}
     seen = Page(send(app, "/ui/silences/preview", **fields).text)
-    assert "What it would cover now 1 of 2 open alerts" in seen.text
+    assert "Alerts that it would cover 1 of 2 open alerts" in seen.text
     assert "Feature drift in fraud (production): amount" in seen.links
     assert app.get("silences")["silences"] == []
     assert send(app, "/ui/silences/create", **fields).status_code == 303
@@ -237,7 +237,7 @@ def test_the_service_shows_each_process_and_the_sum(app: App) -> None:
     assert "Processes 2 processes, 1 not running any more, each since its start" in text
     assert re.search(r"host-a:1 running \S+ \d+ s 0 0 1 prediction (2\.8|3|3\.2) ms", text.replace("\u00a0", " ")), text
     assert "host-b:2 silent last heard of" in text
-    assert "Together 0 0 2" in text
+    assert "Total 0 0 2" in text
     assert "By process" in text
 
 
@@ -319,7 +319,7 @@ def test_a_key_for_one_model_reads_that_model_alone(app: App) -> None:
 
 def test_the_monitor_shows_each_value_and_where_it_comes_from(with_model: App) -> None:
     text = visit(with_model, MONITOR).text
-    assert "not set: everything is as the service's settings say" in text
+    assert "not set: the settings of the service apply" in text
     assert "psi_alert 0.25 service" in text
     with_model.request("PUT", "/api/v1/models/m/monitor", json={"drift": {"psi_alert": 0.4}, "owner": "risk"})
     text = visit(with_model, MONITOR).text
@@ -327,15 +327,17 @@ def test_the_monitor_shows_each_value_and_where_it_comes_from(with_model: App) -
     assert "psi_warning 0.1 service" in text
     assert "owner risk API" in text
     assert "revision 1, by api" in text
-    assert "Compared with" in text
-    assert "test" in text[text.index("Compared with") :]
+    assert "References" in text
+    assert "test" in text[text.index("References") :]
 
 
 def test_a_monitor_is_tried_before_it_is_saved(with_model: App) -> None:
     tried = send(with_model, f"{MONITOR}/preview", monitor="drift: {psi_alert: 5, psi_warning: 4}")
     check_headers(tried)
     text = Page(tried.text).text
-    assert re.search(r"With this, the last 30 days would have had 0 alerts about drift \(now \d+\)\.", text)
+    assert re.search(
+        r"With this configuration, the last 30 days would have had 0 alerts about drift \(currently \d+\)\.", text
+    )
     # What was typed is still there.
     assert "psi_alert: 5" in tried.text
     assert with_model.get("models/m/monitor")["revision"] == 0
@@ -350,7 +352,7 @@ def test_a_monitor_that_can_not_be_tried_says_why(with_model: App, monkeypatch: 
 def test_a_monitor_of_a_model_without_data_is_checked_all_the_same(app: App) -> None:
     set_reference(app.store)
     text = Page(send(app, f"{MONITOR}/preview", monitor="budget: 2").text).text
-    assert "It is valid. There is no data yet to try it on." in text
+    assert "The monitor is valid. There is no data yet to try it on." in text
 
 
 def test_a_monitor_is_saved_by_whoever_saw_the_newest_one(with_model: App) -> None:
@@ -386,7 +388,7 @@ def test_a_window_becomes_the_reference_once_it_was_confirmed(with_model: App) -
     asked = send(with_model, f"{MONITOR}/reference", lookback="7d", environment="production", actor="ann")
     page = Page(asked.text)
     assert "400 predictions from" in page.text
-    assert "Take this window as the new reference?" in page.text
+    assert "Make this window the new reference?" in page.text
     with with_model.store.read() as connection:
         assert {each.source for each in in_force(connection, "m")} == {"test"}
     fields = {"lookback": "7d", "environment": "production", "actor": "ann", "confirm": "yes"}

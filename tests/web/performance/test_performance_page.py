@@ -67,7 +67,7 @@ def worse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 def test_the_loss_is_said_first_with_its_interval_the_reference_and_the_threshold(worse: App) -> None:
     page = visit(worse, PATH)
     assert "Accuracy is" in page.text
-    assert "the reference had" in page.text
+    assert "; reference: " in page.text
     for question in ("Since Sun", "How bad", "alert from −4 points", "Why", "What to do"):
         assert question in page.text
     assert page.links["Runbook"].endswith("ui/runbooks#modelperformancedegraded")
@@ -78,7 +78,7 @@ def test_the_loss_is_said_first_with_its_interval_the_reference_and_the_threshol
 
 def test_the_overview_and_this_page_measure_a_loss_since_the_same_time(worse: App) -> None:
     page, overview = visit(worse, PATH).text, visit(worse, "/ui/models/m").text
-    said = re.search(r"Accuracy is ([\d.]+ %) \(.+?\) since (.+?) ; the reference had ([\d.]+ %)", overview)
+    said = re.search(r"Accuracy is ([\d.]+ %) \(.+?\) since (.+?) ; reference: ([\d.]+ %)", overview)
     assert said is not None, overview
     now, since, reference = said.groups()
     assert f"Accuracy is {now}" in page
@@ -112,8 +112,8 @@ def test_metrics_over_time_with_reference_thresholds_and_estimate(worse: App) ->
 
 def test_what_is_still_to_come_is_not_judged_and_says_so(worse: App) -> None:
     text = visit(worse, PATH).text
-    assert "What is not judged" in text
-    assert "0 % are labelled so far, 100 % is usual: most labels come within 1" in text
+    assert "Not judged" in text
+    assert "0 % are labelled so far, 100 % is usual: most labels arrive within 1" in text
 
 
 def test_while_only_quick_labels_can_have_come_nothing_is_said_of_how_late_most_are(app: App) -> None:
@@ -150,11 +150,11 @@ def test_its_numbers_are_there_as_a_table(worse: App) -> None:
 
 def test_tables_and_curves_now_and_of_the_reference(worse: App) -> None:
     text = visit(worse, PATH).text
-    for part in ("Right and wrong", "How right the scores are", "ROC", "Precision and recall", "By class"):
+    for part in ("Confusion matrix", "Calibration", "ROC", "Precision and recall", "By class"):
         assert part in text
     assert "was yes" in text
     assert "called no" in text
-    assert "How long labels take" in text
+    assert "Label delay" in text
     assert "half in" in text
 
 
@@ -166,9 +166,9 @@ def test_a_regression_has_its_errors_and_predicted_against_actual(app: App) -> N
     text = visit(app, PATH).text
     assert "MAE is" in text
     assert "Predictions are too high by" in text
-    assert "Errors, prediction less truth" in text
-    assert "Predicted against actual" in text
-    assert "Right and wrong" not in text
+    assert "Errors, prediction minus label" in text
+    assert "Predicted and actual" in text
+    assert "Confusion matrix" not in text
 
 
 def test_a_calm_model_says_that_nothing_is_worse(app: App) -> None:

@@ -21,10 +21,10 @@ def test_the_segment_that_got_worse_is_said_with_its_part_and_leads_to_its_perfo
     send(app, rows(3_000, 2, wrong={"FR": 0.4}))
     page = visit(app, PATH)
     assert re.search(
-        r"Accuracy is [\d.]+ % \(.+?\) from Sat 3 Jan.*?, .+? to Mon 5 Jan.*?, .+?; the reference had", page.text
+        r"Accuracy is [\d.]+ % \(.+?\) from Sat 3 Jan.*?, .+? to Mon 5 Jan.*?, .+?; reference: ", page.text
     )
     assert "country = FR" in page.text
-    assert re.search(r"country = FR got worse by itself: −[\d.]+ points of the change\.", page.text)
+    assert re.search(r"country = FR got worse: it accounts for −[\d.]+ points of the change\.", page.text)
     assert re.search(r"to the change of accuracy: −[\d.]+ points by their own values, .+? by a shift", page.text)
     assert "A shift in the shares" not in page.text
     assert "accuracy by country" in page.text.lower()
@@ -43,7 +43,7 @@ def test_a_shift_in_mix_is_no_segment_that_got_worse(app: App) -> None:
     assert re.search(
         r"No segment is worse\. A shift in the shares of country makes −1\d\.\d points of the change\.", text
     )
-    assert "Where it got worse" not in text
+    assert "Worst segments" not in text
     overview = visit(app, "/ui/models/m").text
     assert re.search(r"No segment is worse\. A shift in the shares of country makes −1", overview)
 

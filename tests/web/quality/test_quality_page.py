@@ -61,25 +61,24 @@ def test_a_grid_of_features_and_rules(app: App) -> None:
     assert "Feature missing wrong type unseen below the range above the range age 25.0 % 0 %" in text
     assert "Rates of values with issues over time" in text
     assert "age: missing" in text
-    assert "Predictions, and how many are usual at that hour" in text
+    assert "Predictions, with the usual range of that hour" in text
 
 
 def test_sound_data_says_so_and_what_is_not_judged_says_why(app: App) -> None:
     send(app, missing=False)
     text = visit(app, PATH).text
     assert (
-        "Nothing is wrong with the values of 2 features or their schema. How many predictions come is not judged"
-        in text
+        "No issues: the values in 2 features and the schema are as in the reference. The volume is not judged" in text
     )
-    assert "What is not judged" in text
+    assert "Not judged" in text
     assert "the same hours of at least 4 earlier weeks are needed" in text
-    assert "Silence" in text
+    assert "Freshness" in text
 
 
 def test_a_model_before_its_first_evaluation(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     text = visit(app, PATH).text
-    assert "Data quality was not evaluated yet." in text
+    assert "Data quality has not been evaluated yet." in text
     assert "No reference is set: POST one to /api/v1/reference." in text
 
 

@@ -34,7 +34,7 @@ def performance_charts(found: PerformanceComparison) -> list[tuple[str, Markup]]
 
 def _matrix(found: PerformanceComparison) -> tuple[str, str]:
     now, before = found.current.confusion, None if found.reference is None else found.reference.confusion
-    title = "Predictions by what was true"
+    title = "Confusion matrix"
     if now is None:
         return title, ""
     sides = [now.matrix, *([] if before is None or before.classes != now.classes else [before.matrix])]
@@ -46,7 +46,7 @@ def _matrix(found: PerformanceComparison) -> tuple[str, str]:
     cut = [[row[:kept] for row in side[:kept]] for side in sides]
     if len(cut) == 1:
         return title, confusion_matrix(title, now.classes[:kept], cut[0])
-    title += ", reference beneath"
+    title += ", reference below"
     return title, confusion_matrix(title, now.classes[:kept], cut[0], reference=cut[1])
 
 
@@ -56,7 +56,7 @@ def _calibration(found: PerformanceComparison) -> tuple[str, str]:
         for each in found.current.calibration or ()
         if each.score is not None and each.observed is not None
     ]
-    title = "Share of positives by score"
+    title = "Calibration: share of positives by score"
     return title, calibration_curve(title, points, height=HEIGHT) if points else ""
 
 
@@ -80,13 +80,13 @@ def _curve(word: str, curve: ScoreCurves, role: str) -> Curve:
 
 def _errors(found: RegressionErrors) -> Iterator[tuple[str, str]]:
     now, before = _shares(found.counts), _shares(found.reference_counts)
-    title = "Errors, prediction less truth"
+    title = "Errors, prediction minus label"
     yield title, histogram(title, found.edges, before, now, height=HEIGHT)
     points, known = (
         [AgreementPoint(each.predicted, each.truth, _or_nan(each.low), _or_nan(each.high)) for each in cells]
         for cells in (found.by_prediction, found.reference_by_prediction)
     )
-    title = "Predicted against actual"
+    title = "Predicted and actual"
     yield title, agreement_curve(title, points, reference=known, height=HEIGHT)
 
 

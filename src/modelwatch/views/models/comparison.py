@@ -36,7 +36,7 @@ from modelwatch.views.stretches.stretch import segment_feature_of
 REFUSED = "The two sides can't be compared."
 # Of all comparisons together, the chance that one that is none seems to be one.
 CHANCE = 0.05
-OTHER_CELLS = "The two versions have references of their own and are counted in different cells."
+OTHER_CELLS = "The two versions have their own references, so they are counted in different cells."
 
 
 class ComparisonSide(msgspec.Struct, frozen=True):
@@ -169,7 +169,7 @@ def _metrics(first: LabelledStretch, second: LabelledStretch, rules: Performance
     task = second.layout.task
     watched = () if task is None else rules.watched(task)
     names = dict.fromkeys([*(name for name in watched if name in now or name in before), *now, *before])
-    nothing = Estimate(None, reason="nothing has matured")
+    nothing = Estimate(None, reason="most labels have not arrived yet")
     return [
         MetricComparison(
             name,
@@ -258,7 +258,7 @@ def _subject(
         score = psi(baseline.coarse, current.coarse)
         p_value = homogeneity(baseline.coarse, current.coarse).p_value
     elif baseline is not None:
-        reason = f"No values {'on the other side' if current.n else 'on this side'}."
+        reason = f"No values {'on the baseline side' if current.n else 'on the current side'}."
     adjusted = None if p_value is None else min(1.0, p_value * looks)
     own = before[0] if before is not None else reference
     return SubjectDifference(

@@ -94,7 +94,7 @@ def sentence_of(
         reference = "A reference is set, but" if has_reference else "No reference is set, and"
         return f"{reference} nothing has arrived{'' if silent is None else f' for {span(silent)}'}."
     if state == "catching_up":
-        return "Not evaluated yet." if severity is None else f"{span(behind)} of data are still to be evaluated."
+        return "Not evaluated yet." if severity is None else f"{span(behind)} of data have not been evaluated yet."
     if state == "unknown":
         reason = None if drift is None else drift.reason
         return (
@@ -132,7 +132,7 @@ def _clauses(alerts: Sequence[Alert], drift: Headline | None, performance: Headl
 def _calm(severity: str | None, drift: Headline | None, performance: Headline | None) -> list[str]:
     clauses = []
     if severity in ("alert", "warning"):
-        clauses.append("what is found was resolved by a person")
+        clauses.append("a person has resolved the findings")
     elif drift is not None and drift.shifted:
         clauses.append(_shifted(drift))
     elif drift is not None and drift.checked:
@@ -151,10 +151,9 @@ def _compared(drift: Headline) -> str:
         some = f"{judged:,} of {drift.checked:,} subjects {are} as in the reference"
         return f"{some}, {drift.not_judged:,} {left} not judged"
     what = (
-        f"{drift.features:,} feature{'' if drift.features == 1 else 's'}" if drift.features else "all that is compared"
+        f"{drift.features:,} feature{'' if drift.features == 1 else 's'}" if drift.features else "everything compared"
     )
-    them = "it" if drift.features == 1 else "them"
-    others = f" and what the model makes of {them}" if drift.checked > drift.features > 0 else ""
+    others = " and the model's outputs" if drift.checked > drift.features > 0 else ""
     verb = "is" if not others and drift.features <= 1 else "are"
     return f"{what}{others} {verb} as in the reference"
 
@@ -167,7 +166,7 @@ def _shifted(drift: Headline) -> str:
     if drift.not_judged:
         counts = ((max(rest, 0), "as in the reference"), (drift.not_judged, "not judged"))
         others = "".join(f", {some:,} {'is' if some == 1 else 'are'} {what}" for some, what in counts if some)
-    return f"real, but {NOT_SHOWN}: {listed(names, drift.shifted)} {has} shifted{others}"
+    return f"{listed(names, drift.shifted)} {has} shifted (real, but {NOT_SHOWN}){others}"
 
 
 def _detail(member: Member) -> str:

@@ -31,7 +31,7 @@ REASONS = {
     "no_data": "There are no usable values.",
     "immature": "Most labels have not arrived yet.",
     "not_evaluated": "Nothing has been evaluated yet.",
-    "unknown": "What is usual is not known yet.",
+    "unknown": "The usual volume is not known yet.",
 }
 
 WhyNot = Literal["no_reference", "left_out", "insufficient_data", "no_data", "immature", "not_evaluated", "unknown"]

@@ -169,13 +169,13 @@ class RegressionErrors(msgspec.Struct, frozen=True):
 
 
 def errors_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[int]:
-    """Number of rows by cell of the error, between edges as those of `RegressionErrors`."""
+    """Number of rows by cell of the error. predicted, truth: shape (rows,). edges: as those of `RegressionErrors`."""
     counts: list[int] = error_counts(predicted - truth, edges).tolist()
     return counts
 
 
 def truths_by_cell(predicted: Floats, truth: Floats, edges: Floats) -> list[TruthByPrediction]:
-    """Rows by cell of the prediction, ascending."""
+    """Rows by cell of the prediction, ascending. predicted, truth: shape (rows,). edges: shape (cells - 1,)."""
     return [
         TruthByPrediction(each.n, each.predicted, each.truth, each.low, each.high)
         for each in prediction_cells(predicted, truth, edges)

@@ -26,7 +26,7 @@ from modelwatch.views.stretches.stretch import REFUSED, Divided, SeriesQuery, re
 
 _OF_WINDOW = ("start", "end", "predictions", "labelled", "coverage", "immature")
 OTHER = "(other)"
-NO_CLASSES = "Labels over time are those of a classifier: none has sent labels, or the task is regression."
+NO_CLASSES = "Labels over time need a classifier: there are no labels yet, or the task is regression."
 NO_LABELS = "The reference has no labels, so there is nothing to compare with."
 
 

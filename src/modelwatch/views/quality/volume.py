@@ -79,7 +79,7 @@ def _series(divided: Divided) -> VolumeSeries:
             weeks = 0 if first is None else max(weeks_before(end, first), 0)
             hours, rest = divmod(end - start, SECONDS_PER_HOUR)
             if rest or end % SECONDS_PER_HOUR or not 1 <= hours <= HOURS_OF_WEEK:
-                reason = "What is usual is known of whole hours: take a step of 1h or longer."
+                reason = "The usual volume is known for whole hours only: use a step of 1h or longer."
             else:
                 volumes = volumes_of(by_hour, end, weeks) if weeks else None
                 check = volume_of_hours(volumes, hours)

@@ -216,7 +216,7 @@ def _targets(found: MeanTargets, step: int) -> AlertSeries:
 def _repeats(member: MemberReport, found: QualitySeries, step: int) -> AlertSeries:
     sent = [(each, each.predictions + each.duplicates) for each in found.steps]
     series = Series(
-        "repeats with another content",
+        "repeats with different content",
         [seconds(each.start) for each, _ in sent],
         [each.changed_duplicates / of if of else math.nan for each, of in sent],
         step,

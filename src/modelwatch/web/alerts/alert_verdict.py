@@ -28,7 +28,7 @@ from modelwatch.web.frame.verdict import Answer, Verdict, between, first_step, j
 NAMED = 3
 # How far a notification has come, in the order in which it is told.
 DELIVERED, STILL_TRIED, GIVEN_UP = "Notified", "Not delivered yet", "Given up"
-WAITS, RECALLED = "Waits to be sent", "Recalled"
+WAITS, RECALLED = "Waiting to be sent", "Recalled"
 OUTCOMES = (DELIVERED, STILL_TRIED, GIVEN_UP, WAITS, RECALLED)
 # Kinds whose members have a sentence of their own; of drift the subjects are listed.
 DRIFTS = ("feature_drift", "prediction_drift", "latency_drift")
@@ -77,7 +77,7 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
     if is_open:
         return words
     ended = near(when(alert.ended_at or alert.resolved_at or alert.updated_at, now))
-    return joined([words, " It is over since ", ended, "."], "")
+    return joined([words, " It ended ", ended, "."], "")
 
 
 def _since(report: AlertReport, now: int) -> Sequence[str]:
@@ -97,8 +97,8 @@ def _since(report: AlertReport, now: int) -> Sequence[str]:
         return [*lines, joined([found, ". No longer certain since ", uncertain, "."], "")]
     if alert.silent_since is not None:
         silent = near(when(alert.silent_since, now))
-        return [*lines, joined([found, ". Nothing newer: the model is silent since ", silent, "."], "")]
-    return [*lines, joined([found, ". No sign of ending."], "")]
+        return [*lines, joined([found, ". Nothing newer: the model has been silent since ", silent, "."], "")]
+    return [*lines, joined([found, ". Still found by the newest evaluation."], "")]
 
 
 def _between(report: AlertReport, now: int) -> Sequence[str]:
@@ -127,10 +127,10 @@ def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
         joined([f"{capitalized(size_name(worst.score_name))} ", joined(sizes, " and "), from_limit(worst)], "")
     ]
     if worst.sample_size:
-        against = f" against {count(worst.reference_size)}" if worst.reference_size else ""
+        against = f" compared with {count(worst.reference_size)} reference values" if worst.reference_size else ""
         within = f" in {lookback(worst.lookback)}" if worst.lookback else ""
-        sure = "" if worst.p_value is None else f" By chance: {p_text(worst.p_value)}"
-        limited = "" if worst.p_value is None or worst.alpha is None else f", the limit is {chance_limit(worst.alpha)}"
+        sure = "" if worst.p_value is None else f" {p_text(worst.p_value)}"
+        limited = "" if worst.p_value is None or worst.alpha is None else f", limit α {chance_limit(worst.alpha)}"
         lines.append(f"{count(worst.sample_size)} values{within}{against}.{sure}{limited}" + ("." if sure else ""))
     return lines
 
@@ -153,7 +153,7 @@ def _why(kind: Kind, members: Sequence[MemberReport]) -> Sequence[str]:
 
 def _what_to_do(report: AlertReport, *, is_open: bool) -> Sequence[str]:
     if not is_open:
-        return ["Nothing: it is over."]
+        return ["Nothing: the alert is resolved."]
     subjects = {member.subject for member in report.members}
     first = first_step(report.alert.kind, subjects, report.members[0].subject, report.runbook.steps)
     return [first, _told(report)]

@@ -22,8 +22,8 @@ DEAD_SHOWN = 50
 SETTINGS = (
     ("SLACK_WEBHOOK_URL", "an incoming webhook of Slack"),
     ("PAGERDUTY_INTEGRATION_KEY", "an Events API v2 integration of PagerDuty"),
-    ("ALERT_EMAIL", "addresses for mail, with SMTP_URL"),
-    ("ALERT_WEBHOOK_URL", "an address of your own, signed with ALERT_WEBHOOK_SECRET"),
+    ("ALERT_EMAIL", "e-mail addresses, with SMTP_URL"),
+    ("ALERT_WEBHOOK_URL", "a webhook of your own, signed with ALERT_WEBHOOK_SECRET"),
     ("ALERTMANAGER_URL", "the Alertmanager of Prometheus"),
     ("CHANNELS_FILE", "several channels of a kind, by name"),
 )

@@ -29,7 +29,7 @@ OPEN_SHOWN = 50
 TABS: tuple[Tab, ...] = get_args(Tab)
 # Streams by the severity of their newest verdict, where that is no alert.
 WITHOUT_ALERT: dict[str | None, str] = {
-    "shifted": "with small shifts alone",
+    "shifted": "with small shifts only",
     "stable": "without drift",
     "insufficient_data": "with too little data for a verdict",
     "no_data": "without usable values",

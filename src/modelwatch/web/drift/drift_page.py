@@ -123,7 +123,7 @@ class DriftPage:
             return ""
         some, of_all = len(self.shifted), len(self.rows)
         have = "has" if some == 1 else "have"
-        said = f"Nothing drifts. {some:,} of {of_all:,} {have} shifted, which is real, but {NOT_SHOWN}."
+        said = f"No drift. {some:,} of {of_all:,} {have} shifted: real, but {NOT_SHOWN}."
         return f"{said} {self.provisional}".strip()
 
     @property
@@ -138,7 +138,7 @@ class DriftPage:
         groups = (
             (self.moved, f"{len(self.moved):,} drift{'s' if len(self.moved) == 1 else ''} now"),
             (self.unjudged, f"{len(self.unjudged):,} not judged"),
-            (self.shifted, f"{len(self.shifted):,} real, but no drift"),
+            (self.shifted, f"{len(self.shifted):,} shifted, no finding"),
             ([row for row in self.rows if row.state == "stable"], "as in the reference"),
         )
         for some, heading in groups:
@@ -210,7 +210,7 @@ class DriftPage:
             key(
                 [
                     ("h0 h1 h2 h3", "no finding"),
-                    ("hs", "real, but no drift"),
+                    ("hs", "shifted"),
                     ("hw", "warning"),
                     ("ha hb hc", "alert"),
                     ("f-unknown", "not judged"),
@@ -266,7 +266,7 @@ class DriftPage:
     @property
     def now_words(self) -> str:
         """Caption of the table."""
-        return joined(["to ", near(self.of_model.when(self.of_model.end)), "; each in the look-back that decides"], "")
+        return joined(["to ", near(self.of_model.when(self.of_model.end)), "; each in its deciding look-back"], "")
 
     def share(self, row: DriftRow) -> str:
         """Importance of a row."""

@@ -103,10 +103,10 @@ class SubjectPage:
         step = next(iter(self.whole.steps), None)
         if step is None or step.psi is None:
             return Verdict("no_data", "The segment has no values in this range.")
-        parts = ["Segments are not judged by themselves. Over the whole range the PSI is ", strong(psi_text(step.psi))]
+        parts = ["Segments are not judged on their own. Over the whole range the PSI is ", strong(psi_text(step.psi))]
         known = self.whole.compared_with == "reference_segment"
         against = "the same segment of the reference" if known else "the whole reference"
-        return Verdict("unknown", joined([*parts, f" against {against}, of {step.n:,} values."], ""))
+        return Verdict("unknown", joined([*parts, f" compared with {against}, from {step.n:,} values."], ""))
 
     @property
     def state(self) -> State:
@@ -154,7 +154,7 @@ class SubjectPage:
     def cells_words(self) -> str:
         """Text on the cells."""
         if self.compared.edges:
-            return f"{len(self.compared.cells)} cells, as frozen with the reference"
+            return f"{len(self.compared.cells)} cells, fixed by the reference"
         return f"{len(used_cells(self.compared)):,} categories"
 
     @property
@@ -187,7 +187,7 @@ class SubjectPage:
             found.append(("Wasserstein", f"{number(report.wasserstein)} sd", False))
         if before is not None and after is not None:
             if after.quantiles and after.quantiles[2] is not None and before.quantiles[2] is not None:
-                found.append(("Median", f"{number(after.quantiles[2])} was {number(before.quantiles[2])}", False))
+                found.append(("Median", f"{number(before.quantiles[2])} → {number(after.quantiles[2])}", False))
             found.append(("Values", f"{after.n:,}", False))
             found.append(("Reference", f"{before.n:,}", False))
             found.append(("Missing, invalid", f"{after.missing:,}, {after.invalid:,}", False))
@@ -218,14 +218,16 @@ class SubjectPage:
             if evidence.effective_n is not None:
                 found.append(("Counts as", f"about {max(evidence.effective_n, 1.0):,.0f} independent predictions"))
             if evidence.min_detectable_psi is not None:
-                found.append(("Smallest PSI seen", psi_text(evidence.min_detectable_psi)))
+                found.append(("Smallest detectable PSI", psi_text(evidence.min_detectable_psi)))
         tolerance = report.tolerance
         if tolerance is not None:
             natural = tolerance.natural_variation
-            found.append(("Natural variation", "not known" if natural is None else f"PSI {number(natural)}"))
+            found.append(("Natural variation", "unknown" if natural is None else f"PSI {number(natural)}"))
             found.append(("Warning, alert from", f"{number(tolerance.psi_warning)}, {number(tolerance.psi_alert)}"))
         if report.reference_state is not None:
-            found.append(("Reference", "provisional" if report.reference_state == "provisional" else "own, active"))
+            found.append(
+                ("Reference", "provisional" if report.reference_state == "provisional" else "uploaded, active")
+            )
         if report.reason:
             found.append(("Note", report.reason))
         return found
@@ -274,7 +276,7 @@ class SubjectPage:
                 if segment in lines and lines[segment].predictions
             ][:MOST_SEGMENTS]
             parts = [self._part(line, part, shown[0][1]) for line, part in shown]
-            against = "the reference" if drift.baseline == "reference" else "the stretch before"
+            against = "the reference" if drift.baseline == "reference" else "the preceding range"
             found.append((feature.feature_name, against, parts))
         return [each for each in found if each[2]]
 

@@ -139,7 +139,7 @@ class SubjectLanes:
         return Lane(
             "PSI",
             chart,
-            "each step against the reference",
+            "each step compared with the reference",
             "" if newest is None else psi_text(newest.psi),
             "last step" if newest is steps[-1] else "last step with values",
             None if newest is None else STATES.get(newest.severity),
@@ -215,7 +215,7 @@ class SubjectLanes:
             axis=axis,
             form="percent",
         )
-        return Lane("Cells", chart, "against the reference; brown: more, green: fewer")
+        return Lane("Cells", chart, "compared with the reference; brown: more, green: fewer")
 
     def _shares(self, axis: bool) -> Lane:
         reference = self.series.reference

@@ -23,14 +23,14 @@ from modelwatch.web.frame.rendering import When, moment, name, near, when
 from modelwatch.web.frame.verdict import Answer, Verdict, between, joined, link, strong
 
 TO_DO: dict[PatternKind, str] = {
-    "missing": "Look at the step that fills it: a join or a source that no longer answers.",
-    "new_categories": "Ask its source for the new names, and whether the model knows them under others.",
-    "one_category": "Look for one client, campaign or route that has changed its traffic.",
-    "one_factor": "A factor over the whole range looks like another unit or currency. Ask its source what changed.",
-    "larger": "Check whether other cases arrive, or whether its source computes it differently.",
-    "smaller": "Check whether other cases arrive, or whether its source computes it differently.",
+    "missing": "Check the step that fills it: a join that finds nothing, or a source that no longer answers.",
+    "new_categories": "Check its source for new categories, or for a new spelling of known ones.",
+    "one_category": "Look for one client, campaign or route whose traffic has changed.",
+    "one_factor": "One factor over the whole range suggests another unit or currency: check its source.",
+    "larger": "Check whether the kind of cases has changed, or whether its source computes it differently.",
+    "smaller": "Check whether the kind of cases has changed, or whether its source computes it differently.",
 }
-OTHERWISE = "See whether other features moved at the same time, then look at the segments."
+OTHERWISE = "Check whether other features shifted at the same time, then look at the segments."
 MOST_MOVED = 3
 LEAST_MOVED = 0.005
 
@@ -75,7 +75,7 @@ class SubjectVerdict:
     def _calm(self) -> str:
         report = self.compared.report
         if report.severity not in ("stable", "shifted") or report.psi is None:
-            return report.reason or "Nothing is known of it yet."
+            return report.reason or "Nothing is known about it yet."
         if report.severity == "shifted":
             return self._real(report.psi.score, report.tolerance)
         span = f" in the last {lookback(report.lookback)}" if report.lookback else ""
@@ -100,14 +100,14 @@ class SubjectVerdict:
         if shares[1] - shares[0] < LEAST_RISE:
             return ""
         now, usual = percent(shares[1]), percent(shares[0])
-        return f"That is of the valid values: {now} of all are missing or invalid (reference: {usual})."
+        return f"This is for valid values only: {now} of all values are missing or invalid (reference: {usual})."
 
     def _real(self, psi: float, tolerance: ToleranceReport | None) -> Markup:
         """Of a shift that is real and no drift: it is small, or of too few values to tell its size."""
         limit = "" if tolerance is None else f", warning from {number(tolerance.psi_warning)}"
         why = self.compared.report.reason
-        said = [strong("Real, but no drift"), ": PSI ", strong(psi_text(psi)), f"{limit}. "]
-        return joined([*said, f"{why} " if why else "", "Nothing alerts about it."], "")
+        said = [strong("Shifted, but no finding"), ": PSI ", strong(psi_text(psi)), f"{limit}. "]
+        return joined([*said, f"{why} " if why else "", "It raises no alert."], "")
 
     def _sentence(self) -> Markup:
         since = "" if self.began is None else joined([", since ", near(self.began)], "")
@@ -140,7 +140,7 @@ class SubjectVerdict:
             return joined([*said, since, "."], "")
         moved = [each for each in compared.moved if abs(each.after - each.before) >= LEAST_MOVED][:MOST_MOVED]
         changes = [joined([name(each.cell), " ", strong(from_to(each.before, each.after))], "") for each in moved]
-        return joined(["Other shares than in the reference", since, ": ", joined(changes), "."], "")
+        return joined(["The shares have changed", since, ": ", joined(changes), "."], "")
 
     def _since(self) -> Answer:
         if self.began is None:
@@ -176,12 +176,12 @@ class SubjectVerdict:
                 joined(["PSI ", strong(psi_text(report.psi.score)), f", {self.state} from {number(limit)}"], "")
             )
         span = f" in {lookback(report.lookback)}" if report.lookback else ""
-        lines.append(f"Of {report.sample_size:,} values{span}, against {report.reference_size:,}.")
+        lines.append(f"{report.sample_size:,} values{span}, compared with {report.reference_size:,} reference values.")
         if report.evidence is not None:
             # A finding stays in force until it is surely over.
-            needed = "needed" if report.evidence.p_value < report.evidence.alpha else "no longer"
+            needed = "below" if report.evidence.p_value < report.evidence.alpha else "no longer below"
             lines.append(
-                f"By chance: {p_text(report.evidence.p_value)}, {needed} below {chance_limit(report.evidence.alpha)}."
+                f"{p_text(report.evidence.p_value)}, {needed} the limit α of {chance_limit(report.evidence.alpha)}."
             )
         return Answer("How bad", lines)
 
@@ -194,16 +194,16 @@ class SubjectVerdict:
                 joined(["Every value is about ", strong(f"{number(pattern.factor)} times"), " what it was."], "")
             )
         elif pattern is not None and pattern.kind == "one_category" and pattern.cell is not None:
-            lines.append(joined(["Only ", strong(name(pattern.cell)), " has moved, the others are as before."], ""))
+            lines.append(joined(["Only ", strong(name(pattern.cell)), " has shifted; the others are unchanged."], ""))
         elif pattern is not None and pattern.kind in ("larger", "smaller"):
             lines.append(joined(["The whole distribution is ", strong(pattern.kind), "."], ""))
         elif pattern is not None and pattern.kind == "new_categories":
-            lines.append("Most of it is names that the reference does not have.")
+            lines.append("Most of the shift comes from categories that are not in the reference.")
         elif compared.contributions and compared.psi:
             order = sorted(range(len(compared.cells)), key=lambda cell: -compared.contributions[cell])[:2]
             share = sum(compared.contributions[cell] for cell in order) / compared.psi
             names = " and ".join(name(compared.cells[cell]) for cell in order)
-            lines.append(joined([strong(percent(share)), f" of the PSI is {names}."], ""))
+            lines.append(joined([strong(percent(share)), f" of the PSI comes from {names}."], ""))
         after = compared.after
         if after is not None:
             counts = ((after.missing, "missing"), (after.invalid, "invalid"), (after.unseen, "unseen"))

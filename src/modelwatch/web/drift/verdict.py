@@ -18,9 +18,9 @@ from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
 NAMED, MOST_REASONS = 3, 2
 PATTERNS = {
     "missing": "more values are missing",
-    "new_categories": "new names",
-    "larger": "larger as a whole",
-    "smaller": "smaller as a whole",
+    "new_categories": "new categories",
+    "larger": "values are larger over the whole range",
+    "smaller": "values are smaller over the whole range",
 }
 
 
@@ -94,10 +94,10 @@ def _how_bad(moved: Sequence[DriftRow], state: State) -> Answer:
         if tolerance is None
         else f", {state} from {number(tolerance.psi_alert if state == 'alert' else tolerance.psi_warning)}"
     )
-    lines.append(joined(["PSI ", strong(worst.psi_text), f" at most{limit}"], ""))
+    lines.append(joined(["PSI ", strong(worst.psi_text), f" at the most{limit}"], ""))
     shares = [each.importance for each in moved if each.importance is not None]
     if shares:
-        lines.append(f"They carry {percent(sum(shares))} of the model's importance.")
+        lines.append(f"They have {percent(sum(shares))} of the model's importance.")
     return Answer("How bad", lines)
 
 
@@ -111,7 +111,7 @@ def _why(moved: Sequence[DriftRow], findings: Sequence[OpenFinding]) -> Answer:
         if pattern.kind == "one_factor" and pattern.factor is not None:
             what = f"all values are about {number(pattern.factor)} times what they were"
         elif pattern.kind == "one_category" and pattern.cell is not None:
-            what = f"only {name(pattern.cell)} moved"
+            what = f"only {name(pattern.cell)} has shifted"
         else:
             what = PATTERNS.get(pattern.kind, pattern.kind)
         lines.append(joined([strong(name(each.finding.subject)), f": {what}."], ""))
@@ -137,4 +137,6 @@ def _what_to_do(of_model: ModelFrame, state: State, findings: Sequence[OpenFindi
         ways.append(link("Alert", f"{root}ui/alerts/{findings[0].alert_id}"))
     if "/models/{model_name:segment}/segments" in of_model.paths:
         ways.insert(0, link("Segments", f"{root}{of_model.below}/segments{of_model.selection.elsewhere()}"))
-    return Answer("What to do", ["What began together has one cause: look at the first of them.", joined(ways, " · ")])
+    return Answer(
+        "What to do", ["Shifts that began together often have one cause: start with the first.", joined(ways, " · ")]
+    )

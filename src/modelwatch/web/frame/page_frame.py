@@ -61,13 +61,14 @@ class Frame:
         if state.status == "stopped":
             since = when(state.looked_at, self.now)
             text = (
-                f"No process has looked for due evaluations since {since.text}. Predictions are stored; verdicts wait."
+                f"No process has checked for due evaluations since {since.text}. Predictions are stored, but not"
+                " evaluated."
             )
             return text, "modelwatchevaluationstopped"
         if state.waiting and state.waiting_seconds >= BEHIND_SECONDS:
-            streams = "1 stream waits" if state.waiting == 1 else f"{state.waiting:,} streams wait, the first"
+            streams = "1 stream has been due" if state.waiting == 1 else f"{state.waiting:,} streams are due, the first"
             waited = about(int(state.waiting_seconds) * MICROS_PER_SECOND)
-            text = f"Evaluations are catching up: {streams} for {waited}. Verdicts and alerts are about older data."
+            text = f"Evaluations are catching up: {streams} for {waited}. Verdicts and alerts cover older data."
             return text, "modelwatchevaluationlagging"
         return None
 

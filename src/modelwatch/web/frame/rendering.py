@@ -41,13 +41,13 @@ _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b", re.ASCII)
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
 
 EXPLAINED: dict[State, str] = {
-    "alert": "A finding that is beyond chance and large",
-    "warning": "A finding that is beyond chance and matters",
+    "alert": "A finding: beyond chance, and above the alert threshold",
+    "warning": "A finding: beyond chance, and above the warning threshold",
     "shifted": f"A real shift, {NOT_SHOWN}: no alert is sent for it",
-    "stable": "As in the reference, as far as chance allows",
+    "stable": "No finding: as in the reference, or within chance",
     "unknown": "No verdict: no reference, or too little data",
-    "catching_up": "Received, and still to be evaluated",
-    "no_data": "Nothing has arrived",
+    "catching_up": "Received, but not evaluated yet",
+    "no_data": "Nothing has been received",
 }
 STEPS = {
     "firing": "Fired",
@@ -61,7 +61,7 @@ STEPS = {
     "unsilenced": "No longer silenced",
     "calmed": "No longer flapping",
 }
-DELIVERIES = {"pending": "waiting", "delivered": "delivered", "dead": "given up", "withheld": "taken back"}
+DELIVERIES = {"pending": "waiting", "delivered": "delivered", "dead": "given up", "withheld": "recalled"}
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:;"

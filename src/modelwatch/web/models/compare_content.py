@@ -63,13 +63,14 @@ class ComparePage:
             return ""
         first = dated(when(iso_of_seconds(self.began), self.of_model.now))
         return joined(
-            ["Nothing was sent before ", first, ": the later half of the range is compared with the earlier."], ""
+            ["There are no predictions before ", first, ": the second half of the range is compared with the first."],
+            "",
         )
 
     @property
     def without(self) -> list[tuple[str, str]]:
-        """The sides without predictions: which one, and what it is."""
-        named = (("there", self.comparison.baseline), ("here", self.comparison.current))
+        """The sides without predictions: which one, and its description."""
+        named = (("baseline", self.comparison.baseline), ("current", self.comparison.current))
         return [(word, self.words(side)) for word, side in named if side is not None and not side.predictions]
 
     @property
@@ -79,7 +80,7 @@ class ComparePage:
         if found.reason is not None:
             return Verdict("no_data", found.reason)
         if self.without:
-            nothing = [joined([f"No predictions {word}: ", what, "."], "") for word, what in self.without]
+            nothing = [joined([f"No predictions on the {word} side: ", what, "."], "") for word, what in self.without]
             return Verdict("no_data", joined(nothing, " "))
         said: list[str] = []
         main = next((each for each in found.metrics if each.change.value is not None), None)
@@ -100,8 +101,8 @@ class ComparePage:
                 )
             )
         elif compared:
-            said.append(f"None of {compared} subjects differs by more than chance and a PSI that matters.")
-        return Verdict("unknown", joined(said or ["Nothing can be compared on these two sides."], " "))
+            said.append(f"None of {compared} subjects differs by more than chance and by a PSI that matters.")
+        return Verdict("unknown", joined(said or ["There is nothing to compare on these two sides."], " "))
 
     def _metric_said(self, metric: MetricComparison) -> Markup:
         before = None if metric.baseline is None else metric.baseline.value
@@ -113,7 +114,7 @@ class ComparePage:
             [
                 f"{metric_name(metric.name)} is ",
                 strong(metric_value(metric.name, now)),
-                f" here and {metric_value(metric.name, before)} there: ",
+                f" (baseline: {metric_value(metric.name, before)}), ",
                 strong(change),
                 f" ({interval})" if interval else "",
                 f"{tail}.",
@@ -130,7 +131,7 @@ class ComparePage:
 
     @property
     def metrics(self) -> list[tuple[str, str, str, str, str, str, str, str]]:
-        """Name, value and interval there, value and interval here, difference, its interval, how certain it is; none
+        """Name, value and interval of both sides, difference, its interval, how certain it is; none
         where neither side has labels."""
         values = [side.value for each in self.comparison.metrics for side in (each.baseline, each.current) if side]
         if all(value is None for value in values):
@@ -158,7 +159,7 @@ class ComparePage:
         """Both distributions in small."""
         if not of.baseline_cells or not of.current_cells:
             return Markup("")
-        title = f"{of.feature_name}: there in grey, here in colour"
+        title = f"{of.feature_name}: baseline in grey, current in colour"
         return drawn(histogram_pair(title, of.baseline_cells, of.current_cells, moved=of.moved))
 
     def psi(self, value: float | None) -> str:
@@ -196,10 +197,10 @@ class ComparePage:
             return []
         sides = (self.comparison.baseline, self.comparison.current)
         found = []
-        for word, side, volume in zip(("There", "Here"), sides, self.volumes, strict=True):
+        for word, side, volume in zip(("Baseline", "Current"), sides, self.volumes, strict=True):
             starts, predictions = even_bars(volume)
             chart = bar_chart(
-                f"Predictions {word.lower()}",
+                f"Predictions, {word.lower()}",
                 (_seconds(side.start), _seconds(side.end)),
                 starts,
                 [Stack("predictions", predictions)],
@@ -211,7 +212,7 @@ class ComparePage:
 
     @property
     def fields(self) -> tuple[SideFields, SideFields] | None:
-        """Values of the form: the side there, and the side here."""
+        """Values of the form: the baseline, and the current side."""
         if self.sides is None:
             return None
         return _fields(self.sides[0]), _fields(self.sides[1])
@@ -254,10 +255,14 @@ class ComparePage:
         _, here = self.sides
         start, end = here.start or 0, here.end or 0
         length = end - start
-        others = {"the stretch before": length, "a day earlier": SECONDS_PER_DAY, "a week earlier": 7 * SECONDS_PER_DAY}
+        others = {
+            "the preceding range": length,
+            "a day earlier": SECONDS_PER_DAY,
+            "a week earlier": 7 * SECONDS_PER_DAY,
+        }
         found = []
         for word, back in others.items():
-            if back > length or word == "the stretch before":
+            if back > length or word == "the preceding range":
                 fields = {"with_from": iso_of_seconds(start - back), "with_to": iso_of_seconds(end - back)}
                 found.append(Entry(word[0].upper() + word[1:], self._query(here, fields), self._is(fields, here)))
         others_of = [each for each in self.of_model.streams if each != here.stream]

@@ -42,10 +42,10 @@ from modelwatch.web.models.deletion import PartsToDelete, part_name
 TRIED_DAYS = (30, 7, 2)
 MOST_EVALUATIONS = 600
 EPISODES_SHOWN = 12
-NO_DATA = "It is valid. There is no data yet to try it on."
+NO_DATA = "The monitor is valid. There is no data yet to try it on."
 TOO_MANY = (
-    "It is valid. Even two days of this model are too many evaluations to try while you wait: `modelwatch monitors"
-    " backtest` takes its time."
+    "The monitor is valid. Even two days of this model need more evaluations than a page can wait for: use"
+    " `modelwatch monitors backtest`."
 )
 REFERENCES_SHOWN = 20
 

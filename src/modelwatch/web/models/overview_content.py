@@ -213,7 +213,7 @@ class OverviewPage:
             return ""
         report = self.segments.report
         compared = any(each.baseline is not None and each.baseline.n for each in report.features)
-        why = next((each.reason for each in report.features if each.reason), "Nothing is known to compare them with.")
+        why = next((each.reason for each in report.features if each.reason), "There is nothing to compare them with.")
         return report.reason or (
             " ".join(["No segment is worse.", self.segments.mix_words]).strip() if compared else why
         )
@@ -224,18 +224,21 @@ class OverviewPage:
         of_model, situation = self.of_model, self.situation
         found = []
         if of_model.newest is not None:
-            found.append(("Data", self._moment(of_model.newest.latest_ts)))
+            found.append(("Data up to", self._moment(of_model.newest.latest_ts)))
         evaluated, labels = situation.state(DRIFT), situation.headline(PERFORMANCE)
         found.append(
-            ("Evaluated", "not yet" if evaluated is None else self._moment(evaluated.window_end * MICROS_PER_SECOND))
+            (
+                "Evaluated up to",
+                "not yet" if evaluated is None else self._moment(evaluated.window_end * MICROS_PER_SECOND),
+            )
         )
         if labels is not None and labels.end is not None:
-            found.append(("Labels judged", self._moment(labels.end * MICROS_PER_SECOND)))
+            found.append(("Labels evaluated", self._moment(labels.end * MICROS_PER_SECOND)))
         found.append(("Next evaluation", self.next_evaluation))
         if situation.reference is None:
             found.append(("Reference", "none"))
         else:
-            kind = "own" if situation.reference[0] == "active" else "provisional"
+            kind = "uploaded" if situation.reference[0] == "active" else "provisional"
             since = near(when(iso_of_micros(situation.reference[1]), of_model.now))
             found.append(("Reference", joined([kind, joined(["set ", since], "")])))
         return found

@@ -38,7 +38,7 @@ CELL_STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "shifte
 RANKS = ("alert", "warning", "shifted", "stable")
 KEY = (
     ("h0 h1 h2 h3", "PSI without finding"),
-    ("hs", "real, but no drift"),
+    ("hs", "shifted"),
     ("hw", "warning"),
     ("ha hb hc", "alert"),
     ("hu", "not judged"),
@@ -48,8 +48,8 @@ EVENTS: dict[EventKind, tuple[str, str]] = {
     "version_first_seen": ("V", "new version"),
     "reference_set": ("R", "new reference"),
     "monitor_changed": ("M", "monitor changed"),
-    "alert_opened": ("A", "alert began"),
-    "alert_resolved": ("✓", "alert over"),
+    "alert_opened": ("A", "alert opened"),
+    "alert_resolved": ("✓", "alert resolved"),
 }
 LONGEST_ACTOR = 60
 
@@ -155,7 +155,7 @@ class OverviewLanes:
             axis=False,
         )
         total = sum(each.predictions for each in steps)
-        remark = "" if usual is not None else "usual not known yet"
+        remark = "" if usual is not None else "usual range not known yet"
         return Lane("Volume", chart, f"predictions in {hours(self.volume.step_seconds)}", number(total), remark)
 
     def _drift(self) -> list[Lane]:

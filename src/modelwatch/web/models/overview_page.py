@@ -60,8 +60,8 @@ def _next_evaluation(read: _Read, of_model: ModelFrame) -> str:
     if due * MICROS_PER_SECOND > of_model.now:
         return joined(["by ", near(of_model.when(due)), sooner], "")
     if newest.window_start + BASE_WINDOW_SECONDS >= due:
-        return "is due"
-    return "when new predictions come"
+        return "due now"
+    return "when new predictions arrive"
 
 
 @dataclass(frozen=True, slots=True)

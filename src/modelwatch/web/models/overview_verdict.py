@@ -133,7 +133,7 @@ class OverviewVerdict:
         if began is not None and began < self.of_model.end:
             parts += [" since ", near(self.when(began))]
         if reference is not None:
-            parts += ["; the reference had ", strong(metric_value(metric, reference))]
+            parts += ["; reference: ", strong(metric_value(metric, reference))]
         return joined([*parts, "."], "")
 
     def _since(self) -> Answer:

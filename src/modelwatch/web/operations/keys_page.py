@@ -30,7 +30,7 @@ from modelwatch.web.frame.site import Site, action, actor_of, identity_of, page,
 MODELS_SHOWN, MODELS_NAMED = 5, 8
 NOT_VALID = "The key is not valid."
 # How long a key may last, with a name for it.
-LASTS = {"": "without end", "30d": "30 days", "90d": "90 days", "365d": "a year"}
+LASTS = {"": "no expiry", "30d": "30 days", "90d": "90 days", "365d": "1 year"}
 STATES: dict[KeyState, tuple[State, str]] = {
     "in_force": ("stable", "in force"),
     "expired": ("no_data", "expired"),
@@ -38,8 +38,8 @@ STATES: dict[KeyState, tuple[State, str]] = {
 }
 WHAT = {
     "ingest": "send predictions, labels and references",
-    "read": "read everything, and the pages",
-    "admin": "everything, also change, silence and delete",
+    "read": "read everything, including the pages",
+    "admin": "everything: also change, silence and delete",
 }
 
 

@@ -23,28 +23,28 @@ EVALUATIONS: dict[str, tuple[State, str]] = {
 }
 # What of a refusal is to be done, by its reason.
 REFUSALS = {
-    "invalid-input": "A field is missing or wrong; the answer names it. Usually a client that was just released.",
-    "malformed-body": "No JSON, Arrow, Parquet or CSV: not the format of this service.",
-    "unsupported-content": "A content type that the service does not know.",
+    "invalid-input": "A field is missing or wrong; the response names it. Usually a client that was just released.",
+    "malformed-body": "Not valid JSON, Arrow, Parquet or CSV.",
+    "unsupported-content": "An unknown content type.",
     "too-large": "Larger than MAX_BODY_BYTES: send smaller batches.",
     "body-timeout": "The body arrived too slowly.",
-    "queue-full": "More arrives than is stored: send batches. Clients that retry lose nothing.",
-    "too-many-requests": "More than RATE_LIMIT_PER_SECOND of one key.",
-    "too-many-connections": "More clients at once than the service takes.",
-    "store-unavailable": "The store could not be reached. Clients that try again lose nothing.",
-    "protection-unavailable": "A monitor asks for encryption, and this process has no ENCRYPTION_KEY.",
+    "queue-full": "More arrives than can be stored: send batches. Clients that retry lose nothing.",
+    "too-many-requests": "One key exceeds RATE_LIMIT_PER_SECOND.",
+    "too-many-connections": "More connections than MAX_CONNECTIONS.",
+    "store-unavailable": "The store could not be reached. Clients that retry lose nothing.",
+    "protection-unavailable": "A monitor requires encryption or hashing; this process has no ENCRYPTION_KEY for it.",
     "unauthenticated": "No key, or one that is unknown, revoked or expired.",
-    "forbidden": "The key has not the scope, or is for other models.",
-    "cross-site": "A form of another site.",
-    "not-found": "An address or a model that there is not.",
-    "method-not-allowed": "An address that takes other methods; the answer names them.",
-    "misdirected": "A host that the service is not reached at.",
-    "conflict": "Something else was changed or is under way.",
-    "expired": "Older than what is kept (PREDICTION_RETENTION_DAYS).",
-    "internal-error": "A fault of the service: its log has the details.",
+    "forbidden": "The key lacks the scope, or is for other models.",
+    "cross-site": "A browser sent it for a page of another site.",
+    "not-found": "No such address or model.",
+    "method-not-allowed": "The wrong method for this address; the response names the allowed ones.",
+    "misdirected": "A request for another host.",
+    "conflict": "The request conflicts with the current state.",
+    "expired": "Older than PREDICTION_RETENTION_DAYS.",
+    "internal-error": "An error in the service: its log has the details.",
 }
 # What one process does for all of them, by the name of its lease.
-LEASES = {"chores": "evaluates and cleans up", "delivery": "sends notifications"}
+LEASES = {"chores": "runs background jobs", "delivery": "sends notifications"}
 PROCESSES: dict[ProcessState, tuple[State, str]] = {
     "running": ("stable", "running"),
     "silent": ("alert", "silent"),
@@ -94,7 +94,7 @@ class ServicePage:
         if number == 1:
             return "1 process, since its start"
         others = number - self.running
-        return f"{number} processes{f', {others} not running any more' if others else ''}, each since its start"
+        return f"{number} processes{f', {others} no longer running' if others else ''}, each since its start"
 
     def since(self, at: str | None) -> str:
         """Time since a moment; a dash for none."""

@@ -41,7 +41,7 @@ class PerformanceCharts:
         """How many rows the matrix leaves out; empty where none."""
         now = self.stretch.outcomes
         rows = 0 if now is None or now.confusion is None else len(_without_other(now, self.stretch.reference)[0])
-        return f"{MOST_DRAWN} of {rows} rows are drawn; the numbers have all." if rows > MOST_DRAWN else ""
+        return f"{MOST_DRAWN} of {rows} rows are drawn; the table has all." if rows > MOST_DRAWN else ""
 
     @property
     def matrix(self) -> Markup:
@@ -50,7 +50,7 @@ class PerformanceCharts:
         if now is None or now.confusion is None:
             return Markup("")
         classes, counts, reference = _without_other(now, known)
-        title = "Predictions by what was true"
+        title = "Confusion matrix"
         return drawn(
             confusion_matrix(title, classes, counts, reference=reference) + confusion_table(title, classes, counts)
         )
@@ -89,7 +89,7 @@ class PerformanceCharts:
             for each in now.calibration
             if each.score is not None and each.observed is not None
         ]
-        return drawn(calibration_curve("Share of positives by score", points, height=CURVE_HEIGHT))
+        return drawn(calibration_curve("Calibration: share of positives by score", points, height=CURVE_HEIGHT))
 
     @property
     def curve_class(self) -> str:
@@ -138,7 +138,7 @@ class PerformanceCharts:
         if found is None:
             return Markup("")
         now, before = _shares(found.counts), _shares(found.reference_counts or found.counts)
-        title = "Errors, prediction less truth"
+        title = "Errors, prediction minus label"
         return drawn(
             histogram(title, found.edges, before, now, height=CURVE_HEIGHT)
             + histogram_table(title, found.edges, before, now)
@@ -154,7 +154,7 @@ class PerformanceCharts:
             [AgreementPoint(each.predicted, each.truth, _or_nan(each.low), _or_nan(each.high)) for each in cells]
             for cells in (found.by_prediction, found.reference_by_prediction)
         )
-        return drawn(agreement_curve("Predicted against actual", now, reference=before, height=CURVE_HEIGHT))
+        return drawn(agreement_curve("Predicted and actual", now, reference=before, height=CURVE_HEIGHT))
 
     @property
     def delay(self) -> Markup:
@@ -169,7 +169,7 @@ class PerformanceCharts:
 
 def delay_title(delay: LabelDelay | None) -> str:
     """The title of that curve: of all labels, or where only the quick ones can have come, of those."""
-    return "How long labels take" if delay is None or delay.unknown is None else "How long the labels so far took"
+    return "Label delay" if delay is None or delay.unknown is None else "Delay of the labels so far"
 
 
 def delay_chart(delay: LabelDelay | None) -> Markup:

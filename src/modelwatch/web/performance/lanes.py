@@ -26,18 +26,18 @@ from modelwatch.web.frame.rendering import drawn, microseconds
 
 LONGEST_CLASS = 24
 EXPLAINED = {
-    "accuracy": "of all labelled",
-    "precision": "of those called {positive}",
-    "recall": "of all that are {positive}",
+    "accuracy": "share of correct predictions",
+    "precision": "of those predicted as {positive}",
+    "recall": "of all that are labelled {positive}",
     "f1": "of precision and recall",
     "roc_auc": "ranking of the scores",
     "pr_auc": "ranking of the scores",
     "log_loss": "lower is better",
     "brier": "lower is better",
-    "mae": "mean size of the errors",
+    "mae": "mean absolute error",
     "rmse": "large errors count more",
-    "mean_error": "prediction less truth",
-    "mape": "size of the errors, of the truth",
+    "mean_error": "prediction minus label",
+    "mape": "absolute error, relative to the label",
     "f1_macro": "mean over the classes",
 }
 
@@ -211,7 +211,7 @@ def coverage_words(delay: LabelDelay | None) -> tuple[str, str]:
     if not delay.coverage:
         # They came later than the data reaches, as those of a file that is sent at once: nothing is learned from them.
         return "", ""
-    return percent(delay.coverage), f"most within {hours(delay.lag_seconds)}" if delay.lag_seconds else "come at once"
+    return percent(delay.coverage), f"most within {hours(delay.lag_seconds)}" if delay.lag_seconds else "arrive at once"
 
 
 def hours(seconds: float) -> str:
@@ -260,6 +260,6 @@ def metric_remark(name: str, positive: str | None = None) -> str:
     """Short explanation of a metric. positive: the positive class.
 
     >>> metric_remark("precision", "fraud"), metric_remark("precision"), metric_remark("mcc")
-    ('of those called fraud', 'of those called positive', '')
+    ('of those predicted as fraud', 'of those predicted as positive', '')
     """
     return EXPLAINED.get(name, "").format(positive=clipped(positive or "positive", LONGEST_CLASS))

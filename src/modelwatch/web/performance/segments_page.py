@@ -111,13 +111,13 @@ class SegmentsPage:
         ]
         before = next((each.before for each in report.features if each.before is not None), None)
         if before is not None and before.value is not None:
-            kind = "the reference had" if self._is_reference else "before it was"
+            kind = "reference:" if self._is_reference else "before:"
             said.append(f"; {kind} {metric_value(self.metric, before.value)}.")
         certain = [each for each in worst if _is_certain(each.adjusted_p_value)]
         if certain:
             first = certain[0]
             where = strong(segment_words(first.feature_name, _value_of(first)))
-            said.append(joined([" ", where, f" got worse by itself: {self._part(first)} of the change."], ""))
+            said.append(joined([" ", where, f" got worse: it accounts for {self._part(first)} of the change."], ""))
         elif worst:
             said.append(" No segment is worse by more than chance.")
         else:
@@ -148,7 +148,7 @@ class SegmentsPage:
             return ""
         _, most = max(found, key=lambda pair: pair[0])
         change = metric_change(self.metric, most.mix)
-        return f"A shift in the shares of {name(most.feature_name)} makes {change} of the change."
+        return f"A shift in the shares of {name(most.feature_name)} accounts for {change} of the change."
 
     def divided_words(self, feature: SegmentFeatureReport) -> str:
         """How much of a change comes from the segments themselves, and how much from their shares."""
@@ -173,9 +173,9 @@ class SegmentsPage:
         if baseline is None or not baseline.n:
             return "nothing to compare with"
         if baseline.kind == "reference" or baseline.start is None or baseline.end is None:
-            return "against the reference"
+            return "compared with the reference"
         start, end = (near(when(each, self.of_model.now)) for each in (baseline.start, baseline.end))
-        return joined(["against ", start, " to ", end], "")
+        return joined(["compared with ", start, " to ", end], "")
 
     def waterfall(self, feature: SegmentFeatureReport) -> Markup:
         """Contribution of each segment to the change of the metric; empty where that can't be divided."""

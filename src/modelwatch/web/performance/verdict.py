@@ -31,7 +31,7 @@ STATES: dict[str, State] = {
     "no_data": "no_data",
 }
 LABELS, COVERAGE = "ground_truth", "label_coverage"
-NEVER = "Performance was not evaluated yet."
+NEVER = "Performance has not been evaluated yet."
 # Evaluations that are so far behind the data are said to be.
 BEHIND_SECONDS = 2 * SECONDS_PER_HOUR
 # How far the mean score and the share of positives are apart for the scores to be off.
@@ -121,7 +121,7 @@ class PerformanceVerdict:
             if self.state == "shifted":
                 said.append(f"The labels have shifted, which is real, but {NOT_SHOWN}.")
         elif judged.report.severity == "immature" and judged.window is not None and judged.window.immature:
-            said.append(f"Nothing is judged yet: {judged.window.immature}.")
+            said.append(f"Nothing has been judged yet: {judged.window.immature}.")
         elif judged.report.reason:
             said.append(judged.report.reason)
         elif judged.report.not_judged:
@@ -144,7 +144,7 @@ class PerformanceVerdict:
             joined([" ", span], "") if span else "",
         ]
         if known is not None and known.reference is not None:
-            parts += ["; the reference had ", strong(metric_value(metric, known.reference))]
+            parts += ["; reference: ", strong(metric_value(metric, known.reference))]
         return joined([*parts, "."], "")
 
     def _span(self) -> str:
@@ -202,7 +202,7 @@ class PerformanceVerdict:
         if LABELS in report.worst and drift is not None and drift.loss is not None:
             how = f"{number(drift.loss)} times the odds" if drift.by_odds else f"{number(drift.loss)}"
             what = how if drift.by_odds else f"{'shift' if report.task == 'regression' else 'PSI'} {how}"
-            said.append(f"The truth itself has moved ({what}).")
+            said.append(f"The labels themselves have shifted ({what}).")
         if COVERAGE in report.worst and came is not None and came.value is not None and came.reference is not None:
             said.append(f"Only {percent(came.value)} of predictions have a label; {percent(came.reference)} is usual.")
         return said
@@ -235,7 +235,7 @@ class PerformanceVerdict:
             beyond = (
                 f"{_listed(others)} {'are' if len(others) > 1 else 'is'} beyond {'their' if len(others) > 1 else 'its'}"
             )
-            lines.append(f"{beyond[0].upper()}{beyond[1:]} thresholds, too.")
+            lines.append(f"{beyond[0].upper()}{beyond[1:]} thresholds as well.")
         return Answer("How bad", lines)
 
     def _why(self) -> Answer:
@@ -250,7 +250,7 @@ class PerformanceVerdict:
             if area in self.worst:
                 lines.append(
                     joined(
-                        [strong("The ranking got worse"), f"{values}: the scores separate the classes less well."],
+                        [strong("The ranking is worse"), f"{values}: the scores separate the classes less well."],
                         " ",
                     )
                 )
@@ -260,7 +260,7 @@ class PerformanceVerdict:
                 lines.append(joined([f"{ranking} {values}: ", strong(off), "."], "") if off else f"{ranking} {values}.")
         if outcomes.mean_score is not None and outcomes.positive_share is not None:
             said, is_so = percent(outcomes.mean_score), percent(outcomes.positive_share)
-            lines.append(f"The scores say {said} {name(self.stretch.positive_class or 'positive')}, {is_so} are.")
+            lines.append(f"The scores predict {said} {name(self.stretch.positive_class or 'positive')}; {is_so} are.")
         bias = outcomes.metrics.get("mean_error")
         if bias is not None and bias.value is not None and bias.low is not None and bias.high is not None:
             way = "too high" if bias.low > 0 else "too low" if bias.high < 0 else ""
@@ -300,18 +300,29 @@ class PerformanceVerdict:
         lines: list[str] = []
         if drifting:
             drift = link(
-                "drift first",
+                "drift",
                 f"{self.root}{self.of_model.below}/drift{self.of_model.selection.elsewhere()}",
             )
             then = "calibrate or retrain" if self._scores_off() else "retrain"
-            lines.append(joined(["Inputs moved: look at the ", drift, ". If they are right, ", strong(then), "."], ""))
+            lines.append(
+                joined(
+                    ["The inputs have shifted: look at the ", drift, ". If they are correct, ", strong(then), "."], ""
+                )
+            )
         else:
             where = link(
                 "in which segments",
                 f"{self.root}{self.of_model.below}/segments{self.of_model.selection.elsewhere()}",
             )
             lines.append(
-                joined(["No drift of the inputs is found: see ", where, ", and whether the labels are right."], "")
+                joined(
+                    [
+                        "The inputs have not drifted: check ",
+                        where,
+                        " it got worse, and whether the labels are correct.",
+                    ],
+                    "",
+                )
             )
         ways = [link("Runbook", f"{self.root}ui/runbooks#modelperformancedegraded")]
         ways += [link("Alert", f"{self.root}ui/alerts/{segment_of(each.alert_id)}") for each in self.alerts[:1]]

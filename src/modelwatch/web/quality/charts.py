@@ -107,7 +107,7 @@ class QualityCharts:
         known = any(each.usual is not None for each in steps) and len(starts) == len(steps)
         usual = ([_of(each.low) for each in steps], [_of(each.high) for each in steps]) if known else None
         chart = bar_chart(
-            "Predictions, and how many are usual at that hour",
+            "Predictions, with the usual range of that hour",
             self._times,
             starts,
             [Stack("predictions", predictions)],
@@ -119,7 +119,7 @@ class QualityCharts:
             axis=axis,
         )
         total = sum(each.predictions for each in steps)
-        remark = "usual of that hour in blue" if known else "what is usual is not known yet"
+        remark = "usual range of that hour in blue" if known else "usual range not known yet"
         return Lane("Volume", chart, f"predictions in {hours(volume.step_seconds)}", number(total), remark)
 
     def _rate(self, feature: str, rule: RuleRates, judged: RateReport | None, *, axis: bool) -> Lane:
@@ -165,7 +165,7 @@ class QualityCharts:
             self._starts,
             [
                 Stack("the same", [float(each.duplicates - each.changed_duplicates) for each in steps]),
-                Stack("with other content", [float(each.changed_duplicates) for each in steps], "f-alert"),
+                Stack("with different content", [float(each.changed_duplicates) for each in steps], "f-alert"),
             ],
             self.series.step_seconds,
             events=self._events,
@@ -174,7 +174,7 @@ class QualityCharts:
             flags=False,
         )
         total, changed = (sum(getattr(each, field) for each in steps) for field in ("duplicates", "changed_duplicates"))
-        return Lane("Duplicates", chart, "sent again", number(total), f"{number(changed)} with other content")
+        return Lane("Duplicates", chart, "sent again", number(total), f"{number(changed)} with different content")
 
     @cached_property
     def heat(self) -> Markup:

@@ -105,9 +105,9 @@ class QualityPage:
         report = self.words.report
         found = []
         for each in () if report is None else report.volume:
-            said = each.reason or "what is usual is not known yet"
+            said = each.reason or "the usual volume is not known yet"
             if each.expected is not None and each.low is not None and each.high is not None:
-                said = f"usual {number(each.expected)} ({each.low:,} to {each.high:,}), of {each.weeks} weeks"
+                said = f"usual {number(each.expected)} ({each.low:,} to {each.high:,}), from {each.weeks} weeks"
             found.append(
                 (
                     STATES.get(each.severity, "unknown"),
@@ -131,7 +131,7 @@ class QualityPage:
         if fresh.silent is None:
             return "unknown", last[0].upper() + last[1:], fresh.reason or ""
         usual = "" if fresh.usual_gap_seconds is None else f"longest usual gap {hours(fresh.usual_gap_seconds)}"
-        limit = "" if fresh.limit_seconds is None else f"reported from {hours(fresh.limit_seconds)} on"
+        limit = "" if fresh.limit_seconds is None else f"reported after {hours(fresh.limit_seconds)}"
         return (
             "alert" if fresh.silent else "stable",
             last[0].upper() + last[1:],
@@ -149,7 +149,7 @@ class QualityPage:
                 said = f"{name(str(code.value))} in {now} of values, {before} in the reference"
                 found.append((STATES.get(code.severity, "unknown"), feature.feature_name, said))
             for far in feature.extremes:
-                said = f"{number(far.value)}, {number(far.times)} times as far out as the reference's end"
+                said = f"{number(far.value)}, {number(far.times)} times as far from the median as the reference reaches"
                 found.append(("warning", feature.feature_name, said))
         return found
 

@@ -38,7 +38,7 @@ IN_SENTENCE = {
 STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "stable": "stable", "no_data": "no_data"}
 KINDS = ("data_quality", "volume", "freshness")
 MOST_SAID = 2
-NEVER = "Data quality was not evaluated yet."
+NEVER = "Data quality has not been evaluated yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +103,20 @@ class QualityVerdict:
         report = self.report
         alerts = [each for each in self.of_model.alerts if each.kind in KINDS]
         if alerts:
-            return f"{alerts[0].title}: still open, though the newest evaluation does not find it."
+            return f"{alerts[0].title}: still open, although the newest evaluation does not find it."
         if report is None:
             return NEVER
         if report.severity == "stable":
             features, judged = len(report.features), [each.severity in KNOWN_STATES for each in report.features]
-            of = "" if not features else " of 1 feature" if features == 1 else f" of {features} features"
+            of = "" if not features else " in 1 feature" if features == 1 else f" in {features} features"
             if features and not all(judged):
-                of = f" of {sum(judged)} of {features} features"
-            number = ", their number" if any(each.severity in KNOWN_STATES for each in report.volume) else ""
-            apart = "" if number else " How many predictions come is not judged yet."
-            return f"Nothing is wrong with the values{of}{number} or their schema.{apart}"
+                of = f" in {sum(judged)} of {features} features"
+            number = ", the volume" if any(each.severity in KNOWN_STATES for each in report.volume) else ""
+            apart = "" if number else " The volume is not judged yet."
+            return f"No issues: the values{of}{number} and the schema are as in the reference.{apart}"
         if report.reason:
             return report.reason
-        return report.not_judged[0].reason or NEVER if report.not_judged else "Nothing is judged yet."
+        return report.not_judged[0].reason or NEVER if report.not_judged else "Nothing has been judged yet."
 
     def _said(self) -> list[Markup]:
         """A sentence for each thing that is wrong."""
@@ -147,7 +147,7 @@ class QualityVerdict:
                 share = volume.predictions / volume.expected
                 found.append(
                     joined(
-                        ["Volume of", volume.span, "is", joined([strong(percent(share)), " of what is usual."], "")],
+                        ["Volume of", volume.span, "is", joined([strong(percent(share)), " of the usual volume."], "")],
                         " ",
                     )
                 )
@@ -200,7 +200,7 @@ class QualityVerdict:
                     joined([f"{name(feature)}, {RULES.get(rule.rule, rule.rule)}: ", strong(points), limit], "")
                 )
         if self.report is not None and self.report.score is not None:
-            lines.append(f"{percent(self.report.score)} of values have no issue, over all features.")
+            lines.append(f"{percent(self.report.score)} of values have no issue, averaged over all features.")
         return Answer("How bad", lines)
 
     def _what_to_do(self) -> Answer:

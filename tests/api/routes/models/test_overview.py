@@ -53,7 +53,7 @@ def test_each_state_has_its_sentence(app: App) -> None:
     assert lines["waiting"] == ("no_data", "A reference is set, but nothing has arrived.")
     assert lines["without"][0] == "unknown"
     assert lines["without"][1].startswith("No reference is set.")
-    assert lines["m"] == ("stable", "2 features and what the model makes of them are as in the reference.")
+    assert lines["m"] == ("stable", "2 features and the model's outputs are as in the reference.")
     [long_ago] = app.get("overview", search="fresh")["models"]
     assert long_ago["state"] == "no_data"
     assert long_ago["sentence"].startswith("No reference is set, and nothing has arrived for ")
