@@ -183,8 +183,8 @@ def test_a_large_psi_that_the_reference_reaches_itself_is_explained() -> None:
 def test_segments_without_a_verdict_are_not_called_unmoved() -> None:
     side = {"x": X, "g": np.repeat(["a", "b", "c", "d", "e"], ROWS // 5)}
     few = {name: column[:120] for name, column in side.items()}
-    assert "Nothing moved in 5 segments by g." in mw.compare(side, side, by="g").summary()
-    assert "Nothing moved in 1 of 5 segments by g, no verdict on the others." in mw.compare(side, few, by="g").summary()
+    assert "No shift in 5 segments by g." in mw.compare(side, side, by="g").summary()
+    assert "No shift in 1 of 5 segments by g, no verdict on the others." in mw.compare(side, few, by="g").summary()
     fewer = {name: column[::5] for name, column in side.items()}
     assert "No verdict on 5 segments by g: too few rows in each." in mw.compare(side, fewer, by="g").summary()
 

@@ -135,7 +135,7 @@ def test_labels_of_one_class_are_not_called_missing() -> None:
         {"prediction": called, "ground_truth": called},
     )
     assert found.reason is not None
-    assert found.reason.startswith("The labels of the reference are left out: its labels tell no task")
+    assert found.reason.startswith("The labels of the reference are left out: its labels do not determine a task")
     reasons = {each.reason for each in found.metrics if each.severity == "no_reference"}
     assert reasons == {found.reason}
 

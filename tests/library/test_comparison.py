@@ -105,7 +105,7 @@ def test_a_small_but_real_shift_is_no_drift_and_is_said() -> None:
     before, now = ({"x": rng.normal(mean, 1, 20_000), "y": list(range(20_000))} for mean in (0, 0.15))
     report = mw.compare(before, now)
     assert (report.severity, report.drifted) == ("shifted", [])
-    assert "Real, but no drift: x: A real difference (p" in report.summary()
+    assert "Shifted, but no drift: x: A real difference (p" in report.summary()
     assert ">shifted</span>" in report.to_html()
 
 

@@ -151,7 +151,7 @@ def test_labels_of_one_side_alone() -> None:
     assert later.performance is None
     assert later.left_out["ground_truth"] == "the data set to compare does not have it"
     no_task = mw.compare({"prediction": ["a"] * 200, "ground_truth": ["a"] * 200}, after)
-    assert no_task.left_out["ground_truth"].startswith("its labels tell no task")
+    assert no_task.left_out["ground_truth"].startswith("its labels do not determine a task")
     lists = mw.compare({"a": [1] * 200, "prediction": ["a"] * 200, "ground_truth": [[1]] * 200}, {"a": [1] * 200})
     assert lists.left_out["ground_truth"].startswith("its type is list")
 

@@ -53,7 +53,7 @@ def test_the_segment_whose_values_moved_is_first(before: pd.DataFrame, after: pd
     missing = next(each for each in found.segments if each.segment == "country=(missing)")
     assert missing.share == pytest.approx(0.05, abs=0.01)
     assert report.severity == "alert"
-    assert "1 of 4 segments by country moved:" in report.summary()
+    assert "1 of 4 segments by country shifted:" in report.summary()
     assert "alert: country=FR: amount PSI" in report.summary()
 
 

@@ -417,7 +417,7 @@ def test_an_alert_shows_how_it_went_since_when_and_what_to_do(app: App) -> None:
     text = page.text
     assert "Over time PSI of the hour before, every" in text
     assert "began " in text
-    assert "An estimate from the stored windows" in text
+    assert "Estimated from the stored windows" in text
     assert "warning from 0.1" in text
     assert "alert from 0.25" in text
     assert "What to do One feature: find out whether its source is wrong" in text
@@ -515,7 +515,7 @@ def test_every_page_says_that_evaluations_are_behind(app: App, path: str) -> Non
     assert behind not in progress(now, 3, now - 30_000_000)
     text = progress(now, 3, now - 900_000_000)
     assert f"{behind}: 3 streams are due, the first for 15 min. Verdicts and alerts cover older data." in text
-    assert f"{behind}: 1 stream waits for 15 min." in progress(now, 1, now - 900_000_000)
+    assert f"{behind}: 1 stream has been due for 15 min." in progress(now, 1, now - 900_000_000)
     text = progress(now - 120_000_000, 0, None)
     assert stopped in text
     assert behind not in text

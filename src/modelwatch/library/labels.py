@@ -44,7 +44,7 @@ COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())
 BATCH_ROWS = 50_000
 # Where more of the scores are finite and beyond 0 to 1, they are those of a ranking or a margin, not errors.
 MOST_BEYOND = 0.01
-NO_TASK = "its labels tell no task: two classes or numbers are needed, in rows that have a prediction"
+NO_TASK = "its labels do not determine a task: two classes or numbers are needed, in rows that have a prediction"
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ RULES = {
     "invalid_type": "values of another type or infinite",
     "below_range": "values below the reference",
     "above_range": "values above the reference",
-    "unseen_category": "unseen names",
+    "unseen_category": "unseen categories",
 }
 
 

@@ -308,7 +308,7 @@ def _rank(found: SegmentComparison) -> tuple[int, float, float, str]:
 
 
 def moved_in(found: SegmentComparison) -> str:
-    """What moved in a segment; empty where nothing did."""
+    """Clauses on what has shifted in a segment; empty where nothing has."""
     clauses = []
     if found.metric is not None and found.metric.severity in DRIFTED:
         clauses.append(performance_in_words(found.metric))
@@ -317,5 +317,5 @@ def moved_in(found: SegmentComparison) -> str:
 
 
 def segment_in_words(found: SegmentComparison) -> str:
-    """Clause on what moved in a segment."""
-    return f"{found.segment}: {moved_in(found) or 'nothing moved'}"
+    """Clause on what has shifted in a segment."""
+    return f"{found.segment}: {moved_in(found) or 'no shift'}"

@@ -32,7 +32,7 @@ def test_what_drifts_is_said_first_with_since_when_and_how_far(app: App) -> None
     assert "2 of 4 subjects drift: amount , country , since Sat 14 Jun" in page.text
     for part in (
         "PSI",
-        "at most, alert from 0.25",
+        "at the most, alert from 0.25",
         "amount : all values are about 2",
         "2 drift now",
         "2 as in the reference",
@@ -58,10 +58,11 @@ def test_what_is_small_but_real_has_a_mark_of_its_own_and_no_alert(app: App) -> 
     assert "1 shifted, no finding" in page.text
     assert "3 as in the reference" in page.text
     subject = visit(app, "/ui/models/m/features/amount").text
-    assert "Real, but no drift : PSI 0.0" in subject
+    assert "Shifted, but no finding : PSI 0.0" in subject
     assert re.search(r"warning from 0\.1\. A real difference \(p . [^)]+\), but smaller than the PSI", subject)
     assert app.get("alerts")["alerts"] == []
-    assert visit(app, "/ui/models/m").text.count("shifted") == 0
+    # The key of the overview names the state; nothing is shown in it.
+    assert visit(app, "/ui/models/m").text.count("shifted") == 1
 
 
 def test_a_provisional_reference_is_said_beside_the_verdict(app: App) -> None:
@@ -98,7 +99,7 @@ def test_a_model_before_its_first_prediction_says_so(app: App) -> None:
 )
 def test_the_table_is_sorted_as_the_address_says(mixed: App, sort: str, first: str) -> None:
     text = seen(mixed, f"?sort={sort}").text
-    table = text[text.index("thresholds as ticks") :]
+    table = text[text.index("Thresholds as ticks") :]
     named = sorted(("amount", "country", "prediction", "score"), key=table.index)
     assert named[0] == first
 
@@ -156,7 +157,7 @@ def test_200_features_are_a_page_below_150_kilobytes(app: App) -> None:
     assert shown == [60, 200]
     page = Page(first.text)
     assert "200 as in the reference" in page.text
-    assert "The first 60, what drifts before the others, are shown. All 200" in page.text
+    assert "The first 60, those that drift before the others, are shown. All 200" in page.text
     assert "The first 60 by PSI are shown. All 200" in page.text
     assert "The first 60 by feature are shown. All 200" in seen(app, "?sort=name").text
     assert page.links["All 200"] == "?rows=all"

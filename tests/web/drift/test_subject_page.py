@@ -41,7 +41,7 @@ def test_a_shift_is_said_in_words_with_since_when_how_bad_and_why(app: App) -> N
 
 def test_categories_are_said_by_the_shares_that_moved_most(mixed: App) -> None:
     page = seen(mixed, "features/country")
-    assert "Other shares than in the reference" in page.text
+    assert "The shares have changed" in page.text
     assert re.search(r"DE (59|60|61)[\d.]* → [12]\d[\d.]* %", page.text.replace("\xa0", " "))
     assert "Shares of country over time" in page.text
 
@@ -96,10 +96,10 @@ def test_a_segment_narrows_the_series(app: App) -> None:
     app.request("PUT", "/api/v1/models/m/monitor", json={"segments": ["country"]})
     filled(app)
     narrowed = seen(app, "features/amount?segment=country%3DDE")
-    assert "Segments are not judged by themselves." in narrowed.text
+    assert "Segments are not judged on their own." in narrowed.text
     assert "Over time" in narrowed.text
     assert "Numbers 24 h" not in narrowed.text
-    assert "not of country=DE alone" in seen(app, "drift?segment=country%3DDE").text
+    assert "not on country=DE alone" in seen(app, "drift?segment=country%3DDE").text
     seen(app, "features/amount?segment=country%3DXX", 422)
 
 

@@ -36,7 +36,7 @@ def test_two_stretches_with_metrics_drift_and_volumes(app: App) -> None:
     [form] = [each for each in page.forms if "with_version" in each.fields]
     assert form.method == "get"
     assert {"version", "from", "to", "segment", "with_from", "with_to", "with_segment"} <= set(form.fields)
-    before = urljoin(BASE + PATH, page.links["The stretch before"]).removeprefix(BASE)
+    before = urljoin(BASE + PATH, page.links["The preceding range"]).removeprefix(BASE)
     assert "Accuracy is" in visit(app, before).text
 
 

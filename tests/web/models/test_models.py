@@ -62,7 +62,7 @@ def test_a_model_with_a_monitor_alone_has_all_its_pages(app: App) -> None:
         assert "no data" in page.text
     assert "owner: risk" in visit(app, "/ui/models/planned/monitor").text
     page = visit(app, "/ui/models/planned")
-    assert page.links["How predictions are sent"] == "../../docs"
+    assert page.links["How to send predictions"] == "../../docs"
     assert app.get("models/planned")["streams"] == []
 
 

@@ -87,7 +87,7 @@ def test_what_is_not_evaluated_yet_is_not_called_stable(app: App) -> None:
     open_ledger(app.store).commit(traffic(40))
     page = visit(app, PATH)
     assert "catching up" in page.text
-    assert "Evaluated not yet" in page.text
+    assert "Evaluated up to not yet" in page.text
 
 
 def test_what_no_verdict_knows_yet_is_marked_as_its_last_step_is(app: App) -> None:
@@ -155,7 +155,7 @@ def test_the_next_evaluation_is_told(app: App) -> None:
     assert "Next evaluation with the first complete window" in visit(app, PATH).text
     evaluate_app(app)
     # What was sent is months old: the next evaluation waits for newer predictions.
-    assert "Next evaluation when new predictions come" in visit(app, PATH).text
+    assert "Next evaluation when new predictions arrive" in visit(app, PATH).text
 
 
 def test_names_made_of_markup_are_text(app: App) -> None:

@@ -196,7 +196,7 @@ def test_what_a_client_asks_wrongly_is_no_fault_of_the_service_and_counts_only_w
     app.tell()
     text = visit(app, "/ui/service").text
     assert "internal-error" not in text
-    for reason in ("not-found An address", "method-not-allowed An address", "invalid-input A field"):
+    for reason in ("not-found No such address", "method-not-allowed The wrong method", "invalid-input A field"):
         assert reason in text
 
 
@@ -234,9 +234,9 @@ def test_the_service_shows_each_process_and_the_sum(app: App) -> None:
     app.tell("host-a:1")
     app.tell("host-b:2", now - 600_000_000)
     text = visit(app, "/ui/service").text
-    assert "Processes 2 processes, 1 not running any more, each since its start" in text
+    assert "Processes 2 processes, 1 no longer running, each since its start" in text
     assert re.search(r"host-a:1 running \S+ \d+ s 0 0 1 prediction (2\.8|3|3\.2) ms", text.replace("\u00a0", " ")), text
-    assert "host-b:2 silent last heard of" in text
+    assert "host-b:2 silent last report" in text
     assert "Total 0 0 2" in text
     assert "By process" in text
 
@@ -346,7 +346,7 @@ def test_a_monitor_is_tried_before_it_is_saved(with_model: App) -> None:
 def test_a_monitor_that_can_not_be_tried_says_why(with_model: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelwatch.web.models.monitor_page.MOST_EVALUATIONS", 0)
     text = Page(send(with_model, f"{MONITOR}/preview", monitor="budget: 2").text).text
-    assert "It is valid. Even two days of this model are too many evaluations" in text
+    assert "The monitor is valid. Even two days of this model need more evaluations" in text
 
 
 def test_a_monitor_of_a_model_without_data_is_checked_all_the_same(app: App) -> None:

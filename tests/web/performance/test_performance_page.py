@@ -199,7 +199,7 @@ def test_a_model_without_labels_says_what_to_do(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     text = visit(app, PATH).text
     assert "None of these predictions has a label." in text
-    assert "Send what was true to /api/v1/ground-truth" in text
+    assert "Send ground truth to /api/v1/ground-truth" in text
 
 
 def test_a_model_before_its_first_prediction(app: App) -> None:

@@ -41,11 +41,11 @@ def test_a_shift_in_mix_is_no_segment_that_got_worse(app: App) -> None:
     send(app, rows(6_000, 2, wrong={"DE": 0.08, "FR": 0.08, "IT": 0.45}, weights=[0.25, 0.15, 0.6]))
     text = visit(app, PATH).text
     assert re.search(
-        r"No segment is worse\. A shift in the shares of country makes −1\d\.\d points of the change\.", text
+        r"No segment is worse\. A shift in the shares of country accounts for −1\d\.\d points of the change\.", text
     )
     assert "Worst segments" not in text
     overview = visit(app, "/ui/models/m").text
-    assert re.search(r"No segment is worse\. A shift in the shares of country makes −1", overview)
+    assert re.search(r"No segment is worse\. A shift in the shares of country accounts for −1", overview)
 
 
 def test_what_may_be_chance_is_said_to_be(app: App) -> None:
@@ -60,7 +60,7 @@ def test_what_may_be_chance_is_said_to_be(app: App) -> None:
 def test_without_segments_the_page_says_how_to_name_them(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     page = visit(app, PATH)
-    assert "Name features under segments in the monitor : each of their values is then counted by itself" in page.text
+    assert "Name features under segments in the monitor : performance, drift and data quality are then shown" in page.text
     assert page.links["monitor"].endswith("ui/models/m/monitor")
 
 

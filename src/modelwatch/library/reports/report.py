@@ -161,7 +161,7 @@ class Report:
         lines += [] if self.segments is None else _segment_lines(self.segments)
         shifted = [each for each in self.subjects if each.severity == "shifted"]
         if shifted:
-            lines.append(f"Real, but no drift: {_listed([each.name for each in shifted])}: {shifted[0].reason}")
+            lines.append(f"Shifted, but no drift: {_listed([each.name for each in shifted])}: {shifted[0].reason}")
         unjudged = [each for each in self.subjects if each.severity not in KNOWN_STATES]
         if unjudged:
             lines.append(f"No verdict on {_listed([each.name for each in unjudged])}: {unjudged[0].reason}")
@@ -269,8 +269,8 @@ def _segment_lines(found: SegmentsComparison) -> list[str]:
         return [f"No verdict on {count}: too few rows in each."]
     if not moved:
         unjudged = "" if judged == some else f", no verdict on {others(some - judged)}"
-        return [f"Nothing moved in {f'{judged:,} of ' if unjudged else ''}{count}{unjudged}."]
-    lines = [f"{len(moved)} of {count} moved:"]
+        return [f"No shift in {f'{judged:,} of ' if unjudged else ''}{count}{unjudged}."]
+    lines = [f"{len(moved)} of {count} shifted:"]
     return lines + [f"  {each.severity}: {segment_in_words(each)}" for each in moved[:NAMES_SHOWN]]
 
 

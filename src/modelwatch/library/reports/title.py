@@ -56,5 +56,5 @@ def other_findings(
     ):
         found.append("labels are missing")
     if segments is not None and segments.severity in DRIFTED:
-        found.append("segments have moved")
+        found.append("segments have shifted")
     return found

@@ -166,7 +166,7 @@ def _shifted(drift: Headline) -> str:
     if drift.not_judged:
         counts = ((max(rest, 0), "as in the reference"), (drift.not_judged, "not judged"))
         others = "".join(f", {some:,} {'is' if some == 1 else 'are'} {what}" for some, what in counts if some)
-    return f"{listed(names, drift.shifted)} {has} shifted (real, but {NOT_SHOWN}){others}"
+    return f"real, but {NOT_SHOWN}: {listed(names, drift.shifted)} {has} shifted{others}"
 
 
 def _detail(member: Member) -> str:

@@ -114,7 +114,7 @@ def test_references_of_their_own_are_other_cells(told: App) -> None:
     found = told.get(PATH, version="2", with_version="1", start=at(6), end=at(12))
     amount = subjects(found)["amount"]
     assert (amount["psi"], amount["moved"]) == (None, False)
-    assert amount["reason"].startswith("The two versions have references of their own")
+    assert amount["reason"].startswith("The two versions have their own references")
     assert amount["current_psi_to_reference"] is not None
 
 
