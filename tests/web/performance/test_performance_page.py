@@ -134,8 +134,8 @@ def test_while_only_quick_labels_can_have_come_nothing_is_said_of_how_late_most_
         r" is \d h old; how late most of them are is known after \d h\.",
         text,
     )
-    assert "most labels come within" not in text
-    assert "How long the labels so far took" in text
+    assert "most labels arrive within" not in text
+    assert "Delay of the labels so far" in text
     [delay] = [each["label_delay"] for each in app.get("models/m/performance/stretch")["streams"]]
     assert delay["unknown"].startswith("the first prediction with a label is")
 

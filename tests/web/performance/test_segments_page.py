@@ -60,7 +60,7 @@ def test_what_may_be_chance_is_said_to_be(app: App) -> None:
 def test_without_segments_the_page_says_how_to_name_them(app: App) -> None:
     open_ledger(app.store).commit([event("a")])
     page = visit(app, PATH)
-    assert "Name features under segments in the monitor : performance, drift and data quality are then shown" in page.text
+    assert "Name features under segments in the monitor : performance, drift and data quality are then" in page.text
     assert page.links["monitor"].endswith("ui/models/m/monitor")
 
 

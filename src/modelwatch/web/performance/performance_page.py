@@ -152,7 +152,7 @@ class PerformancePage:
         if coming is not None and coming.predictions and delay is not None and delay.labels:
             since = near(when(coming.start, self.of_model.now))
             usual = f", {percent(delay.coverage)} is usual" if delay.coverage else ""
-            so_far = f"{usual}: most labels come within {hours(delay.lag_seconds)}"
+            so_far = f"{usual}: most labels arrive within {hours(delay.lag_seconds)}"
             if delay.unknown is not None:
                 so_far = f"; how late most labels are is not known yet: {delay.unknown}"
             share = percent(math.nan if coming.coverage is None else coming.coverage)
