@@ -28,8 +28,7 @@ from modelwatch.monitoring.checks.rules import LEAST_REFERENCE, DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.outcomes.tasks import StatedTask
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 # Of alpha; the rest is for missing, invalid and unusual values: half of it, where there are labels, for performance.
 DRIFT_SHARE = 0.5

@@ -27,8 +27,7 @@ from modelwatch.stats.counting.encoded_counts import decode_counts, encode_count
 from modelwatch.stats.counting.kernel import CountsByGroup, Places
 from modelwatch.stats.counting.profile import Profile as Counts
 from modelwatch.stats.errors import StatsError
-from modelwatch.storage.references.binning_set import binnings_id
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import Subject, binnings_id
 from modelwatch.times import iso_of_seconds
 
 FORMAT = 1

@@ -13,8 +13,7 @@ from modelwatch.monitoring.checks.quality.judge import rise_thresholds
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.quality.rates import Rule, rate_checks
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 
 class UnsoundValues(msgspec.Struct, frozen=True):

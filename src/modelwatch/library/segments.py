@@ -27,8 +27,7 @@ from modelwatch.stats.counting.binning import Binning, CategoricalBinning, Numer
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.variation.clusters import Clusters
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 # So many columns of a segment are in the report.
 DRIFT_SHOWN = 3

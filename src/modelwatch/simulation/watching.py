@@ -29,8 +29,7 @@ from modelwatch.simulation.streams import FeatureStream
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.ledger.slots import Slot
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 MODEL, SUBJECT = "simulated", Subject("feature", "feature")
 

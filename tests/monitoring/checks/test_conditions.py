@@ -19,8 +19,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 RULES = DriftRules(0.1, 0.25, 0.05, 50, 1.0, ("1h",), 3_600)
 SAMPLE = np.random.default_rng(0).normal(size=20_000)

@@ -40,8 +40,7 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.references.layouts import subject_values
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import in_force, set_provisional_references, set_references
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 CARRY_OVER_AT_ONCE_SECONDS = 2 * 86_400
 # With more classes, the most frequent ones come from the sample, even where probabilities name them all.

@@ -13,8 +13,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.decomposition import psi_by_segment
 from modelwatch.stats.segments.segmentation import SegmentFeature
 from modelwatch.storage.references.layouts import Counts
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 
 def divided_drift(inputs: SegmentInputs, rules: DriftRules, feature: SegmentFeature) -> list[SegmentDrift]:

@@ -26,8 +26,7 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, 
 from modelwatch.storage.references.layouts import Counts, ModelLayouts, read_layouts
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_for, outcomes_in_force
 from modelwatch.storage.references.references import in_force
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 from modelwatch.times import MICROS_PER_SECOND
 
 

@@ -27,8 +27,15 @@ from modelwatch.storage.references.labelled_rows import LabelledRows
 from modelwatch.storage.references.layouts import Counts, ModelLayouts, binning_of, model_layouts
 from modelwatch.storage.references.monitors import hold_monitor, monitor_of
 from modelwatch.storage.references.segments import settle_segments
-from modelwatch.storage.references.stored_reference import FIRST_PREDICTIONS, StoredReference
-from modelwatch.storage.references.subjects import OUTCOME, OUTCOMES, SEGMENTS, State, Subject
+from modelwatch.storage.references.subjects import (
+    FIRST_PREDICTIONS,
+    OUTCOME,
+    OUTCOMES,
+    SEGMENTS,
+    State,
+    StoredReference,
+    Subject,
+)
 
 # What a reference says never changes, so it is decoded once; only its state does.
 _Content = tuple[Profile, Variation | None, Split | None, Clusters | None]

@@ -23,8 +23,7 @@ from modelwatch.stats.drift.scores import psi
 from modelwatch.storage.counts.segments import reference_segments
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.references import in_force
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 from modelwatch.times import iso_of_micros, iso_of_seconds
 from modelwatch.views.stretches.look_backs import blocks_of_windows
 from modelwatch.views.stretches.stretch import (

@@ -25,8 +25,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, stale_days
 from modelwatch.storage.references.layouts import Counts, ModelLayouts, read_layouts
 from modelwatch.storage.references.references import in_force
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 from modelwatch.times import SECONDS_PER_HOUR, iso_of_seconds
 from modelwatch.views.performance.outcomes import MetricChange, MetricValue, metric_change, metric_value
 from modelwatch.views.performance.stretch import StretchPart, matured_part

@@ -16,7 +16,7 @@ from modelwatch.storage.alerts.alerts import alerts_page
 from modelwatch.storage.alerts.audit import AuditEntry, audit_page
 from modelwatch.storage.counts.streams import streams
 from modelwatch.storage.references.references import ReferenceSet, reference_sets
-from modelwatch.storage.references.stored_reference import FIRST_PREDICTIONS
+from modelwatch.storage.references.subjects import FIRST_PREDICTIONS
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 
 EventKind = Literal["version_first_seen", "reference_set", "monitor_changed", "alert_opened", "alert_resolved"]

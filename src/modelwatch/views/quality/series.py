@@ -14,8 +14,7 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.repeats import stored_repeats
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.references import in_force
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 from modelwatch.times import iso_of_seconds
 from modelwatch.views.stretches.look_backs import blocks_of_windows
 from modelwatch.views.stretches.stretch import Divided, SeriesQuery, read_divided

@@ -22,8 +22,7 @@ from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.variation.clusters import KeyedRows, clusters_of
 from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.stats.drift.variation.stretches import MOST_PLAUSIBLE
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 HOUR = 3_600
 RULES = DriftRules.of(Settings())

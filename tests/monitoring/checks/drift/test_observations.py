@@ -19,8 +19,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import categorical_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600, odds_ratio=2.0)
 # The last class is so rare that no window here says anything of it.

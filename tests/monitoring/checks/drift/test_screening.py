@@ -17,8 +17,7 @@ from modelwatch.stats.counting.binning import Scalar, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.names import split_reference
 from modelwatch.stats.drift.variation.natural_variation import variation_of
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 from tests.monitoring.checks.drift.test_verdicts import RULES
 
 HOUR = 3_600

@@ -14,8 +14,7 @@ from modelwatch.monitoring.checks.rules import LEAST_REFERENCE, DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import Binning, Scalar, categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 from tests.monitoring.checks.drift.test_verdicts import RULES
 
 SUBJECT, WINDOW = Subject("feature", "x"), Window(0, 3_600)

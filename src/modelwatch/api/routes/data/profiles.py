@@ -19,8 +19,8 @@ from modelwatch.errors import Conflict
 from modelwatch.stats.counting.binning import encode_binning
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.ledger.received_profiles import store_profile
-from modelwatch.storage.references.binning_set import binnings_id
 from modelwatch.storage.references.layouts import read_layouts
+from modelwatch.storage.references.subjects import binnings_id
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["profiles"])

@@ -24,7 +24,7 @@ from modelwatch.stats.outcomes.tasks import StatedTask
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.outcome_references import StoredOutcomes, outcomes_in_force
 from modelwatch.storage.references.references import all_references
-from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import StoredReference
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["reference"])

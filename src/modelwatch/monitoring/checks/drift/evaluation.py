@@ -21,8 +21,7 @@ from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 if TYPE_CHECKING:
     from modelwatch.monitoring.checks.drift.evidence import Evidence, Inputs, Since

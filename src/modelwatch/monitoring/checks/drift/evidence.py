@@ -31,8 +31,7 @@ from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles, 
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.references import in_force, layouts_of, references_by_id
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import State, Subject
+from modelwatch.storage.references.subjects import State, StoredReference, Subject
 
 if TYPE_CHECKING:
     from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation

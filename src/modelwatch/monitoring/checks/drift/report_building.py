@@ -25,8 +25,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import compat_scores
 from modelwatch.stats.drift.evidence import benjamini_yekutieli
 from modelwatch.stats.drift.variation.overdispersion import MIN_GROUPS
-from modelwatch.storage.references.stored_reference import FIRST_PREDICTIONS, StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import FIRST_PREDICTIONS, StoredReference, Subject
 from modelwatch.times import iso_of_seconds
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi_of_windows
 from modelwatch.stats.drift.screen import Screen
 from modelwatch.storage.references.layouts import Counts
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import IncompatibleProfiles
-from modelwatch.storage.references.stored_reference import StoredReference
-from modelwatch.storage.references.subjects import Subject
+from modelwatch.storage.references.subjects import StoredReference, Subject
 
 if TYPE_CHECKING:
     from modelwatch.storage.ledger.slots import Slot

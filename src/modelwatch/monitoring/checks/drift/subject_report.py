@@ -33,7 +33,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.combined import cell_name
 from modelwatch.stats.drift.scores import DriftScores, drift_scores_of_many, psi_contributions_of_many
 from modelwatch.stats.drift.tests import Homogeneity
-from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import StoredReference
 from modelwatch.times import iso_of_seconds
 
 NO_REFERENCE = "No reference is set: POST one to /api/v1/reference."

@@ -33,7 +33,7 @@ from modelwatch.storage.counts.stored_values import recent_values
 from modelwatch.storage.counts.volumes import duplicates_by_span, first_window, has_taken_provisional, hourly_volumes
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import StoredReference
 from modelwatch.times import SECONDS_PER_HOUR
 
 FORMAT = 1

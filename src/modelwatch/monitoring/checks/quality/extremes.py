@@ -19,7 +19,7 @@ from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.layouts import Layout
-from modelwatch.storage.references.stored_reference import StoredReference
+from modelwatch.storage.references.subjects import StoredReference
 from modelwatch.times import SECONDS_PER_DAY
 
 # Rows that are read at an evaluation. More would take longer than everything else that it does.
