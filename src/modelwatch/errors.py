@@ -21,8 +21,9 @@
     │   └── StoreUnavailable        503  with Retry-After
     │       └── StoreReplaced            the file that is open is not that of the store any more
     ├── TamperedValue               a stored value is not what was encrypted for its place
-    ├── DamagedBlock                stored features are not what was written
-    │   └── NewerBlock               they are in a format of a newer modelwatch
+    ├── DamagedData                 what is stored can't be read
+    │   └── DamagedBlock             features of predictions are not what was written
+    │       └── NewerBlock           they are in a format of a newer modelwatch
     ├── StoreUnsuitable             the store answers, but modelwatch can't work with it as it is
     ├── LeaseLost                   another process has taken over this background work
     └── StartupError                the service can't start here
@@ -218,7 +219,11 @@ class TamperedValue(ModelwatchError):
     """A stored value was changed, or moved to another row or feature."""
 
 
-class DamagedBlock(ModelwatchError):
+class DamagedData(ModelwatchError):
+    """Stored bytes that can't be read; the message says of what."""
+
+
+class DamagedBlock(DamagedData):
     """A stored block of features that can't be read, or does not have a row that is said to be in it."""
 
 

@@ -28,6 +28,7 @@ from modelwatch.stats.counting.encoded_counts import (
     encode_counts,
     encode_sparse,
 )
+from modelwatch.stats.errors import MalformedProfile
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.prepared import ManyRows
 from modelwatch.storage.references.layouts import Counts
@@ -85,8 +86,11 @@ def encode_pace(windows: Iterable[BaseWindow]) -> bytes:
 
 
 def decode_pace(raw: bytes) -> list[BaseWindow]:
-    """The base windows of these bytes, by their start."""
-    table = np.frombuffer(zlib.decompress(raw), dtype="<i8").reshape(_COLUMNS, -1).astype(np.int64)
+    """The base windows of these bytes, by their start. Raises MalformedProfile when they are none."""
+    try:
+        table = np.frombuffer(zlib.decompress(raw), dtype="<i8").reshape(_COLUMNS, -1).astype(np.int64)
+    except (zlib.error, ValueError) as error:
+        raise MalformedProfile(f"the base windows of a rolled-up window can't be read: {error}") from error
     starts = np.cumsum(table[0]) * BASE_WINDOW_SECONDS
     latest = table[3] + starts * MICROS_PER_SECOND
     columns = (starts, table[1], table[2], latest, table[4] + latest)

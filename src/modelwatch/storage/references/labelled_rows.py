@@ -6,6 +6,7 @@ import zlib
 
 import msgspec
 
+from modelwatch.errors import DamagedData
 from modelwatch.events import Scalar
 from modelwatch.stats.outcomes.tasks import Task
 
@@ -34,7 +35,7 @@ class LabelledRows(msgspec.Struct, frozen=True):
     times: list[int | None] = []
 
     def encode(self) -> bytes:
-        """Bytes that `labelled_rows_of` reads; without the rows where these take too many."""
+        """Bytes that `decode_labelled_rows` reads; without the rows where these take too many."""
         document = zlib.compress(_encode(self), 6)
         if len(document) <= MAX_BYTES:
             return document
@@ -46,5 +47,8 @@ _decode = msgspec.msgpack.Decoder(LabelledRows).decode
 
 
 def decode_labelled_rows(raw: bytes) -> LabelledRows:
-    """Rows of the bytes that `encode` made."""
-    return _decode(zlib.decompress(raw))
+    """Rows of the bytes that `encode` made. Raises DamagedData for anything else."""
+    try:
+        return _decode(zlib.decompress(raw))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise DamagedData(f"The rows of a labelled reference can't be read: {error}") from error

@@ -90,7 +90,10 @@ def _stored(row: Any) -> StoredOutcomes:
 
 
 def labelled_rows_of(connection: Connection, reference: str) -> LabelledRows | None:
-    """The rows of the outcome reference with this id; None where none were kept, as by earlier releases."""
+    """The rows of the outcome reference with this id; None where none were kept, as by earlier releases.
+
+    Raises DamagedData when they can't be read.
+    """
     table = tables.labelled_rows
     document = connection.execute(select(table.c.document).where(table.c.reference == reference)).scalar()
     return None if document is None else decode_labelled_rows(document)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, tuple_, update
 
+from modelwatch.errors import DamagedData
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
@@ -242,10 +243,10 @@ def traces_of(connection: Connection, stream: StreamKey, check: str, limit: int)
 
 
 def result_of(connection: Connection, identity: str) -> bytes | None:
-    """The report of the verdict with this id, as JSON."""
+    """The report of the verdict with this id, as JSON. Raises DamagedData when it can't be read."""
     table = tables.verdict
     found = connection.execute(select(table.c.result).where(table.c.id == identity)).scalar()
-    return None if found is None else zlib.decompress(found)
+    return None if found is None else _report(identity, found)
 
 
 def reduce_verdict(connection: Connection, identity: str, summary: bytes) -> None:
@@ -289,6 +290,14 @@ def evidence_of(connection: Connection, identity: str) -> bytes | None:
     return connection.execute(select(table.c.evidence).where(table.c.id == identity)).scalar()
 
 
+def _report(identity: str, raw: bytes) -> bytes:
+    """The report of a verdict, as JSON. Raises DamagedData when it can't be read."""
+    try:
+        return zlib.decompress(raw)
+    except zlib.error as error:
+        raise DamagedData(f"The report of the verdict {identity} can't be read: {error}") from error
+
+
 def _verdict(row: Row[Any]) -> StoredVerdict:
     return StoredVerdict(
         id=row.id,
@@ -303,7 +312,7 @@ def _verdict(row: Row[Any]) -> StoredVerdict:
         severity=row.severity,
         inputs_hash=row.inputs_hash,
         conditions=row.conditions,
-        result=zlib.decompress(row.result),
+        result=_report(row.id, row.result),
         rules_version=row.rules_version,
         full=bool(row.full),
     )
