@@ -131,6 +131,30 @@ def test_a_model_that_can_drift_does_not_wait_for_many_small_ones(store: Store) 
     assert (progress.waiting, progress.since) == (MANY + 1 - 24, began)
 
 
+@pytest.mark.parametrize("streams", [1, 2, 3])
+def test_models_without_a_reference_have_their_turns_under_a_load_that_is_never_through(
+    store: Store, streams: int
+) -> None:
+    """Six models with a reference have new data each hour, and a round has time for fewer."""
+    clock = Clock(NOON + HOUR)
+    busy = {(f"busy-{number}", "1"): 1 for number in range(6)}
+    for model, _ in busy:
+        set_reference(store, model)
+    send(store, clock, {**busy, ("small-1", "1"): 1, ("small-2", "1"): 1})
+    rounds = Rounds(store, clock, streams)
+    turns: list[str] = []
+    for hour in range(1, 9):
+        # A turn may be for several windows.
+        turns += [model for model, _ in itertools.groupby(rounds.once())]
+        if "small-2" in turns:
+            break
+        clock.advance(3_600)
+        send(store, clock, busy, at=NOON + hour * HOUR)
+    # Three turns of the others before each.
+    assert [turns.index(name) for name in ("small-1", "small-2")] == [3, 7]
+    assert len(set(turns[:3])) == 3
+
+
 def test_a_model_of_many_versions_has_one_turn_at_a_time(store: Store) -> None:
     clock = Clock(NOON + HOUR)
     for model in ("a", "z"):

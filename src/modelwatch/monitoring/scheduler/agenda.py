@@ -68,6 +68,8 @@ class Agenda:
         self._open_since: dict[StreamKey, int] = {}
         # When the streams that are open had their last turn.
         self._turns: dict[StreamKey, int] = {}
+        # Turns of models with a reference since the last one of a model without.
+        self._turns_referenced = 0
 
     def forget(self) -> None:
         """Everything is read anew at the next look: what writers had counted is nowhere apart once it was folded."""
@@ -134,11 +136,12 @@ class Agenda:
         self._open_since = found
         self._turns = {stream: turn for stream, turn in self._turns.items() if stream in found}
         waiting = {stream: max(since, self._turns.get(stream, since)) for stream, since in found.items()}
-        return list(in_turn(waiting, self._referenced))
+        return list(in_turn(waiting, self._referenced, self._turns_referenced))
 
     def had_turn(self, stream: StreamKey, now: int) -> None:
         """Others come first that have waited longer than since this turn. now: microseconds."""
         self._turns[stream] = now
+        self._turns_referenced = self._turns_referenced + 1 if stream.model in self._referenced else 0
 
     def is_open(self, stream: StreamKey, now: int, refused: Refused) -> bool:
         """True when the stream may be due for evaluation."""
@@ -176,8 +179,13 @@ class Agenda:
         return {version: start + BASE_WINDOW_SECONDS for start, version in old if version != stream.version}
 
 
-def in_turn(waiting_since: dict[StreamKey, int], referenced: frozenset[str]) -> Iterator[StreamKey]:
+def in_turn(
+    waiting_since: dict[StreamKey, int], referenced: frozenset[str], turns_referenced: int = 0
+) -> Iterator[StreamKey]:
     """Streams by the turns of their models, and in each turn those first that have waited longest.
+
+    turns_referenced: turns of models with a reference since the last one of a model without. They are counted from one
+    round to the next: a round may have time for three turns and no more, and there may always be three such models.
 
     >>> keys = [StreamKey("a", "1", "p"), StreamKey("a", "2", "p"), StreamKey("b", "1", "p")]
     >>> [f"{key.model}{key.version}" for key in in_turn({keys[0]: 1, keys[1]: 2, keys[2]: 3}, frozenset("ab"))]
@@ -191,8 +199,7 @@ def in_turn(waiting_since: dict[StreamKey, int], referenced: frozenset[str]) -> 
     ordered.sort()
     first = iter([stream for _, _, stream in ordered if stream.model in referenced])
     second = iter([stream for _, _, stream in ordered if stream.model not in referenced])
-    while True:
-        some = [*islice(first, TURNS_BEFORE_UNREFERENCED), *islice(second, 1)]
-        if not some:
-            return
+    wanted = max(TURNS_BEFORE_UNREFERENCED - turns_referenced, 0)
+    while some := [*islice(first, wanted), *islice(second, 1)] or [*islice(first, TURNS_BEFORE_UNREFERENCED)]:
         yield from some
+        wanted = TURNS_BEFORE_UNREFERENCED
