@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from modelwatch.library.labels import NO_TASK, LabelColumns, LabelledRowsNow, la
 from modelwatch.library.performance import performance_comparison, performance_rules
 from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
-from modelwatch.library.reading import column_counts, decoded, in_threads, progress_bar, seconds_of
-from modelwatch.library.reference import Reference, SubjectReference
-from modelwatch.library.reports.report import Report, Side
+from modelwatch.library.reading import all_missing, column_counts, decoded, in_threads, progress_bar, seconds_of
+from modelwatch.library.reference import ColumnNames, Reference, SubjectReference
+from modelwatch.library.reports.report import ABSENT, UNREADABLE, Report, Side
 from modelwatch.library.segment_counts import Divided, divided
 from modelwatch.library.segments import SegmentRules, SegmentsComparison, segments_comparison
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
@@ -99,8 +100,12 @@ def compare(
             raise TypeError(f"the reference has names of columns already: {', '.join(given)} can't be given")
         fitted = reference
     else:
+        before = source_of(reference)
+        if not isinstance(current, DataProfile):
+            current = source_of(current)
+            _check_names(ColumnNames.of(columns), {*before.names, *current.names})
         fitted = Reference.fit(
-            reference,
+            before,
             task=task,
             positive_class=positive_class,
             by=by,
@@ -158,11 +163,18 @@ def compare(
     )
     profiles = {subject: (fitted.subjects[subject].profile, counts[subject]) for subject in chosen}
     left_out = {**fitted.left_out, **side.left_out}
+    # A feature that is gone is missing from all rows, as in the service.
+    gone = {
+        subject: _stored(subject, each)
+        for subject, each in fitted.subjects.items()
+        if subject.kind == "feature" and subject != key and side.left_out.get(subject.name) == ABSENT
+    }
+    all_gone = {subject: all_missing(each.profile.binning, side.rows) for subject, each in gone.items()}
     if key is not None and key in counts:
         left_out[key.name] = "rows are grouped by it"
     return Report(
         subject_reports(results),
-        unsound_values(chosen, counts, rest),
+        unsound_values({**chosen, **gone}, {**counts, **all_gone}, rest),
         profiles,
         Side(fitted.rows),
         Side(side.rows),
@@ -171,6 +183,18 @@ def compare(
         performance,
         segments=_segments(fitted, side, rules, judging, alpha - whole),
     )
+
+
+def _check_names(columns: ColumnNames, known: set[str]) -> None:
+    """Raises ValueError for a column that is named and that neither data set has: a typing error would go unnoticed,
+    and what it is about would not be compared. known: names of both."""
+    usual = ColumnNames()
+    for role in ("prediction", "score", "ground_truth", "latency", "timestamp"):
+        name = getattr(columns, role)
+        if name != getattr(usual, role) and name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{role} is {name!r}: neither data set has such a column{hint}")
 
 
 def _segments(
@@ -276,7 +300,7 @@ def _of_profile(fitted: Reference, profile: DataProfile) -> _Current:
         raise ValueError(f"the profile was counted in the cells of another reference: {', '.join(other[:5])}")
     left_out = {
         **profile.left_out,
-        **{each.name or each.kind: "the profile does not have it" for each in known if each not in counts},
+        **{each.name or each.kind: ABSENT for each in known if each not in counts},
     }
     if fitted.labels is not None:
         left_out[fitted.columns.ground_truth] = "a profile has no labels"
@@ -297,7 +321,7 @@ def _label_columns(fitted: Reference, source: Source, left_out: dict[str, str]) 
     name = fitted.columns.ground_truth
     if not fitted.columns.has_labels(source.names):
         if fitted.labels is not None:
-            left_out[name] = "the data set to compare does not have it"
+            left_out[name] = ABSENT
         return None
     try:
         columns = label_columns(source, fitted.columns)
@@ -320,16 +344,12 @@ def _counts(
         try:
             return column_counts(source, wanted[subject], fitted.subjects[subject].profile)
         except UnreadableColumn as problem:
-            return f"in the data set to compare, {problem}"
+            return f"{UNREADABLE}{problem}"
 
     found = dict(zip(both, in_threads(work, both, done), strict=True))
     counts = {subject: each for subject, each in found.items() if isinstance(each, Profile)}
     left_out = {wanted[subject]: each for subject, each in found.items() if isinstance(each, str)}
-    left_out |= {
-        subject.name or subject.kind: "the data set to compare does not have it"
-        for subject in fitted.subjects
-        if subject not in wanted
-    }
+    left_out |= {subject.name or subject.kind: ABSENT for subject in fitted.subjects if subject not in wanted}
     new = [name for subject, name in wanted.items() if subject not in fitted.subjects and name not in fitted.left_out]
     return counts, left_out | dict.fromkeys(new, "the reference does not have it")
 

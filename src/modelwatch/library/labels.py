@@ -12,7 +12,7 @@ import numpy as np
 
 from modelwatch.errors import InvalidInput
 from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
-from modelwatch.library.sources import Source, UnreadableColumn
+from modelwatch.library.sources import Source, UnreadableColumn, type_name
 from modelwatch.monitoring.checks.performance.judge import LabelledWindow
 from modelwatch.monitoring.checks.performance.labels.maturity import LabelArrivals
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, window_of
@@ -118,7 +118,7 @@ class LabelledReference:
 def label_columns(source: Source, names: ColumnNames) -> LabelColumns | None:
     """The columns of a data set that performance is computed from; None without predictions or labels.
 
-    Raises UnreadableColumn for one of another type.
+    Raises UnreadableColumn for predictions or labels of another type.
     """
     from modelwatch.api.decoding.columns.reading import category_values
 
@@ -126,7 +126,11 @@ def label_columns(source: Source, names: ColumnNames) -> LabelColumns | None:
         return None
     predictions = category_values(_scalars(source, names.prediction))
     truths = _scalars(source, names.ground_truth)
-    given = probabilities_in(source, names)
+    try:
+        given = probabilities_in(source, names)
+    except UnreadableColumn as problem:
+        # What was predicted and what was true tell of performance without them.
+        return LabelColumns(predictions, [None] * len(predictions), truths, f"the scores can't be read: {problem}")
     if given is None:
         return LabelColumns(predictions, [None] * len(predictions), truths)
     wrong, odd = _no_probabilities(given), None
@@ -185,7 +189,7 @@ def probabilities_in(source: Source, names: ColumnNames) -> list[Probability] | 
         return list(clipped_all(probabilities(column, {})))
     except (AttributeError, TypeError, ValueError):
         raise UnreadableColumn(
-            f"its type is {column.type}; a probability, or one for each class, is expected"
+            f"their type is {type_name(column.type)}; a probability, or one for each class, is expected"
         ) from None
 
 
@@ -195,7 +199,7 @@ def _scalars(source: Source, name: str) -> list[Scalar]:
 
     column = source.column(name)
     if not is_scalar(column.type):
-        raise UnreadableColumn(f"its type is {column.type}; numbers, text and booleans can be compared")
+        raise UnreadableColumn(f"its type is {type_name(column.type)}; numbers, text and booleans can be compared")
     return scalars(column)
 
 

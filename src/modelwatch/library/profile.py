@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.config import BASE_WINDOW_SECONDS
-from modelwatch.library.reading import column_counts, in_threads, progress_bar, read_column, seconds_of
+from modelwatch.library.reading import all_missing, column_counts, in_threads, progress_bar, read_column, seconds_of
 from modelwatch.library.reference import ColumnNames, Reference
 from modelwatch.library.sources import Source, UnreadableColumn, source_of
-from modelwatch.stats.counting.binning import Binning, decode_binning, encode_binning
+from modelwatch.stats.counting.binning import Binning, NumericBinning, decode_binning, encode_binning
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.kernel import CountsByGroup, Places
 from modelwatch.stats.counting.profile import Profile as Counts
@@ -231,7 +231,7 @@ def profile(data: Any, like: Any, *, id: str | None = None, progress: bool | Non
         names = like.columns
         binnings = {subject: each.profile.binning for subject, each in like.subjects.items()}
     else:
-        names, binnings = ColumnNames(**columns), binnings_of(like)
+        names, binnings = ColumnNames.of(columns), binnings_of(like)
     source = source_of(data)
     if not source.rows:
         raise ValueError("the data set to profile has no row")
@@ -313,14 +313,10 @@ class _Windows:
 def _counted(source: Source, name: str | None, binning: Binning, windows: _Windows) -> list[NDArray[np.int64]]:
     """The counts of a column by window; of one that there is not, all are missing. Raises UnreadableColumn."""
     if name is None:
-        vectors = []
-        for _, rows, _ in windows.listed():
-            vectors.append(np.zeros(binning.size, dtype=np.int64))
-            vectors[-1][binning.n_fine] = rows
-        return vectors
+        return [all_missing(binning, rows).counts for _, rows, _ in windows.listed()]
     if windows.groups is None:
         return [column_counts(source, name, Counts.empty(binning)).counts.copy()]
-    column = read_column(source, name)
+    column = read_column(source, name, numbers=isinstance(binning, NumericBinning))
     counts = CountsByGroup(windows.groups, len(windows.starts), binning.size)
     counts.add(0, binning.cells(column))
     return counts.totals()

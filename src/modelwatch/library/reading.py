@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.library.sources import Source, UnreadableColumn
-from modelwatch.stats.counting.binning import NumericBinning
+from modelwatch.library.sources import Source, UnreadableColumn, type_name
+from modelwatch.stats.counting.binning import Binning, NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.subjects import Subject
 
@@ -24,21 +24,51 @@ if TYPE_CHECKING:
 
 # Values that take some seconds to count.
 LONG = 50_000_000
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 T = TypeVar("T")
 
 
 def column_counts(source: Source, name: str, reference: Profile) -> Profile:
     """The counts of a column in the cells of a reference. Raises UnreadableColumn."""
-    column = read_column(source, name)
     binning = reference.binning
+    column = read_column(source, name, numbers=isinstance(binning, NumericBinning))
     if isinstance(binning, NumericBinning):
         return Profile(binning, binning.count_floats(column.numbers()))
     return Profile(binning, np.bincount(binning.cells(column).places, minlength=binning.size))
 
 
-def read_column(source: Source, name: str) -> Column:
-    """A column as the service decodes it. Raises UnreadableColumn for one that is no number, text or boolean."""
-    return decoded(source.column(name))
+def all_missing(binning: Binning, rows: int) -> Profile:
+    """The counts of a column that a data set of so many rows does not have: all of its values are missing."""
+    counts = np.zeros(binning.size, dtype=np.int64)
+    counts[binning.n_fine] = rows
+    return Profile(binning, counts)
+
+
+def read_column(source: Source, name: str, *, numbers: bool = False) -> Column:
+    """A column as the service decodes it. Raises UnreadableColumn for one that is no number, text or boolean.
+
+    numbers: the reference has numbers in it. Then the texts of a CSV that are numbers are read as such: what is not,
+    a "-" between them, is invalid alone.
+    """
+    found = source.column(name)
+    if numbers and source.untyped:
+        found = _numbers_of(found)
+    return decoded(found)
+
+
+def _numbers_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers of a column of texts, infinite where one is none; another column as it is, and one without a number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return column
+    trimmed = pc.utf8_trim_whitespace(column)
+    is_number = pc.match_substring_regex(trimmed, NUMBER)
+    if not pc.any(is_number).as_py():
+        return column
+    found = pc.if_else(is_number, trimmed, pa.scalar(None, column.type)).cast(pa.float64())
+    return pc.if_else(pc.or_(is_number, column.is_null()), found, pa.scalar(np.inf))
 
 
 def decoded(found: pa.ChunkedArray) -> Column:
@@ -48,7 +78,7 @@ def decoded(found: pa.ChunkedArray) -> Column:
     from modelwatch.api.decoding.columns.schema import is_scalar
 
     if not is_scalar(found.type):
-        raise UnreadableColumn(f"its type is {found.type}; numbers, text and booleans can be compared")
+        raise UnreadableColumn(f"its type is {type_name(found.type)}; numbers, text and booleans can be compared")
     return feature_column(found)
 
 

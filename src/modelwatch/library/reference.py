@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,23 @@ class ColumnNames:
     ignore: tuple[str, ...] = ("prediction_id",)
     ground_truth: str = "ground_truth"
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> ColumnNames:
+        """The names that are given as parameters; one that is ignored may be given alone. Raises TypeError for another
+        parameter.
+
+        >>> ColumnNames.of({"score": "p", "ignore": "row"}).ignore
+        ('row',)
+        """
+        known = [each.name for each in fields(cls)]
+        for name in given:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else f": the names of columns are {', '.join(known)}"
+                raise TypeError(f"there is no parameter {name!r}{hint}")
+        ignore = given.get("ignore", cls().ignore)
+        return cls(**{**given, "ignore": (ignore,) if isinstance(ignore, str) else tuple(ignore)})
+
     def subjects(self, names: Iterable[str]) -> dict[Subject, str]:
         """The columns to compare, by subject: features in their order, then prediction, score and latency."""
         kinds = {self.prediction: "prediction", self.score: "score", self.latency: "latency"}
@@ -133,7 +151,7 @@ class Reference:
         Raises TypeError for what is no data set, ValueError for one that can't be read or has no row, for a task or a
         positive class that its labels can't have, and for segments or groups by what is no feature.
         """
-        names, source = ColumnNames(**columns), source_of(data)
+        names, source = ColumnNames.of(columns), source_of(data)
         if not source.rows:
             raise ValueError("the reference has no row")
         seconds = seconds_of(source, names.timestamp)

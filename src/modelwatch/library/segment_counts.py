@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from modelwatch.library.labels import LabelColumns, LabelledReference, batches
 from modelwatch.library.reading import in_threads, quiet, read_column
 from modelwatch.library.sources import Source
-from modelwatch.stats.counting.binning import Binning
+from modelwatch.stats.counting.binning import Binning, NumericBinning
 from modelwatch.stats.counting.columns import Column
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.kernel import CountsByGroup, Places
@@ -61,10 +61,13 @@ def divided(
 
     labels: of the rows, and the reference in whose layout they are counted; None without. Raises UnreadableColumn.
     """
-    groups = [_groups(feature, read_column(source, feature.feature)) for feature in features]
+    groups = [
+        _groups(feature, read_column(source, feature.feature, numbers=feature.cuts is not None)) for feature in features
+    ]
 
     def work(subject: Subject) -> list[Vectors]:
-        cells = binnings[subject].cells(read_column(source, wanted[subject]))
+        binning = binnings[subject]
+        cells = binning.cells(read_column(source, wanted[subject], numbers=isinstance(binning, NumericBinning)))
         found = []
         for feature, of_rows in zip(features, groups, strict=True):
             counts = CountsByGroup(of_rows, len(feature.texts), cells.size)

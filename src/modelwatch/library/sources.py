@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 KINDS = (
     "a frame of pandas, polars, pyarrow or DuckDB, a mapping from name to values, or a file or folder of Parquet or CSV"
 )
+LONGEST_TYPE = 60
 
 
 class UnreadableSource(ValueError):
@@ -28,12 +29,14 @@ class UnreadableColumn(ValueError):
 class Source:
     """A data set. names: its columns, in their order. rows: how many. column: reads one, by its name, as Arrow's.
 
-    column raises UnreadableColumn.
+    column raises UnreadableColumn. untyped: its types follow from all values of a column, as those of a CSV file: one
+    word makes numbers text.
     """
 
     names: tuple[str, ...]
     rows: int
     column: Callable[[str], pa.ChunkedArray]
+    untyped: bool = False
 
 
 def source_of(given: Any) -> Source:
@@ -62,7 +65,8 @@ def _of_path(path: Path) -> Source:
     try:
         if path.suffix.lower() in (".csv", ".tsv", ".txt"):
             shape = shape_of(str(path), {})
-            return _of_table(pa.Table.from_batches(list(shape.open(str(path)))))
+            batches = list(shape.open(str(path)))
+            return replace(_of_table(pa.Table.from_batches(batches, pa.schema(shape.types))), untyped=True)
         if path.suffix.lower() in (".arrow", ".feather", ".ipc"):
             dataset = ds.dataset(path, format="feather")
         else:
@@ -130,7 +134,13 @@ def _of_arrow(given: Any) -> Source:
     if isinstance(given, pa.Table):
         return _of_table(given)
     if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
-        return _of_table(pa.table(given))
+        try:
+            return _of_table(pa.table(given))
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            if isinstance(error, UnreadableSource):
+                raise
+            # One column without a name, such as a series of pandas or polars.
+            raise TypeError(f"a {type(given).__name__} is no data set: expected {KINDS}") from error
     if hasattr(given, "to_arrow_table"):  # DuckDB
         return _of_table(given.to_arrow_table())
     raise TypeError(f"a {type(given).__name__} is no data set: expected {KINDS}")
@@ -151,5 +161,28 @@ def _array(values: Any) -> pa.ChunkedArray:
     try:
         found = pa.array(values, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise UnreadableColumn(str(error).splitlines()[0]) from error
+        raise UnreadableColumn(_why_unreadable(values, error)) from error
     return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+
+
+def _why_unreadable(values: Any, error: Exception) -> str:
+    """Why values can't be a column: they are of several types, if they are; else what Arrow says."""
+    kinds = {type(each).__name__ for each in values if not _is_missing(each)}
+    if len(kinds) > 1:
+        return f"it mixes values of different types: {', '.join(sorted(kinds)[:5])}; give it one type"
+    return str(error).splitlines()[0]
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def type_name(kind: pa.DataType) -> str:
+    """The name of a type of Arrow, without its fields where these are many.
+
+    >>> import pyarrow as pa
+    >>> type_name(pa.struct([(f"class_{number}", pa.float64()) for number in range(300)])), type_name(pa.int8())
+    ('struct', 'int8')
+    """
+    name = str(kind)
+    return name if len(name) <= LONGEST_TYPE else name.partition("<")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -24,6 +25,7 @@ from modelwatch.measures import chance, from_to, plain, psi_text
 
 if TYPE_CHECKING:
     from modelwatch.library.performance import PerformanceComparison
+    from modelwatch.library.reference import Reference
     from modelwatch.library.reports.report import Report
     from modelwatch.library.segments import SegmentComparison, SegmentsComparison
 
@@ -69,22 +71,24 @@ def compare(
     fail_on = fail_on_of(fail_on)
     if task not in (None, *get_args(Task)):
         raise CliError(f"--task {task!r}: expected one of {', '.join(get_args(Task))}")
+    names = {"prediction": prediction, "score": score, "ground_truth": ground_truth, "timestamp": timestamp}
     try:
         if reference.suffix == SUFFIX:
-            report = compared(Reference.load(reference), current, alpha=alpha, by=by or (), cluster_by=cluster_by)
+            saved = Reference.load(reference)
+            _check_options(saved, names, task, positive_class, ignore or ())
+            report = compared(saved, current, alpha=alpha, by=by or (), cluster_by=cluster_by)
         else:
-            names = {"prediction": prediction, "score": score, "ground_truth": ground_truth, "timestamp": timestamp}
-            ignored = ("prediction_id", *(ignore or ()))
-            fitted = Reference.fit(
+            report = compared(
                 reference,
+                current,
+                alpha=alpha,
                 task=cast(Task | None, task),
                 positive_class=positive_class,
                 by=by or (),
                 cluster_by=cluster_by,
-                ignore=ignored,
+                ignore=("prediction_id", *(ignore or ())),
                 **names,  # type: ignore[arg-type]
             )
-            report = compared(fitted, current, alpha=alpha)
         if html is not None:
             report.to_html(html)
         if junit is not None:
@@ -100,7 +104,30 @@ def compare(
     severities: set[str] = {each.severity for each in report.results} | {each.severity for each in report.quality}
     severities |= set() if report.segments is None else {report.segments.severity}
     severities |= set() if report.performance is None else {report.performance.severity}
+    # A column that the data set to compare lacks has no verdict.
+    severities |= {"no_data"} if report.absent else set()
     raise typer.Exit(exit_code(severities, fail_on))
+
+
+def _check_options(
+    saved: Reference, names: Mapping[str, str], task: str | None, positive_class: str | None, ignored: Sequence[str]
+) -> None:
+    """Raises CliError for options that a saved reference, which was made with its own, would not follow."""
+    from modelwatch.library.reference import ColumnNames
+    from modelwatch.storage.references.subjects import Subject
+
+    layout = None if saved.labels is None else saved.labels.layout
+    known = (ColumnNames(), saved.columns)
+    wrong = [name for name, given in names.items() if given not in [getattr(each, name) for each in known]]
+    if task not in (None, None if layout is None else layout.task):
+        wrong.append("task")
+    if positive_class not in (None, None if layout is None else layout.positive):
+        wrong.append("positive_class")
+    if any(Subject("feature", name) in saved.subjects for name in ignored):
+        wrong.append("ignore")
+    if wrong:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
+        raise CliError(f"{options}: the saved reference was made with other ones; make it again with these")
 
 
 def _show(report: Report) -> None:
@@ -200,6 +227,7 @@ def _junit(report: Report) -> str:
     from modelwatch.library.segments import segment_in_words
 
     cases = [Case("drift", each.name, each.severity, in_words(each), each.reason) for each in report.subjects]
+    cases += [Case("drift", name, "no_data", "", report.left_out[name]) for name in report.absent]
     cases += [
         Case("quality", f"{each.name} {each.rule}", each.severity, quality_in_words(each), None)
         for each in report.quality

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 SCHEMA = "modelwatch-comparison/1"
 Part = Literal["columns", "quality", "performance", "segments"]
 NAMES_SHOWN = 10
+REASONS_SHOWN = 5
+# Why a column of the reference is left out: the other data set does not have it, or it can't be read there.
+ABSENT = "the data set to compare does not have it"
+UNREADABLE = "in the data set to compare, "
 NOTEBOOK_HEIGHT = 640
 
 
@@ -117,6 +121,11 @@ class Report:
         """Names of the columns that have drifted, those with an alert first, then by PSI."""
         return [each.name for each in self.subjects if each.severity in DRIFTED]
 
+    @property
+    def absent(self) -> list[str]:
+        """Names of the reference's columns that the other data set lacks, or holds as what can't be compared."""
+        return [name for name, why in self.left_out.items() if why.startswith((ABSENT, UNREADABLE))]
+
     @cached_property
     def subjects(self) -> list[SubjectComparison]:
         """The columns, worst first."""
@@ -159,16 +168,13 @@ class Report:
         if self.performance is not None:
             lines += [*_performance_lines(self.performance), *self.performance.warnings]
         lines += [] if self.segments is None else _segment_lines(self.segments)
-        shifted = [each for each in self.subjects if each.severity == "shifted"]
-        if shifted:
-            lines.append(f"Shifted, but no drift: {_listed([each.name for each in shifted])}: {shifted[0].reason}")
-        unjudged = [each for each in self.subjects if each.severity not in KNOWN_STATES]
-        if unjudged:
-            lines.append(f"No verdict on {_listed([each.name for each in unjudged])}: {unjudged[0].reason}")
-        if self.left_out:
-            name, why = next(iter(self.left_out.items()))
-            more = f" and {len(self.left_out) - 1} more" if len(self.left_out) > 1 else ""
-            lines.append(f"Not compared: {name} ({why}){more}")
+        shifted = [(each.name, each.reason) for each in self.subjects if each.severity == "shifted"]
+        lines += [f"Shifted, but no drift: {names}: {reason}" for names, reason in _by_reason(shifted)]
+        unjudged = [(each.name, each.reason) for each in self.subjects if each.severity not in KNOWN_STATES]
+        lines += [f"No verdict on {names}: {reason}" for names, reason in _by_reason(unjudged)]
+        # What the data set to compare lacks comes first: a feature that is gone may be the worst of all findings.
+        left_out = sorted(self.left_out.items(), key=lambda each: each[0] not in self.absent)
+        lines += [f"Not compared: {names} ({reason})" for names, reason in _by_reason(left_out)]
         return "\n".join(lines)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -205,10 +211,10 @@ class Report:
         rows: list[dict[str, Any]] = []
         for each in self.subjects:
             row = {name: value for name, value in msgspec.structs.asdict(each).items() if name not in hidden}
-            for name in ("missing", "invalid", "unseen", "below_range", "above_range"):
+            for name in PAIRS:
                 row[f"reference_{name}"], row[name] = row[name]
             rows.append(row)
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=None if rows else _column_names(hidden))
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report as one HTML file, without scripts, also written to a file when a path is given. Raises OSError."""
@@ -231,6 +237,8 @@ class Report:
         return f'<iframe title="Comparison" style="{style}" srcdoc="{escape(self.to_html(), quote=True)}"></iframe>'
 
 
+# Counts of both sides, the reference's first.
+PAIRS = ("missing", "invalid", "unseen", "below_range", "above_range")
 METRIC_COLUMNS = ["name", "severity", "value", "low", "high", "n", "reference", "reference_low", "reference_high"]
 
 
@@ -272,6 +280,12 @@ def _segment_lines(found: SegmentsComparison) -> list[str]:
         return [f"No shift in {f'{judged:,} of ' if unjudged else ''}{count}{unjudged}."]
     lines = [f"{len(moved)} of {count} shifted:"]
     return lines + [f"  {each.severity}: {segment_in_words(each)}" for each in moved[:NAMES_SHOWN]]
+
+
+def _column_names(hidden: Collection[str]) -> list[str]:
+    """The columns of the frame of all columns, also where there is none."""
+    names = [name for name in _fields(SubjectComparison) if name not in hidden]
+    return names + [f"reference_{name}" for name in PAIRS]
 
 
 def _fields(kind: type[msgspec.Struct]) -> list[str]:
@@ -344,6 +358,21 @@ def _value(found: MetricComparison, side: MetricValue | None) -> str:
 def _in_words(compared: SubjectComparison) -> str:
     psi = "" if compared.psi is None else f", PSI {plain(psi_text(compared.psi))}"
     return f"  {compared.severity}: {compared.name}{psi}; {in_words(compared)}"
+
+
+def _by_reason(found: Iterable[tuple[str, str | None]]) -> Iterator[tuple[str, str]]:
+    """The names that share a reason, listed, with the reason; of more than five reasons the rest as one."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in found:
+        by_reason.setdefault(reason or "", []).append(name)
+    groups = list(by_reason.items())
+    # One group too many is no shorter as "others".
+    shown = groups if len(groups) <= REASONS_SHOWN + 1 else groups[:REASONS_SHOWN]
+    for reason, names in shown:
+        yield _listed(names), reason
+    rest = [name for _, names in groups[len(shown) :] for name in names]
+    if rest:
+        yield _listed(rest), "for other reasons, which the report lists"
 
 
 def _listed(names: list[str]) -> str:
