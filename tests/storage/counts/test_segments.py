@@ -24,7 +24,6 @@ from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.erasure import erase
 from modelwatch.storage.references.monitors import delete_monitor, put_monitor
-from tests.storage.ledger.test_ledger import UncertainStore
 from tests.support.events import ALWAYS, NOON, Clock, event, numbered, open_ledger, open_store, stored_and_counted
 from tests.support.examples import examples
 from tests.support.stores.fresh import ENGINES, FreshStores
@@ -41,6 +40,7 @@ from tests.support.stores.segments import (
     sums_by_feature,
 )
 from tests.support.stores.stored import fold_all
+from tests.support.stores.uncertain import UncertainStore
 
 pytestmark = pytest.mark.both_engines
 

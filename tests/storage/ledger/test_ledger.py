@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from modelwatch.stats.counting.binning import numeric_binning
@@ -28,6 +25,7 @@ from modelwatch.storage.references.subjects import Subject
 from tests.support.events import NOON, Clock, event, numbered, open_ledger, stored_and_counted
 from tests.support.stores.fresh import ENGINES, FreshStores
 from tests.support.stores.labels import label
+from tests.support.stores.uncertain import UncertainStore
 
 pytestmark = pytest.mark.both_engines
 
@@ -79,34 +77,6 @@ def test_a_label_that_comes_with_its_prediction_is_kept_once(store: Store) -> No
     with store.read() as connection:
         rows = connection.execute(select(tables.label.c.prediction_id, tables.label.c.value)).all()
     assert [tuple(row) for row in rows] == [("a", '"fraud"')]
-
-
-class UncertainStore(Store):
-    """A store whose next COMMIT succeeds or not, and then reports an error either way."""
-
-    fail_next: str | None = None
-
-    @contextmanager
-    def open_write(self) -> Iterator[Connection]:
-        with super().open_write() as connection:
-            yield UncertainConnection(connection, self)  # type: ignore[misc]
-
-
-class UncertainConnection:
-    def __init__(self, connection: Connection, store: UncertainStore) -> None:
-        self._connection = connection
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def commit(self) -> None:
-        mode, self._store.fail_next = self._store.fail_next, None
-        if mode == "after":
-            self._connection.commit()
-        if mode is not None:
-            raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
-        self._connection.commit()
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
