@@ -99,13 +99,13 @@ def calibration_curve(title: str, points: Sequence[CalibrationPoint], *, height:
     """Calibration: scores along x, share of positives with its interval along y, and the line of perfect scores.
 
     >>> markup = calibration_curve("Calibration", [CalibrationPoint(0.2, 0.15, 0.1, 0.2)])
-    >>> "as the score says" in markup and "<circle" in markup
+    >>> "perfectly calibrated" in markup and "<circle" in markup
     True
     """
     plot, area = _unit_plot(height)
     plot.curve(area, path([(0, area.height), (UNITS, 0)]), "s-reference")
     plot.label(
-        "as the score says",
+        "perfectly calibrated",
         Spot(0.5, area.y(0.5) - 8, "end", -6),
         Spot(0.35, area.y(0.35) - 10, "end", -6),
         style="halo",
@@ -125,7 +125,7 @@ def calibration_curve(title: str, points: Sequence[CalibrationPoint], *, height:
             few = lean < 0
             spot = Spot(1, area.bottom - 8, "end", -6) if few else Spot(0, area.top + 14, dx=6)
             plot.label(
-                "fewer positives than the scores say" if few else "more positives than the scores say",
+                "fewer positives than predicted" if few else "more positives than predicted",
                 spot,
                 style="halo t-now",
                 bold=True,

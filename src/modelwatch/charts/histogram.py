@@ -212,7 +212,7 @@ def _parts(plot: Plot, area: Area, slots: Floats, parts: Floats, change: Floats)
     """Parts in the PSI: brown where there are more than in the reference, green-blue where there are fewer."""
     y = Linear.over(parts, zero=True, most=2, least=0.0)
     whole = float(np.nansum(parts))
-    plot.label(f"part in the PSI, in all {psi_text(whole)}", Spot(0, area.top - 3))
+    plot.label(f"contribution to the PSI, {psi_text(whole)} in total", Spot(0, area.top - 3))
     decimals = 2 if whole >= LEAST_WHOLE else 4
     order = [
         index for index in np.argsort(-np.nan_to_num(parts), kind="stable").tolist() if math.isfinite(parts[index])

@@ -19,7 +19,7 @@ MOST_CLASSES = 24
 STEPS = (0.02, 0.1, 0.25, 0.5, 0.75)
 RIGHT = ("h0", "h0", "h1", "h1", "h2", "h2")
 # Above the names of the rows, where cells are too narrow for more than a number.
-CORNER = "% called"
+CORNER = "% predicted"
 WRONG = ("f-paper", "c1w0", "c1w1", "c1w2", "c1w3", "c1w4")
 
 
@@ -37,7 +37,7 @@ def confusion_matrix(
     fit.
 
     >>> markup = confusion_matrix("Fraud", ["fraud", "legitimate"], [[6, 8], [6, 80]])
-    >>> "80.0" in markup and "was fraud" in markup
+    >>> "80.0" in markup and "actual fraud" in markup
     True
     """
     k = len(classes)
@@ -47,27 +47,27 @@ def confusion_matrix(
     now, total = now[:shown, :shown], float(now.sum())
     row = ROW if shown <= 6 and before is not None else LOW_ROW + (8 if shown <= 6 else 0)
     names = [isolated(each) for each in classes[:shown]]
-    plot = Plot(row * max(shown, 1), gutter([CORNER, *(f"was {name}" for name in names)], most=112))
+    plot = Plot(row * max(shown, 1), gutter([CORNER, *(f"actual {name}" for name in names)], most=112))
     plot.need(above=22)
     rows = now.sum(axis=1)
     slots = [(column / shown, (column + 1) / shown) for column in range(shown)]
     room = 640 / max(shown, 1) - 8
-    heads = [f"called {name}" if shown <= 3 else name for name in classes[:shown]]
+    heads = [f"predicted {name}" if shown <= 3 else name for name in classes[:shown]]
     plot.labels.group(shortened_apart(heads, room), [Spot((a + b) / 2, -7, "middle") for a, b in slots], whole=heads)
     if shown > 3:
         plot.aside(CORNER, -7)
     readings: list[tuple[str, Spot]] = []
     beneath: list[tuple[str, Spot]] = []
-    beside = shortened_apart([f"was {name}" for name in classes[:shown]], plot.room())
+    beside = shortened_apart([f"actual {name}" for name in classes[:shown]], plot.room())
     for true, name in enumerate(names):
         top = row * true
-        plot.aside(isolated(f"was {name}"), top + row / 2 + 4, style="t-ink", short=beside[true])
+        plot.aside(isolated(f"actual {name}"), top + row / 2 + 4, style="t-ink", short=beside[true])
         for called, (start, end) in enumerate(slots):
             count = float(now[true, called])
             share = count / float(rows[true]) if rows[true] > 0 else 0.0
             step = sum(share >= bound for bound in STEPS)
             style = (RIGHT if true == called else WRONG)[step]
-            tooltip = f"was {name}, called {names[called]}: {number(count)}, {percent(share)} of its row"
+            tooltip = f"actual {name}, predicted {names[called]}: {number(count)}, {percent(share)} of its row"
             plot.rect(Area(top + 1, top + row - 1), start, end, f"{style} edge", title=tooltip)
             middle = (start + end) / 2
             whole = _share(count, total, bare=shown > 3)
@@ -96,14 +96,15 @@ def confusion_matrix(
 def confusion_table(title: str, classes: Sequence[str], counts: Sequence[Sequence[float]]) -> str:
     """Table twin: counts, rows are what was true.
 
-    >>> "called b" in confusion_table("Classes", ["a", "b"], [[1, 2], [3, 4]])
+    >>> "predicted b" in confusion_table("Classes", ["a", "b"], [[1, 2], [3, 4]])
     True
     """
     now = _square(counts, len(classes), "counts")
     rows = [
-        [f"was {isolated(name)}", *(number(float(each)) for each in now[index])] for index, name in enumerate(classes)
+        [f"actual {isolated(name)}", *(number(float(each)) for each in now[index])]
+        for index, name in enumerate(classes)
     ]
-    return table(title, ["", *(f"called {isolated(name)}" for name in classes)], rows)
+    return table(title, ["", *(f"predicted {isolated(name)}" for name in classes)], rows)
 
 
 def _share(count: float, total: float, *, bare: bool) -> str:

@@ -87,7 +87,7 @@ def categories_table(title: str, rows: Sequence[Category]) -> str:
 
 
 def waterfall(
-    title: str, rows: Sequence[Contribution], *, total: str = "in all", form: Format = "number", worse: str = "fewer"
+    title: str, rows: Sequence[Contribution], *, total: str = "total", form: Format = "number", worse: str = "fewer"
 ) -> str:
     """Contributions to a change, each beginning where the one before has ended, and their sum.
 

@@ -152,8 +152,8 @@ def test_tables_and_curves_now_and_of_the_reference(worse: App) -> None:
     text = visit(worse, PATH).text
     for part in ("Confusion matrix", "Calibration", "ROC", "Precision and recall", "By class"):
         assert part in text
-    assert "was yes" in text
-    assert "called no" in text
+    assert "actual yes" in text
+    assert "predicted no" in text
     assert "Label delay" in text
     assert "half in" in text
 

@@ -225,9 +225,7 @@ class SubjectPage:
             found.append(("Natural variation", "unknown" if natural is None else f"PSI {number(natural)}"))
             found.append(("Warning, alert from", f"{number(tolerance.psi_warning)}, {number(tolerance.psi_alert)}"))
         if report.reference_state is not None:
-            found.append(
-                ("Reference", "provisional" if report.reference_state == "provisional" else "uploaded, active")
-            )
+            found.append(("Reference", "provisional" if report.reference_state == "provisional" else "own, active"))
         if report.reason:
             found.append(("Note", report.reason))
         return found

@@ -238,7 +238,7 @@ class OverviewPage:
         if situation.reference is None:
             found.append(("Reference", "none"))
         else:
-            kind = "uploaded" if situation.reference[0] == "active" else "provisional"
+            kind = "own" if situation.reference[0] == "active" else "provisional"
             since = near(when(iso_of_micros(situation.reference[1]), of_model.now))
             found.append(("Reference", joined([kind, joined(["set ", since], "")])))
         return found
