@@ -15,9 +15,9 @@ from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests import homogeneity
+from modelwatch.stats.drift.tests.homogeneity import homogeneity
 from modelwatch.stats.performance import Estimate
-from modelwatch.stats.performance.differences import difference
+from modelwatch.stats.performance.intervals import difference
 from modelwatch.stats.quality.rates import unsound_share
 from modelwatch.storage.counts.profiles import sum_windows
 from modelwatch.storage.engine.models import generation_of

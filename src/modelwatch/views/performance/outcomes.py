@@ -16,7 +16,7 @@ from modelwatch.monitoring.checks.performance.report_building import (
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.curves import ThresholdCurve, threshold_curve
-from modelwatch.stats.performance.differences import Difference
+from modelwatch.stats.performance.intervals import Difference
 from modelwatch.stats.performance.mergeable import Floats
 from modelwatch.stats.performance.residuals import error_counts, prediction_cells
 from modelwatch.stats.performance.score_metrics import mean_score, roc_auc

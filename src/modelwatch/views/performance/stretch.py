@@ -17,7 +17,7 @@ from modelwatch.stats.counting.datatypes import number_of
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance import Estimate
-from modelwatch.stats.performance.differences import difference
+from modelwatch.stats.performance.intervals import difference
 from modelwatch.stats.performance.mergeable import Floats
 from modelwatch.stats.performance.residuals import error_edges, prediction_edges
 from modelwatch.storage.counts.labels.values import labelled_values

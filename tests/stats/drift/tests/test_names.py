@@ -13,7 +13,9 @@ from benchmarks.levels import NAMES, Names, alarms_about_names
 from benchmarks.nearly_ids import told_of_new_names
 from modelwatch.stats.counting.binning import categorical_binning, decode_binning, encode_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.names import (
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.tests.homogeneity import homogeneity
+from modelwatch.stats.drift.tests.names import (
     MIN_NAMED_GROUP,
     decode_split,
     encode_split,
@@ -25,10 +27,8 @@ from modelwatch.stats.drift.names import (
     window_needed,
     window_test,
 )
-from modelwatch.stats.drift.omnibus import SMALL_REFERENCE, Groups
-from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.single_cell import cell_p_value
-from modelwatch.stats.drift.tests import homogeneity
+from modelwatch.stats.drift.tests.omnibus import SMALL_REFERENCE, Groups
+from modelwatch.stats.drift.tests.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 from modelwatch.stats.quality.rates import compare_rates, reference_rates, unsound_counts
 from tests.stats.strategies import raw_categories

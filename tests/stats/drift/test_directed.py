@@ -13,7 +13,7 @@ from scipy.stats import hypergeom
 
 from modelwatch.stats.drift import directed
 from modelwatch.stats.drift.directed import SMALL_SCALE, DirectedTests, directed_tests, pooled_scores
-from modelwatch.stats.drift.single_cell import cell_p_value
+from modelwatch.stats.drift.tests.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 from tests.stats.strategies import count_pairs
 

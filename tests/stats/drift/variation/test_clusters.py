@@ -12,9 +12,10 @@ from scipy.stats import t as student
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.combined import DECLARED, combined_detectable, combined_tests
 from modelwatch.stats.drift.evidence import effective_rate_increase_p_value
-from modelwatch.stats.drift.names import (
+from modelwatch.stats.drift.scores import psi
+from modelwatch.stats.drift.tests.combined import DECLARED, combined_detectable, combined_tests
+from modelwatch.stats.drift.tests.names import (
     decode_split,
     encode_split,
     expected_new,
@@ -22,7 +23,6 @@ from modelwatch.stats.drift.names import (
     names_p_value,
     split_reference,
 )
-from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.variation.clusters import Clusters, KeyedRows, clusters_of, decode_clusters, encode_clusters
 from modelwatch.stats.drift.variation.overdispersion import AT_MOST, LOCATION, ON_AVERAGE, widened_tail
 from modelwatch.stats.errors import MalformedProfile

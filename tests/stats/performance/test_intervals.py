@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelwatch.stats.performance.differences import difference
-from modelwatch.stats.performance.intervals import Estimate, proportion, undefined
+from modelwatch.stats.performance.intervals import Estimate, difference, proportion, undefined
 
 
 @pytest.mark.parametrize(
