@@ -11,7 +11,8 @@ import numpy as np
 
 from modelwatch.config.monitors.defaults import ODDS_RATIO
 from modelwatch.events import Scalar, Task
-from modelwatch.library.labels import NO_TASK, LabelColumns, LabelledRowsNow, label_columns, labels_now
+from modelwatch.library.label_columns import LabelColumns, label_columns
+from modelwatch.library.labels import NO_TASK, LabelledRowsNow, labels_now
 from modelwatch.library.performance import performance_comparison, performance_rules
 from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values

@@ -8,10 +8,7 @@ import msgspec
 
 from modelwatch import measures
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.library.labels import (
-    LabelledReference,
-    LabelledRowsNow,
-)
+from modelwatch.library.labels import LabelledReference, LabelledRowsNow
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.evaluation import judge_window
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE, Judgement, LabelledWindow, Severity, metrics_of

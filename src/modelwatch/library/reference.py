@@ -13,12 +13,11 @@ import msgspec
 import numpy as np
 
 from modelwatch.events import Scalar, Task
+from modelwatch.library.label_columns import LabelColumns, label_columns
 from modelwatch.library.labels import (
     NO_TASK,
-    LabelColumns,
     LabelledReference,
     PackedLabels,
-    label_columns,
     labelled_reference,
     packed_labels,
     unpacked_labels,

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from modelwatch.library.labels import LabelColumns, LabelledReference, batches
+from modelwatch.library.label_columns import LabelColumns
+from modelwatch.library.labels import LabelledReference, batches
 from modelwatch.library.reading import in_threads, quiet, read_column
 from modelwatch.library.sources import Source
 from modelwatch.stats.counting.binning import Binning, NumericBinning
