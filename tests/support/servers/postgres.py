@@ -206,7 +206,11 @@ class Cluster:
 
     def _template(self) -> str:
         if not self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
-            self.execute(f"CREATE DATABASE {TEMPLATE}")
+            # Of a language, as the official image makes it: nothing may lean on the order of the bytes.
+            self.execute(
+                f"CREATE DATABASE {TEMPLATE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8' LOCALE_PROVIDER icu"
+                " ICU_LOCALE 'en-US'"
+            )
             store = Store(self.url(TEMPLATE))
             migrate(store)
             store.close()

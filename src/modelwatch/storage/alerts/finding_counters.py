@@ -39,7 +39,9 @@ def finding_counts(connection: Connection) -> dict[str, dict[FindingKey, int]]:
     """Counts of each model, by subject and severity."""
     table = tables.finding_tally
     found: dict[str, dict[FindingKey, int]] = {}
-    for row in connection.execute(select(table).order_by(table.c.model, table.c.subject, table.c.severity)):
+    for row in connection.execute(
+        select(table).order_by(*map(tables.by_bytes, (table.c.model, table.c.subject, table.c.severity)))
+    ):
         found.setdefault(row.model, {})[row.subject, row.severity] = row._mapping["count"]
     return found
 

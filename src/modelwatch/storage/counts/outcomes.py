@@ -246,7 +246,9 @@ def models_with_labels(connection: Connection) -> list[str]:
     """The models that have labels, sorted."""
     table, label = tables.model, tables.label
     labelled = exists().where(label.c.model == table.c.name)
-    return list(connection.execute(select(table.c.name).where(labelled).order_by(table.c.name)).scalars())
+    return list(
+        connection.execute(select(table.c.name).where(labelled).order_by(tables.by_bytes(table.c.name))).scalars()
+    )
 
 
 def label_values(connection: Connection, model: str) -> list[Scalar]:

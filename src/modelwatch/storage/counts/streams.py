@@ -28,7 +28,7 @@ def streams(connection: Connection, model: str | None = None) -> list[Stream]:
         )
         .where(table.c.segment == "")
         .group_by(table.c.model, table.c.version, table.c.environment)
-        .order_by(table.c.model, table.c.version, table.c.environment)
+        .order_by(*map(tables.by_bytes, (table.c.model, table.c.version, table.c.environment)))
     )
     if model is not None:
         query = query.where(table.c.model == model)
@@ -130,14 +130,17 @@ def all_streams(connection: Connection) -> list[StreamKey]:
     """Every stream that was ever committed, sorted. Reads no profiles."""
     table = tables.stream
     key = (table.c.model, table.c.version, table.c.environment)
-    return [StreamKey(*row) for row in connection.execute(select(*key).order_by(*key))]
+    return [StreamKey(*row) for row in connection.execute(select(*key).order_by(*map(tables.by_bytes, key)))]
 
 
 def streams_of(connection: Connection, model: str) -> list[StreamKey]:
     """Every stream of a model, sorted. Reads no profiles."""
     table = tables.stream
     key = (table.c.model, table.c.version, table.c.environment)
-    return [StreamKey(*row) for row in connection.execute(select(*key).where(table.c.model == model).order_by(*key))]
+    return [
+        StreamKey(*row)
+        for row in connection.execute(select(*key).where(table.c.model == model).order_by(*map(tables.by_bytes, key)))
+    ]
 
 
 def newest_window(connection: Connection, stream: StreamKey, until: int | None = None) -> Newest | None:
@@ -179,7 +182,9 @@ def _streams_with_data() -> Select[int]:
 def generations(connection: Connection) -> dict[str, int]:
     """The generation of every registered model, sorted by name."""
     table = tables.model
-    return {row.name: row.generation for row in connection.execute(select(table).order_by(table.c.name))}
+    return {
+        row.name: row.generation for row in connection.execute(select(table).order_by(tables.by_bytes(table.c.name)))
+    }
 
 
 def days_with_data(connection: Connection, model: str) -> list[int]:

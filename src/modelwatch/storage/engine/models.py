@@ -71,7 +71,9 @@ def require_model(connection: Connection, model: str) -> int:
 def known_models(connection: Connection) -> list[str]:
     """The names of the models that `require_model` finds, sorted."""
     table = tables.model
-    return list(connection.execute(select(table.c.name).where(_is_known()).order_by(table.c.name)).scalars())
+    return list(
+        connection.execute(select(table.c.name).where(_is_known()).order_by(tables.by_bytes(table.c.name))).scalars()
+    )
 
 
 def _is_known() -> ColumnElement[bool]:

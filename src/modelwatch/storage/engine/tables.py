@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
@@ -15,10 +18,36 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from modelwatch.events import EARLIEST_DAY
 
 metadata = MetaData()
+
+
+class by_bytes(FunctionElement[str]):  # noqa: N801 - used as a function
+    """A text to be sorted or compared by its bytes, as SQLite and Python do it, whatever the language of the database.
+
+    PostgreSQL sorts by the language that a database was made with, in which "a" comes before "B".
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[str]) -> None:
+        super().__init__(column)
+
+
+@compiles(by_bytes)
+def _as_it_is(element: by_bytes, compiler: Any, **options: Any) -> str:
+    column: str = compiler.process(element.clauses, **options)
+    return column
+
+
+@compiles(by_bytes, "postgresql")
+def _in_no_language(element: by_bytes, compiler: Any, **options: Any) -> str:
+    return f'{_as_it_is(element, compiler, **options)} COLLATE "C"'
+
 
 # An incident that is not over; there is at most one for a fingerprint.
 OPEN = text("state <> 'resolved'")

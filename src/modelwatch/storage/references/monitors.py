@@ -57,7 +57,10 @@ def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
 
 def all_monitors(connection: Connection) -> list[StoredMonitor]:
     """Every monitor, sorted by model."""
-    return [_monitor(row) for row in connection.execute(select(tables.monitor).order_by(tables.monitor.c.model))]
+    return [
+        _monitor(row)
+        for row in connection.execute(select(tables.monitor).order_by(tables.by_bytes(tables.monitor.c.model)))
+    ]
 
 
 def privacy_of(connection: Connection, store: Store, model: str) -> Policy:

@@ -279,7 +279,7 @@ def models_ready_for_reference(connection: Connection, size: int) -> list[str]:
         .scalar_subquery()
     )
     query = select(table.c.name).where(table.c.provisional_done.is_(False), received >= size)
-    return list(connection.execute(query.order_by(table.c.name)).scalars())
+    return list(connection.execute(query.order_by(tables.by_bytes(table.c.name))).scalars())
 
 
 def _insert(connection: Connection, rows: list[dict[str, Any]], by_segment: BySegment) -> None:

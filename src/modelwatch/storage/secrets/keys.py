@@ -28,7 +28,9 @@ def check_keys(store: Store, keyring: Keyring) -> None:
         missing = sorted(keys_in_use(connection) - set(keyring.ids))
         table = tables.model
         models = connection.execute(
-            select(table.c.name, table.c.privacy).where(table.c.privacy.is_not(None)).order_by(table.c.name)
+            select(table.c.name, table.c.privacy)
+            .where(table.c.privacy.is_not(None))
+            .order_by(tables.by_bytes(table.c.name))
         ).all()
     if missing:
         raise SettingsError(

@@ -42,7 +42,9 @@ class EvaluationProgress:
 def evaluation_failures(connection: Connection, model: str | None = None) -> list[EvaluationFailure]:
     """The checks that fail, sorted by stream; of one model, or of all."""
     table = tables.evaluation_failure
-    query = select(table).order_by(table.c.model, table.c.version, table.c.environment, table.c.check_name)
+    query = select(table).order_by(
+        *map(tables.by_bytes, (table.c.model, table.c.version, table.c.environment, table.c.check_name))
+    )
     if model is not None:
         query = query.where(table.c.model == model)
     return [

@@ -178,7 +178,7 @@ def latest_verdicts(connection: Connection, model: str | None = None, check: str
     """The newest verdict of every stream, sorted by stream; of one model, or of all."""
     table = tables.verdict
     query = select(*_COLUMNS).where(table.c.id.in_(newest_ids(model, check)))
-    query = query.order_by(table.c.model, table.c.version, table.c.environment)
+    query = query.order_by(*map(tables.by_bytes, (table.c.model, table.c.version, table.c.environment)))
     return [_verdict(row) for row in connection.execute(query)]
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, collate, func, nulls_first, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, nulls_first, select
 
 from modelwatch.batches import PredictionBatch, StreamName
 from modelwatch.errors import DamagedBlock
@@ -42,24 +41,18 @@ def first_events(
     are read block by block.
     """
     table, kept = tables.prediction, KeptFeatures(connection)
-    by_bytes = partial(_by_bytes, connection)
     first = (
         select(table)
         .where(table.c.day.in_(days), table.c.model == model)
-        .order_by(table.c.arrived_at, by_bytes(table.c.prediction_id), table.c.day)
+        .order_by(table.c.arrived_at, tables.by_bytes(table.c.prediction_id), table.c.day)
         .limit(limit)
         .subquery()
     )
-    together = (nulls_first(first.c.block), first.c.place, by_bytes(first.c.prediction_id), first.c.day)
+    together = (nulls_first(first.c.block), first.c.place, tables.by_bytes(first.c.prediction_id), first.c.day)
     in_order = select(first).order_by(first.c.arrived_at, *together).execution_options(yield_per=FIRST_ROWS_PER_READ)
     with connection.execute(in_order) as rows:
         for row in rows:
             yield from_row(row, kept, protection)
-
-
-def _by_bytes(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
-    """To be sorted by its bytes, as SQLite does it; PostgreSQL sorts by the language of the database."""
-    return collate(column, "C") if connection.dialect.name == "postgresql" else column
 
 
 def count_events(
