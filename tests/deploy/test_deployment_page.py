@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ from tests.support.servers.live_service import LiveService
 from tests.support.servers.postgres import Cluster, programs
 
 TEXT = (REPOSITORY / "docs" / "deployment.md").read_text()
+POSTGRESQL = (REPOSITORY / "docs" / "postgresql.md").read_text()
+SETUP = [line for line in POSTGRESQL.splitlines() if line.startswith("CREATE ")]
+# Instead of `modelwatch`, which is the superuser of the tests' server.
+OWNER = "modelwatch_owner"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 BASH = [text for language, text in BLOCKS if language == "bash"]
 YAML = [text for language, text in BLOCKS if language == "yaml"]
@@ -57,6 +62,11 @@ def run(text: str, folder: Path, **environment: str) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def on_path() -> dict[str, str]:
+    """PostgreSQL's programs where the shell finds them."""
+    return {"PATH": f"{programs()}{os.pathsep}{os.environ['PATH']}"}
 
 
 def predict(service: LiveService, count: int) -> None:
@@ -159,25 +169,48 @@ def test_a_sqlite_store_is_backed_up_while_it_is_written_to_and_restored(tmp_pat
         assert stored(service) == 90
 
 
-def test_postgresql_is_backed_up_while_it_is_written_to_and_restored(postgres: Cluster, tmp_path: Path) -> None:
-    with postgres.database() as url, LiveService(tmp_path / "data", DATABASE_URL=url) as service:
+@pytest.fixture
+def of_a_role(postgres: Cluster) -> Iterator[str]:
+    """The address of a database whose role owns it and has no other privileges, as docs/postgresql.md sets it up."""
+    [role, database] = SETUP
+    postgres.execute(role.replace("modelwatch", OWNER))
+    postgres.execute(database.replace("modelwatch", OWNER))
+    try:
+        yield postgres.url(OWNER, OWNER, "change-me")
+    finally:
+        for name in (OWNER, "modelwatch_restored"):
+            postgres.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        postgres.execute(f"DROP ROLE {OWNER}")
+
+
+def test_postgresql_is_backed_up_while_it_is_written_to_and_restored(
+    postgres: Cluster, of_a_role: str, tmp_path: Path
+) -> None:
+    with LiveService(tmp_path / "data", DATABASE_URL=of_a_role) as service:
         predict(service, 70)
-        environment = {
-            "PATH": f"{programs()}{os.pathsep}{os.environ['PATH']}",
-            "DATABASE_URL": url,
-            "ADMIN_URL": postgres.url(),
-            "RESTORED_URL": postgres.url("modelwatch_restored"),
-        }
-        try:
-            run(block("pg_restore"), tmp_path, **environment)
-            predict(service, 90)
-            service.stop()
-            with LiveService(tmp_path / "again", DATABASE_URL=environment["RESTORED_URL"]) as again:
-                assert stored(again) == 70
-                predict(again, 90)
-                assert stored(again) == 90
-        finally:
-            postgres.execute("DROP DATABASE IF EXISTS modelwatch_restored WITH (FORCE)")
+        restored = postgres.url("modelwatch_restored", OWNER, "change-me")
+        environment = {**on_path(), "ADMIN_URL": postgres.url(), "DATABASE_URL": of_a_role, "RESTORED_URL": restored}
+        run(block("pg_restore").replace("--owner=modelwatch", f"--owner={OWNER}"), tmp_path, **environment)
+        predict(service, 90)
+    with LiveService(tmp_path / "again", DATABASE_URL=restored) as again:
+        assert stored(again) == 70
+        predict(again, 90)
+        assert stored(again) == 90
+
+
+def test_a_backup_restored_in_place_is_all_that_there_is(of_a_role: str, tmp_path: Path) -> None:
+    """Also of a newer schema than that of the backup: what is left of it would be in the way of the next upgrade."""
+    back_up, restore = re.findall(r"^```bash\n(.*?)^```$", POSTGRESQL, re.MULTILINE | re.DOTALL)
+    environment = {**on_path(), "DATABASE_URL": of_a_role}
+    with LiveService(tmp_path / "data", DATABASE_URL=of_a_role) as service:
+        predict(service, 70)
+        run(back_up, tmp_path, **environment)
+        predict(service, 90)
+    run('psql --command="CREATE TABLE of_a_newer_version ()" "$DATABASE_URL"', tmp_path, **environment)
+    run(restore, tmp_path, **environment)
+    run("! psql --command='TABLE of_a_newer_version' \"$DATABASE_URL\"", tmp_path, **environment)
+    with LiveService(tmp_path / "again", DATABASE_URL=of_a_role) as again:
+        assert stored(again) == 70
 
 
 def test_every_command_is_run_or_known_to_need_more_than_this_machine() -> None:

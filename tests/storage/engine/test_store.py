@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from modelwatch.errors import StoreUnavailable, UnknownModel
+from modelwatch.errors import StoreUnavailable, StoreUnsuitable, UnknownModel
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.engine import tables
@@ -71,6 +71,21 @@ def test_tables_of_others_are_left_alone(empty_store: Store) -> None:
         connection.execute(text("CREATE TABLE theirs (id INTEGER)"))
     assert migrate(empty_store) == newest_version() == schema_version(empty_store)
     assert set(inspect(empty_store.engine).get_table_names()) == {*tables.metadata.tables, "alembic_version", "theirs"}
+
+
+def test_what_a_backup_restored_over_a_newer_store_leaves_is_refused_by_the_next_upgrade(postgres: Cluster) -> None:
+    """`pg_restore --clean` removes what is in the dump alone."""
+    with postgres.database() as url:
+        store = Store(url)
+        with store.write() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0023'"))
+        with pytest.raises(StoreUnsuitable, match=r"feature_block.* already exists.* newer than its schema, 0023"):
+            migrate(store)
+        with store.write() as connection:
+            connection.execute(text("DROP TABLE alembic_version"))
+        with pytest.raises(StoreUnsuitable, match=r"tables are of another program"):
+            migrate(store)
+        store.close()
 
 
 def schema_of(store: Store) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
+from sqlalchemy.exc import ProgrammingError
 
 from modelwatch.errors import StoreUnsuitable
 from modelwatch.storage.engine import tables
@@ -17,6 +18,8 @@ _VERSIONS = Table(
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
+# PostgreSQL's code of the error.
+DUPLICATE_TABLE = "42P07"
 
 
 def migrate(store: Store) -> str:
@@ -43,7 +46,7 @@ def migrate(store: Store) -> str:
 def upgrade(connection: Connection) -> str:
     """Brings the schema from any version, or from none, to the newest one, step by step, and returns that version.
 
-    Raises StoreUnsuitable when it is newer than this code.
+    Raises StoreUnsuitable when it is newer than this code, or when it has tables of a newer one.
     """
     # Loaded for a store that is not up to date: most processes find one that is, and start sooner without.
     from alembic import command
@@ -53,6 +56,7 @@ def upgrade(connection: Connection) -> str:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
+    before = _version(connection)
     try:
         command.upgrade(config, "head")
     except CommandError as error:
@@ -60,6 +64,16 @@ def upgrade(connection: Connection) -> str:
             f"The store was made by a newer modelwatch. {error} Start a modelwatch that fits, or restore a backup from"
             " before the upgrade."
         ) from error
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != DUPLICATE_TABLE:
+            raise
+        why = (
+            "Its tables are of another program; modelwatch needs a database of its own."
+            if before is None
+            else f"It has tables that are newer than its schema, {before}: a backup was restored over a newer store."
+            " Restore it into an empty database (docs/postgresql.md)."
+        )
+        raise StoreUnsuitable(f"{str(error.orig).capitalize()}. {why}") from error
     return _version(connection) or ""
 
 
