@@ -175,7 +175,13 @@ def compare(
         left_out[key.name] = "rows are grouped by it"
     return Report(
         subject_reports(results),
-        unsound_values({**chosen, **gone}, {**counts, **all_gone}, rest),
+        unsound_values(
+            {**chosen, **gone},
+            {**counts, **all_gone},
+            rest,
+            cluster_by=fitted.cluster_by,
+            keys=side.group_size,
+        ),
         profiles,
         Side(fitted.rows),
         Side(side.rows),

@@ -9,6 +9,7 @@ import msgspec
 
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.measures import plain
+from modelwatch.monitoring.checks.drift.evaluation import new_names_p_value
 from modelwatch.monitoring.checks.quality.judge import rise_thresholds
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.stats.counting.profile import Profile
@@ -32,17 +33,29 @@ class UnsoundValues(msgspec.Struct, frozen=True):
 
 
 def unsound_values(
-    references: Mapping[Subject, StoredReference], counts: Mapping[Subject, Profile], alpha: float
+    references: Mapping[Subject, StoredReference],
+    counts: Mapping[Subject, Profile],
+    alpha: float,
+    *,
+    cluster_by: str | None = None,
+    keys: Profile | float | None = None,
 ) -> list[UnsoundValues]:
     """The shares that have risen, the worst first.
 
-    counts: of the other data set, by subject. alpha: chance of a false alarm about all of them.
+    counts: of the other data set, by subject. alpha: chance of a false alarm about all of them. cluster_by: the column
+    by which rows are alike; keys: how many rows are in the group of one on average, or counts of the column.
     """
     rules = QualityRules(budget=0.0, check_interval=0)
     checks = [
         (subject, check)
         for subject, each in references.items()
-        for check in rate_checks(each.profile, counts[subject], each.split)
+        for chance in (new_names_p_value(each, counts[subject], cluster_by, keys),)
+        for check in rate_checks(
+            each.profile,
+            counts[subject],
+            each.split,
+            p_values={} if chance is None else {"unseen_category": chance},
+        )
     ]
     limit = alpha / max(len(checks), 1)
     found = []

@@ -35,6 +35,7 @@ DIMENSIONS: tuple[Dimension, ...] = ("completeness", "validity", "consistency")
 LEAST_RISE = 0.05
 FACTOR = 3.0
 LEAST_FACTOR_RISE = 0.01
+NO_P_VALUES: Mapping[Rule, float] = {}
 # 0.15 - 0.10 is a hair less than 0.05.
 ROUNDING = 1e-12
 
@@ -98,11 +99,13 @@ def rate_checks(
     least_rise: float = LEAST_RISE,
     factor: float = FACTOR,
     least_factor_rise: float = LEAST_FACTOR_RISE,
+    p_values: Mapping[Rule, float] = NO_P_VALUES,
 ) -> tuple[RateCheck, ...]:
     """Every rule that applies to the feature: the range rules to numeric ones, unseen categories to categorical ones.
 
     split: how a categorical reference was split, which tells how many unseen categories are to be expected. A rise is
     large when it is at least `least_rise`, or at least `least_factor_rise` and to `factor` times the reference rate.
+    p_values: as of `compare_rates`.
     Raises IncompatibleProfiles when the binnings differ.
 
     >>> from modelwatch.stats.counting.binning import categorical_binning
@@ -125,6 +128,7 @@ def rate_checks(
         least_rise=least_rise,
         factor=factor,
         least_factor_rise=least_factor_rise,
+        p_values=p_values,
     )
 
 
@@ -135,8 +139,11 @@ def compare_rates(
     least_rise: float = LEAST_RISE,
     factor: float = FACTOR,
     least_factor_rise: float = LEAST_FACTOR_RISE,
+    p_values: Mapping[Rule, float] = NO_P_VALUES,
 ) -> tuple[RateCheck, ...]:
     """The same of counts that were taken from profiles earlier. Both sides have the same rules.
+
+    p_values: of rules whose counts alone don't tell it, since values are alike.
 
     Raises StatsError when a side has more hits than observations.
     """
@@ -164,7 +171,9 @@ def compare_rates(
                 current_n,
                 current_rate,
                 change,
-                rate_increase_p_value(reference_count, reference_n, current_count, current_n),
+                p_values[rule]
+                if rule in p_values
+                else rate_increase_p_value(reference_count, reference_n, current_count, current_n),
                 large,
             )
         )

@@ -20,6 +20,8 @@ from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, PS
 from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
+from modelwatch.stats.drift.tests.names import beside, expected_new, names_p_value
+from modelwatch.stats.drift.variation.clusters import Clusters
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
 from modelwatch.storage.references.subjects import StoredReference, Subject
 
@@ -296,12 +298,39 @@ def dispersion_of(
         found = variation.dispersion(reference.profile, window.end - window.start, n)
     if clusters is None or clusters.key != rules.cluster_by:
         return found
-    size = clusters.size_in(keys) if isinstance(keys, Profile) else keys
-    tested = reference.profile.n - (0 if reference.split is None else int(reference.split.naming.sum()))
-    of_clusters = clusters.dispersion(n, tested, size)
+    of_clusters = cluster_dispersion(reference, clusters, n, keys)
     if found is None or of_clusters is None:
         return found or of_clusters
     return found.careful(of_clusters)
+
+
+def cluster_dispersion(
+    reference: StoredReference, clusters: Clusters, n: int, keys: Profile | float | None
+) -> Dispersion | None:
+    """How much more than by chance a window of n values varies since those of one key are alike; None where they are
+    not. keys: as of `dispersion_of`."""
+    size = clusters.size_in(keys) if isinstance(keys, Profile) else keys
+    return clusters.dispersion(n, _tested(reference), size)
+
+
+def new_names_p_value(
+    reference: StoredReference, current: Profile, cluster_by: str | None, keys: Profile | float | None
+) -> float | None:
+    """Chance of as many unseen names in a window where those of one key are alike; None where nothing is known of that,
+    and counts alone tell it. keys: as of `dispersion_of`."""
+    clusters, split = reference.clusters, reference.split
+    if clusters is None or clusters.key != cluster_by or split is None:
+        return None
+    dispersion = cluster_dispersion(reference, clusters, current.n, keys)
+    expected = expected_new(reference.profile, split)
+    if dispersion is None or expected is None:
+        return None
+    return names_p_value(expected, current, beside(split, dispersion), _tested(reference))
+
+
+def _tested(reference: StoredReference) -> int:
+    """Number of values of a reference that windows are tested against."""
+    return reference.profile.n - (0 if reference.split is None else int(reference.split.naming.sum()))
 
 
 def _by_chance(subjects: Sequence[tuple[StoredReference, Sequence[Profile]]], rules: DriftRules) -> list[float]:

@@ -10,7 +10,9 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.monitoring.checks.codec import EvidenceCodec
+from modelwatch.monitoring.checks.drift.evaluation import new_names_p_value
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs, gather
+from modelwatch.monitoring.checks.drift.subject_counts import keys_of
 from modelwatch.monitoring.checks.quality.classes import ClassUse, gather_classes
 from modelwatch.monitoring.checks.quality.extremes import Outside, search_outside
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -28,7 +30,7 @@ from modelwatch.stats.quality.codes import (
     sentinels,
 )
 from modelwatch.stats.quality.extremes import Extreme
-from modelwatch.stats.quality.rates import Rule, reference_rates, unsound_counts
+from modelwatch.stats.quality.rates import DIMENSION_OF, Rule, reference_rates, unsound_counts
 from modelwatch.storage.counts.stored_values import recent_values
 from modelwatch.storage.counts.volumes import duplicates_by_span, first_window, has_taken_provisional, hourly_volumes
 from modelwatch.storage.engine.models import StreamKey
@@ -50,6 +52,7 @@ class WindowQuality(msgspec.Struct, frozen=True):
     """One window: by feature, what breaks which rule, of how many values.
 
     duplicates: predictions that came again; changed_duplicates: those that said something else than the first time.
+    new_names: by feature with unseen categories, the chance of as many, where predictions that are alike are known.
     """
 
     lookback: str | None
@@ -59,6 +62,7 @@ class WindowQuality(msgspec.Struct, frozen=True):
     duplicates: int
     features: dict[str, Counts]
     changed_duplicates: int = 0
+    new_names: dict[str, float] = {}
 
 
 class Volumes(msgspec.Struct, frozen=True):
@@ -163,7 +167,7 @@ def quality_evidence(
         watermark=watermark,
         streams=inputs.evidence.streams,
         elapsed=inputs.evidence.elapsed,
-        reference={name: reference_rates(each.profile, each.split) for name, each in chosen.items()},
+        reference={name: _rates(each, inputs.evidence.rules.cluster_by) for name, each in chosen.items()},
         reference_ids={name: each.id for name, each in chosen.items()},
         complete=complete,
         windows=tuple(windows),
@@ -198,22 +202,28 @@ def _windows(
     evidence = inputs.evidence
     features = {subject: reference for subject, reference in inputs.chosen.items() if subject.kind == "feature"}
     judged = {
-        subject: frozenset(reference_rates(reference.profile, reference.split))
-        for subject, reference in features.items()
+        subject: frozenset(_rates(reference, evidence.rules.cluster_by)) for subject, reference in features.items()
     }
     found = []
     longest = max((window.end - window.start for window in evidence.windows), default=0)
     codes: dict[str, tuple[Sentinel, ...]] = {}
     spans = [(window.start, window.end) for window in evidence.windows]
+    cluster_by = evidence.rules.cluster_by
+    keys = keys_of(evidence.sums, inputs.layouts, inputs.chosen, cluster_by) or [None] * len(evidence.windows)
     of_windows = zip(evidence.windows, evidence.sums, duplicates_by_span(connection, stream, spans), strict=True)
     for place, (window, sums, repeats) in enumerate(of_windows):
         counts: dict[str, Counts] = {}
+        new_names: dict[str, float] = {}
         for subject, reference in sorted(features.items(), key=lambda item: item[0]):
             current = inputs.counts[subject].profiles[place]
             # What breaks each rule that the reference is judged by.
             counts[subject.name] = {
                 rule: of_rule for rule, of_rule in unsound_counts(current).items() if rule in judged[subject]
             }
+            if current.unseen and "unseen_category" in judged[subject]:
+                p_value = new_names_p_value(reference, current, cluster_by, keys[place])
+                if p_value is not None:
+                    new_names[subject.name] = p_value
             if window.end - window.start == longest and (known := known_codes(reference.profile, current)):
                 codes[subject.name] = known
         found.append(
@@ -225,9 +235,19 @@ def _windows(
                 repeats.total,
                 counts,
                 repeats.changed,
+                new_names,
             )
         )
     return found, list(features.values()), codes
+
+
+def _rates(reference: StoredReference, cluster_by: str | None) -> Counts:
+    """The rates that windows are compared with. Of the feature that groups predictions a new value is no news: clients
+    come and go."""
+    counts = reference_rates(reference.profile, reference.split)
+    if reference.subject.name != cluster_by:
+        return counts
+    return {rule: of_rule for rule, of_rule in counts.items() if DIMENSION_OF[rule] != "consistency"}
 
 
 def _volumes(connection: Connection, stream: StreamKey, end: int) -> Volumes | None:

@@ -91,7 +91,13 @@ def judge_rates(evidence: QualityEvidence, alpha: float) -> dict[str, list[RateJ
             continue
         by_rule: dict[str, list[RateJudgement]] = {}
         for window in evidence.windows:
-            checks = compare_rates(before, window.features[name], least_rise=rules.min_rise, factor=rules.factor)
+            checks = compare_rates(
+                before,
+                window.features[name],
+                least_rise=rules.min_rise,
+                factor=rules.factor,
+                p_values={"unseen_category": window.new_names[name]} if name in window.new_names else {},
+            )
             for check in checks:
                 by_rule.setdefault(check.rule, []).append(_rate(name, window, check, rules, alpha))
         found[name] = [min(judged, key=lambda each: each.rank) for judged in by_rule.values()]
