@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from modelwatch.stats.counting.categorical import category_name, name_counts, single_name
 from modelwatch.stats.counting.numeric import Scalar
 
@@ -25,6 +28,29 @@ BOOLEANS = {"true": "1", "false": "0"}
 MOST_KNOWN = 100
 # Other spellings of a boolean. One side may also use them for classes of its own, such as letters.
 SENSES = {"1": "1", "yes": "1", "y": "1", "t": "1", "0": "0", "no": "0", "n": "0", "f": "0"}
+
+# A class is among the most frequent ones for sure where the last of them is so many standard deviations below.
+CLEARLY = 3.0
+
+
+def counted_by_chance(matrix: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The counted classes that others, which are not counted one by one, may be as frequent as; shape (classes,).
+
+    Which of them are counted, chance decided, by rows that are more than usual: in other rows they are less frequent,
+    and recognised less often. matrix: confusion matrix of the rows that the classes were chosen by, shape
+    (classes + 1, classes + 1), with all other classes last.
+
+    >>> counted_by_chance(np.array([[900, 0, 90], [0, 12, 5], [95, 4, 800]])).tolist()
+    [False, True]
+    >>> counted_by_chance(np.array([[900, 0, 0], [0, 12, 0], [0, 0, 0]])).tolist()
+    [False, False]
+    """
+    truth, predicted, hits = matrix.sum(axis=1)[:-1], matrix.sum(axis=0)[:-1], np.diagonal(matrix)[:-1]
+    if not len(truth) or not (matrix[-1].any() or matrix[:, -1].any()):
+        return np.zeros(len(truth), dtype=np.bool_)
+    # A hit counts in both, so the deviation of their sum is larger than that of independent ones.
+    frequency, deviation = truth + predicted, np.sqrt(truth + predicted + 2.0 * hits)
+    return np.asarray(frequency - frequency.min() <= CLEARLY * deviation)
 
 
 def class_name(value: Scalar) -> str | None:

@@ -362,8 +362,10 @@ def _class_row(counts: ConfusionCounts, place: int, f1: Estimate) -> ClassMetric
         name,
         support,
         predicted,
-        precision=proportion(hits, predicted, f"class {name} was never predicted"),
-        recall=proportion(hits, support, f"no row is of class {name}"),
-        specificity=proportion(others - predicted + hits, others, f"no row is of another class than {name}"),
+        precision=proportion(hits, predicted, f"class {name} was never predicted" if counts.n else NO_ROWS),
+        recall=proportion(hits, support, f"no row is of class {name}" if counts.n else NO_ROWS),
+        specificity=proportion(
+            others - predicted + hits, others, f"no row is of another class than {name}" if counts.n else NO_ROWS
+        ),
         f1=f1,
     )

@@ -13,6 +13,7 @@ from modelwatch.monitoring.checks.drift.tolerance import ODDS, Measure
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
 from modelwatch.stats.drift.recovery import MeanSize
+from modelwatch.stats.outcomes.classes import counted_by_chance
 from modelwatch.stats.outcomes.natural_variation import (
     MetricVariation,
     beyond_natural,
@@ -41,8 +42,17 @@ PRECEDENCE: tuple[Severity, ...] = (
     "no_reference",
 )
 SEVERE = 2.0
+AS_FREQUENT = (
+    "Other classes are about as frequent as those that are counted one by one: which ones are, chance decided in the"
+    " reference, where they come more often than later."
+)
+# The share of the counted classes that are so by chance, and that of the rows of other classes, from which on means
+# over the counted classes are better in the reference than later.
+MOST_BY_CHANCE, MOST_OTHERS = 0.5, 0.2
 # Metrics of the probabilities of all classes.
 OF_CLASS_SCORES = frozenset({"log_loss", "roc_auc_macro"})
+# Ends of the names of metrics of the classes that are counted one by one.
+OVER_CLASSES = ("_macro", "_weighted", "_micro", "balanced_accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +168,10 @@ def judge_metric(
     if compared.loss is None or compared.reference is None:
         state: Severity = "stable" if kept else "insufficient_data"
         return few or undecided(name, state, estimate, alpha, compared.reason, shortfall)
+    if _flattered(name, reference):
+        return few or undecided(
+            name, "stable" if kept else "insufficient_data", estimate, alpha, AS_FREQUENT, shortfall
+        )
     threshold = threshold_of(name, compared.reference, reference, rules)
     worse = compared.loss >= threshold and compared.p_value < alpha
     if few is not None and not worse:
@@ -180,6 +194,16 @@ def judge_metric(
         alert_threshold=SEVERE * threshold,
         sizes=(*shortfall, *_loss_size(name, threshold, compared)),
     )
+
+
+def _flattered(name: str, reference: OutcomeCounts) -> bool:
+    """True of a mean over classes that are the most frequent by chance in the reference: in it they are recognised more
+    often than in other rows of the same model."""
+    confusion = reference.confusion
+    if confusion is None or not reference.layout.is_full or not name.endswith(OVER_CLASSES) or not confusion.n:
+        return False
+    others = confusion.matrix[-1].sum() / confusion.n
+    return bool(others >= MOST_OTHERS and counted_by_chance(confusion.matrix).mean() >= MOST_BY_CHANCE)
 
 
 def absent(name: str, counts: OutcomeCounts) -> Estimate:

@@ -6,9 +6,10 @@ Pure: counts and rules in, judgements out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.charts.drawing.numbers import number
 from modelwatch.measures import p_needed, p_text, plain
@@ -17,6 +18,7 @@ from modelwatch.monitoring.checks.drift.reasons import why_stable
 from modelwatch.monitoring.checks.drift.tolerance import ODDS, PSI, Measure, Tolerance, deciding_measure, tolerance
 from modelwatch.monitoring.checks.observations import SizeNow
 from modelwatch.monitoring.checks.performance.judge import (
+    AS_FREQUENT,
     Judgement,
     LabelledWindow,
     Severity,
@@ -29,6 +31,7 @@ from modelwatch.stats.drift.odds import odds_shift
 from modelwatch.stats.drift.recovery import MeanSize, OddsSize, ShiftSize
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.tests.homogeneity import homogeneity
+from modelwatch.stats.outcomes.classes import counted_by_chance
 from modelwatch.stats.outcomes.natural_variation import (
     MEAN_TARGET,
     MetricVariation,
@@ -121,11 +124,23 @@ def judge_labels(
         truth, known = window.counts.confusion.matrix.sum(axis=1), reference.confusion.matrix.sum(axis=1)
         if not truth.sum() or not known.sum():
             return undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
+        if reference.layout.is_full:
+            known, truth = _with_the_others(counted_by_chance(reference.confusion.matrix), known, truth)
+            if not known[:-1].any():
+                return undecided(LABELS, "insufficient_data", estimate, alpha, AS_FREQUENT)
         classes = (*reference.confusion.layout.classes, OTHER)
         varies_by_class = [None if natural is None else natural.of(odds_of(name), length) for name in classes]
         judged = _judged_shares(known, truth, estimate, rules, alpha, varies_by_class, exactly=few is not None)
         return few if few is not None and judged.severity == "stable" else judged
     return undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
+
+
+def _with_the_others(moved: NDArray[np.bool_], *sides: Integers) -> Iterator[Integers]:
+    """Counts of classes, with these classes among all others, which are the last cell."""
+    for counts in sides:
+        kept = np.where(np.append(moved, False), 0, counts)
+        kept[-1] += counts[:-1][moved].sum()
+        yield kept
 
 
 def _judged_shares(
