@@ -109,7 +109,7 @@ def results(service: LiveService, tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 def run(block: Block, port: int, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    # As it is shown it takes many seconds, for figures that tests/cli/test_simulate.py is about.
+    # As it is shown it takes many seconds, for figures that tests/cli/commands/test_simulate.py is about.
     short = "--features 3 --months 1 --repetitions 5 --jobs 1"
     text = re.sub(r"^(modelwatch simulate .*)$", rf"\1 {short}", block.text, flags=re.MULTILINE)
     if port != USUAL_PORT:

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.programs import HELM3, HELM4, KUBECTL, Program, ProgramMissing, fetched
 from tests.conftest import REPOSITORY
-from tests.deploy.rendering import Helm
+from tests.deploy.kubernetes.rendering import Helm
 from tests.support.servers.programs import absent
 
 SCHEMAS = REPOSITORY / ".." / "shared" / "schemas"

@@ -19,9 +19,9 @@ import yaml
 from modelwatch.config import describe_settings, load_settings
 from scripts.manifests import CHART
 from tests.conftest import REPOSITORY
-from tests.deploy.crosschecks import problems
-from tests.deploy.objects import of_kind, parsed
-from tests.deploy.rendering import Helm, schema_problems
+from tests.deploy.kubernetes.crosschecks import problems
+from tests.deploy.kubernetes.objects import of_kind, parsed
+from tests.deploy.kubernetes.rendering import Helm, schema_problems
 from tests.support.servers.live_service import LiveService
 from tests.support.servers.postgres import Cluster, programs
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from scripts.manifests import CHART
-from tests.deploy.objects import of_kind
-from tests.deploy.rendering import Helm
+from tests.deploy.kubernetes.objects import of_kind
+from tests.deploy.kubernetes.rendering import Helm
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import kubernetes_validate
 import kubernetes_validate.utils
 
 from scripts.manifests import CHART
-from tests.deploy.objects import Object, label, parsed
+from tests.deploy.kubernetes.objects import Object, label, parsed
 
 VALUE_SETS = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*-values.yaml"))
 KUBERNETES = tuple(f"1.{minor}" for minor in range(30, 38))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.crosschecks import problems
-from tests.deploy.objects import Object, of_kind
-from tests.deploy.rendering import MADE_ELSEWHERE, Helm, schema_problems
+from tests.deploy.kubernetes.crosschecks import problems
+from tests.deploy.kubernetes.objects import Object, of_kind
+from tests.deploy.kubernetes.rendering import MADE_ELSEWHERE, Helm, schema_problems
 
 Break = Callable[[dict[str, Any]], object]
 SETS = ("default", "everything")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.objects import of_kind
-from tests.deploy.rendering import Helm
+from tests.deploy.kubernetes.objects import of_kind
+from tests.deploy.kubernetes.rendering import Helm
 from tests.support.servers.live_service import free_port
 from tests.support.servers.postgres import Cluster
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scripts.manifests import CHART, MANIFEST, copies, manifest
-from tests.deploy.crosschecks import problems
-from tests.deploy.objects import Object, of_kind, parsed, pods
-from tests.deploy.rendering import KUBERNETES, Helm, schema_problems
+from tests.deploy.kubernetes.crosschecks import problems
+from tests.deploy.kubernetes.objects import Object, of_kind, parsed, pods
+from tests.deploy.kubernetes.rendering import KUBERNETES, Helm, schema_problems
 
 NAME, NAMESPACE = "ai-model-monitoring", "ml-monitoring"
 OVERLAY = """\

@@ -11,9 +11,9 @@ import yaml
 from modelwatch.config import Settings, load_settings
 from modelwatch.config.loading import KNOWN
 from scripts.manifests import CHART
-from tests.deploy.crosschecks import problems
-from tests.deploy.objects import names_of, of_kind, parsed, pods
-from tests.deploy.rendering import KUBERNETES, MADE_ELSEWHERE, VALUE_SETS, Helm, schema_problems
+from tests.deploy.kubernetes.crosschecks import problems
+from tests.deploy.kubernetes.objects import names_of, of_kind, parsed, pods
+from tests.deploy.kubernetes.rendering import KUBERNETES, MADE_ELSEWHERE, VALUE_SETS, Helm, schema_problems
 
 each_value_set = pytest.mark.parametrize("values", VALUE_SETS)
 

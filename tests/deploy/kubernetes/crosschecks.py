@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tests.deploy.objects import Object, PodOf, label, matches, names_of, of_kind, pods
+from tests.deploy.kubernetes.objects import Object, PodOf, label, matches, names_of, of_kind, pods
 
 # What `kubectl apply` may keep of an object in its annotation.
 LARGEST_BYTES = 262_144
