@@ -28,7 +28,7 @@ def windows(shared_data: DataSets) -> list[tuple[Estimate, dict[str, Any], dict[
     assert isinstance(calibration, Calibration)
     found = []
     for window, theirs, realised in zip(oracle["windows"], peer["cbpe"], peer["realized"], strict=True):
-        ours = estimate(calibration, *cells_by(rows(production, window), "prediction"), rng=np.random.default_rng(0))
+        ours = estimate(calibration, *cells_by(rows(production, window), "prediction"))
         assert isinstance(ours, Estimate)
         found.append((ours, theirs, realised))
     return found

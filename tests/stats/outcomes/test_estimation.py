@@ -109,7 +109,7 @@ def test_scores_that_are_no_probabilities_are_counted_beside() -> None:
 def test_the_expected_confusion_adds_up_to_the_window() -> None:
     generator = rng(1)
     scores, _ = draw(generator, 3_000, (2.0, 2.0))
-    found = estimated(estimate(calibrated(generator, 5_000), *cells_by(scores, scores >= 0.4), rng=generator))
+    found = estimated(estimate(calibrated(generator, 5_000), *cells_by(scores, scores >= 0.4)))
     assert found.confusion is not None
     table = found.confusion
     assert table.true_positive + table.false_positive == pytest.approx((scores >= 0.4).sum())
@@ -136,7 +136,7 @@ def errors_under_shift(labels: int) -> dict[str, Errors]:
         calibration = calibrated(generator, labels)
         scores, truth = draw(generator, 2_000, (1.2, 1.6))
         called = scores >= 0.5
-        found = estimated(estimate(calibration, *cells_by(scores, called), rng=generator))
+        found = estimated(estimate(calibration, *cells_by(scores, called)))
         for name, actual in realised(scores, called, truth).items():
             metric = found.metrics[name]  # type: ignore[index]
             assert metric.value is not None
@@ -161,12 +161,61 @@ def test_estimates_are_unbiased_under_covariate_shift_and_intervals_cover(
         assert each.covered >= least, name
 
 
+@pytest.mark.parametrize("n", [30, 100, 1_000])
+def test_intervals_of_small_windows_cover_what_is_realised(n: int) -> None:
+    generator = rng(9)
+    covered: dict[str, list[bool]] = {}
+    for _ in range(10):
+        calibration = calibrated(generator, 5_000)
+        for _ in range(60):
+            scores, truth = draw(generator, n, (1.2, 1.6))
+            called = scores >= 0.5
+            found = estimated(estimate(calibration, *cells_by(scores, called)))
+            for name, actual in realised(scores, called, truth).items():
+                metric = found.metrics[name]  # type: ignore[index]
+                assert metric.low is not None
+                assert metric.high is not None
+                covered.setdefault(name, []).append(metric.low <= actual <= metric.high)
+    assert set(covered) == {"accuracy", "precision", "recall", "f1", "roc_auc"}
+    for name, each in covered.items():
+        assert np.mean(each) >= 0.915, name
+
+
+def test_an_interval_is_as_wide_as_what_redrawn_labels_and_references_realise() -> None:
+    """The delta method beside what it stands for: draws of the reference's fit, and of labels by each."""
+    generator = rng(10)
+    positive, negative = cells_by(*draw(generator, 3_000, (0.7, 0.7)))
+    sizes = positive + negative
+    calibration = calibrate(positive, negative, rng=generator)
+    assert isinstance(calibration, Calibration)
+    scores, _ = draw(generator, 500, (1.2, 1.6))
+    called = scores >= 0.5
+    found = estimated(estimate(calibration, *cells_by(scores, called))).metrics
+    cells = np.minimum((scores * len(sizes)).astype(int), len(sizes) - 1)
+    fits = generator.multivariate_normal(
+        calibration.probability, calibration.covariance, size=3_000, method="eigh"
+    ).clip(0.0, 1.0)
+    drawn = [realised(scores, called, generator.random(500) < fit[cells]) for fit in fits]
+    for name, metric in found.items():
+        assert metric.low is not None
+        assert metric.high is not None
+        width = 2 * 1.96 * np.std([each[name] for each in drawn])
+        assert metric.high - metric.low == pytest.approx(width, rel=0.06), name
+
+
 def test_the_same_seed_gives_the_same_estimate() -> None:
     scores, _ = draw(rng(3), 500, (1.0, 1.0))
-    once, again = (
-        estimated(estimate(calibrated(rng(5), 1_000), *cells_by(scores, scores > 0.5), rng=rng(6))) for _ in range(2)
-    )
+    once, again = (estimated(estimate(calibrated(rng(5), 1_000), *cells_by(scores, scores > 0.5))) for _ in range(2))
     assert once == again
+
+
+def test_a_metric_that_will_hardly_be_defined_has_no_interval() -> None:
+    calibration = calibrate([0, 30, 100], [3_000, 270, 0], rng=rng())
+    assert isinstance(calibration, Calibration)
+    metrics = estimated(estimate(calibration, [0, 0, 10], [10, 0, 0])).metrics
+    assert (metrics["recall"].low, metrics["recall"].high, metrics["recall"].reason) == (1.0, 1.0, None)
+    hardly = estimated(estimate(calibration, [0, 0, 1], [0, 0, 0])).metrics
+    assert (hardly["roc_auc"].low, hardly["recall"].low) == (None, 1.0)
 
 
 def test_a_smaller_window_has_a_wider_interval() -> None:
@@ -174,7 +223,7 @@ def test_a_smaller_window_has_a_wider_interval() -> None:
     widths = []
     for n in (100, 10_000):
         scores, _ = draw(rng(2), n, (1.0, 1.0))
-        metric = estimated(estimate(calibration, *cells_by(scores, scores > 0.5), rng=rng(3))).metrics["accuracy"]
+        metric = estimated(estimate(calibration, *cells_by(scores, scores > 0.5))).metrics["accuracy"]
         assert metric.low is not None
         assert metric.high is not None
         widths.append(metric.high - metric.low)
@@ -187,7 +236,7 @@ def test_accuracy_of_several_classes_follows_the_top_class_scores() -> None:
     right = generator.random(20_000) < confidence * 0.9
     calibration = calibrate(*cells_by(confidence, right), rng=generator)
     later = generator.beta(3.0, 3.0, size=5_000)
-    found = estimated(estimate_accuracy(calibration, score_counts(later)[0], rng=generator))
+    found = estimated(estimate_accuracy(calibration, score_counts(later)[0]))
     assert set(found.metrics) == {"accuracy"}
     assert found.confusion is None
     assert found.metrics["accuracy"].value == pytest.approx(later.mean() * 0.9, abs=0.015)
@@ -211,8 +260,8 @@ def test_a_reference_that_can_not_be_calibrated_is_refused(
 ) -> None:
     refusal = calibrate(positive, negative, outside=outside, rng=rng())
     assert expected in reason(refusal)
-    assert estimate(refusal, [1, 1], [1, 1], rng=rng()) is refusal
-    assert estimate_accuracy(refusal, [1, 1], rng=rng()) is refusal
+    assert estimate(refusal, [1, 1], [1, 1]) is refusal
+    assert estimate_accuracy(refusal, [1, 1]) is refusal
 
 
 def test_a_score_that_says_nothing_is_calibrated_to_the_base_rate() -> None:
@@ -234,14 +283,14 @@ def test_a_window_outside_the_assumptions_is_refused(
     called_positive: list[int], called_negative: list[int], outside: int, expected: str
 ) -> None:
     calibration = calibrate([10, 50, 90, 0], [90, 50, 10, 0], rng=rng())
-    assert expected in reason(estimate(calibration, called_positive, called_negative, outside=outside, rng=rng()))
+    assert expected in reason(estimate(calibration, called_positive, called_negative, outside=outside))
     together = [one + other for one, other in zip(called_positive, called_negative, strict=True)]
-    assert expected in reason(estimate_accuracy(calibration, together, outside=outside, rng=rng()))
+    assert expected in reason(estimate_accuracy(calibration, together, outside=outside))
 
 
 def test_an_undefined_metric_says_why_and_the_others_stand() -> None:
     calibration = calibrate([10, 50, 90], [90, 50, 10], rng=rng())
-    metrics = estimated(estimate(calibration, [0, 0, 0], [10, 10, 10], rng=rng())).metrics
+    metrics = estimated(estimate(calibration, [0, 0, 0], [10, 10, 10])).metrics
     assert metrics["precision"].value is None
     assert metrics["precision"].reason == "nothing was predicted positive"
     assert (metrics["recall"].value, metrics["f1"].value) == (0.0, 0.0)
@@ -250,7 +299,7 @@ def test_an_undefined_metric_says_why_and_the_others_stand() -> None:
 
 def test_a_window_in_which_no_positive_label_is_expected_has_no_recall_and_no_area() -> None:
     calibration = calibrate([0, 100], [200, 50], rng=rng())
-    metrics = estimated(estimate(calibration, [0, 0], [100, 0], rng=rng())).metrics
+    metrics = estimated(estimate(calibration, [0, 0], [100, 0])).metrics
     assert metrics["accuracy"].value == 1.0
     for name in ("precision", "recall", "f1", "roc_auc"):
         assert metrics[name].value is None
@@ -259,7 +308,7 @@ def test_a_window_in_which_no_positive_label_is_expected_has_no_recall_and_no_ar
 
 def test_a_single_prediction_has_an_expected_area_and_no_interval_of_it() -> None:
     calibration = calibrate([10, 50, 90], [90, 50, 10], rng=rng())
-    area = estimated(estimate(calibration, [0, 1, 0], [0, 0, 0], rng=rng())).metrics["roc_auc"]
+    area = estimated(estimate(calibration, [0, 1, 0], [0, 0, 0])).metrics["roc_auc"]
     assert area.value == pytest.approx(0.5)
     assert (area.low, area.high, area.reason) == (None, None, "too few predictions for an interval")
 
@@ -267,7 +316,7 @@ def test_a_single_prediction_has_an_expected_area_and_no_interval_of_it() -> Non
 def test_other_cells_and_negative_counts_are_refused() -> None:
     calibration = calibrate([10, 50, 90], [90, 50, 10], rng=rng())
     with pytest.raises(IncompatibleProfiles, match="cells of its calibration"):
-        estimate(calibration, [1, 1], [1, 1], rng=rng())
+        estimate(calibration, [1, 1], [1, 1])
     with pytest.raises(IncompatibleProfiles, match="same cells"):
         calibrate([1, 2], [1], rng=rng())
     with pytest.raises(IncompatibleProfiles, match="same cells"):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy import special
 
 from modelwatch.stats.performance import (
     ConfusionCounts,
@@ -16,7 +17,8 @@ from modelwatch.stats.performance import (
 )
 from modelwatch.stats.performance.confusion import confusion_metrics
 from modelwatch.stats.performance.regression import regression_metrics
-from modelwatch.stats.performance.score_metrics import roc_auc
+from modelwatch.stats.performance.score_metrics import average_precision, pr_auc, roc_auc
+from modelwatch.stats.performance.scores import SCORE_EDGES
 from tests.proofs.lock import Proofs
 
 TRIALS = 1_000
@@ -79,3 +81,20 @@ def test_intervals_hold_the_truth_as_often_as_they_say(proofs: Proofs, case: str
     shares = proofs.figures(intervals_with_the_truth, case, n)
     assert set(shares) == set(CASES[case][1])
     assert all(0.93 <= share <= 0.97 for share in shares.values()), shares
+
+
+@pytest.mark.parametrize(("n", "share"), [(100, 0.4), (1_000, 0.4), (1_000, 0.1)])
+def test_intervals_of_the_average_precision_hold_the_truth(n: int, share: float) -> None:
+    rng = np.random.default_rng(2_013)
+    # Scores are logistic in a normal variable, whose mean is 1.5 more for positive rows.
+    edges = special.logit(SCORE_EDGES)
+    cells = [np.diff(special.ndtr(edges - mean), prepend=0.0, append=1.0) for mean in (-0.75, 0.75)]
+    truth = float(average_precision(np.concatenate((cells[0] * (1.0 - share), cells[1] * share))[None, :])[0])
+    held = 0
+    for _ in range(TRIALS):
+        label = rng.random(n) < share
+        estimate = pr_auc(ScoreCounts.of(special.expit(rng.normal(size=n) + 1.5 * (label - 0.5)), label))
+        assert estimate.low is not None
+        assert estimate.high is not None
+        held += estimate.low <= truth <= estimate.high
+    assert 0.93 <= held / TRIALS <= 0.97

@@ -63,7 +63,8 @@ def test_values_need_no_resamples_and_intervals_are_drawn_once(monkeypatch: pyte
         assert estimate.low is not None
         assert estimate.high is not None
         assert estimate.low <= (estimate.value or 0.0) <= estimate.high
-    assert drawn == [100, 5]
+    # That of the area needs none at all.
+    assert drawn == [100]
 
 
 def test_binary_metrics_are_those_of_the_positive_class() -> None:
@@ -167,6 +168,29 @@ def test_cells_without_rows_do_not_change_resamples_of_the_average_precision() -
         both, np.zeros(len(both)), lambda shares: average_precision(shares)[:, None], draws=PRECISION_DRAWS
     )
     assert resampled_precision(counts) == pytest.approx(of_all_cells, abs=1e-13)
+
+
+def test_the_interval_of_the_average_precision_is_as_wide_as_its_resamples() -> None:
+    rng = np.random.default_rng(11)
+    widths = []
+    for seed in range(8):
+        label = rng.random(3_000) < 0.2
+        counts = ScoreCounts.of(1.0 / (1.0 + np.exp(-rng.normal(size=3_000) - 2.0 * label)), label)
+        estimate = score_metrics(counts)["pr_auc"]
+        assert estimate.low is not None
+        assert estimate.high is not None
+        resampled = 2 * 1.96 * float(np.std(resampled_precision(counts, seed=seed)))
+        widths.append((estimate.high - estimate.low) / resampled)
+    assert np.mean(widths) == pytest.approx(1.0, abs=0.06)
+
+
+def test_an_average_precision_of_few_positive_rows_says_how_little_it_knows() -> None:
+    single = score_metrics(scored([0.7], [0.1, 0.2]))["pr_auc"]
+    assert (single.value, single.low, single.reason) == (1.0, None, "one positive row has no interval")
+    perfect = score_metrics(scored([0.9] * 25, [0.1] * 25))["pr_auc"]
+    assert (perfect.value, perfect.low, perfect.high) == pytest.approx((1.0, *wilson(25, 25)))
+    alone = score_metrics(scored([0.9] * 25, []))["pr_auc"]
+    assert (alone.value, alone.high) == (1.0, 1.0)
 
 
 def test_a_perfect_sample_does_not_prove_a_perfect_model() -> None:

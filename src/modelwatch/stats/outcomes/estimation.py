@@ -6,6 +6,7 @@ it meant in the reference: a shift of the inputs is seen, a change of the relati
 drift) is not. Mention it wherever an estimate is shown.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -26,6 +27,10 @@ MAX_OUTSIDE = 0.01
 MAX_UNCOVERED = 0.1
 DRAWS = 400
 NORMAL_95 = 1.959963984540054
+# A metric that is less likely than this to be defined at all has no interval.
+LEAST_CHANCE = 0.005
+# Stands for a denominator of 0 where the result is not used.
+TINY = 1e-100
 # So many standard errors below one half, a ranking is upside down.
 REVERSED = 3.0
 
@@ -53,12 +58,14 @@ class Calibration:
     """Share of positive labels (or right predictions) in every score cell of a labelled reference.
 
     probability: shape (cells,), in [0, 1]: what rises with the score (isotonic), less the optimism of that fit.
-    draws: shape (draws, cells), the fit again to redrawn labels, which says how sure the reference is of it.
+    refitted: shape (cells,), the mean of the fits to redrawn labels. covariance: shape (cells, cells), that of these
+    fits, which says how sure the reference is of it.
     labels: the number of labels. first, last: the outermost cells that have any.
     """
 
     probability: Floats
-    draws: Floats = field(repr=False)
+    refitted: Floats = field(repr=False)
+    covariance: Floats = field(repr=False)
     labels: int
     first: int
     last: int
@@ -186,29 +193,27 @@ def calibrate(
     fitted = np.clip(isotonic(share, sizes), 0.0, 1.0)
     redrawn = rng.binomial(sizes.astype(np.int64), fitted, size=(draws, len(sizes)))
     again = np.array([isotonic(row, sizes) for row in redrawn / np.maximum(sizes, 1.0)]).clip(0.0, 1.0)
-    probability = np.clip(2.0 * fitted - again.mean(axis=0), 0.0, 1.0)
+    refitted, covariance = again.mean(axis=0), np.atleast_2d(np.cov(again, rowvar=False))
     known = np.flatnonzero(sizes)
-    return Calibration(probability, again, labels, int(known[0]), int(known[-1]))
+    return Calibration(
+        np.clip(2.0 * fitted - refitted, 0.0, 1.0), refitted, covariance, labels, int(known[0]), int(known[-1])
+    )
 
 
 def estimate(
-    calibration: Calibration | Refusal,
-    called_positive: Counts,
-    called_negative: Counts,
-    *,
-    outside: int = 0,
-    rng: np.random.Generator,
+    calibration: Calibration | Refusal, called_positive: Counts, called_negative: Counts, *, outside: int = 0
 ) -> Estimate | Refusal:
     """The binary metrics that are expected of a window, or why there can be no estimate.
 
     called_positive, called_negative: shape (cells,), the window's scores by predicted class, cells as calibrated.
     outside: scores of the window that are no number in [0, 1].
-    The interval holds the chance in the window's labels and the reference's own error; it covers the realised value in
-    about 95 % of cases, 85 to 95 % with fewer than a few thousand reference labels. Raises as `calibrate`.
+    The interval holds the chance in the window's labels and the reference's own error, both by the delta method; it
+    covers the realised value in about 95 % of cases, 85 to 95 % with fewer than a few thousand reference labels. Raises
+    as `calibrate`.
     Source: the confidence-based performance estimation of NannyML, here from counts.
 
     >>> found = calibrate([10, 30, 90], [90, 70, 10], rng=np.random.default_rng(0))
-    >>> expected = estimate(found, [0, 0, 500], [400, 100, 0], rng=np.random.default_rng(1))
+    >>> expected = estimate(found, [0, 0, 500], [400, 100, 0])
     >>> round(expected.metrics["accuracy"].value, 2), round(expected.confusion.true_positive)
     (0.88, 450)
     """
@@ -218,35 +223,19 @@ def estimate(
         return calibration
     if (refusal := _refusal(calibration, sizes, outside)) is not None:
         return refusal
-    p, again = calibration.probability, calibration.draws
-    values = _metrics(np.atleast_2d(positive * p), positive, np.atleast_2d(negative * p), negative)
-    held = np.flatnonzero(sizes)
-    hits = [_drawn_hits(side[held], again[:, held], rng) for side in (positive, negative)]
-    drawn = _metrics(hits[0], positive[held], hits[1], negative[held])
-    true_positive, false_negative = float(positive @ p), float(negative @ p)
+    both = np.stack((positive, negative))
+    true_positive, false_negative = (both @ calibration.probability).tolist()
     return Estimate(
         int(sizes.sum()),
         _uncovered(calibration, sizes),
         ExpectedConfusion(
             true_positive, float(positive.sum()) - true_positive, float(negative.sum()) - false_negative, false_negative
         ),
-        {name: _interval(float(values[name][0]), drawn[name], REASONS[name]) for name in values},
+        _expected_metrics(calibration, both),
     )
 
 
-def _drawn_hits(sizes: Floats, shares: Floats, rng: np.random.Generator) -> Floats:
-    """Positive labels by cell in each draw, shape (draws, cells). sizes: shape (cells,); shares: shape (draws, cells).
-
-    Where there are no scores nothing is drawn, so the draws are those of all cells.
-    """
-    hits, own = np.zeros(shares.shape), np.flatnonzero(sizes)
-    hits[:, own] = rng.binomial(sizes[own].astype(np.int64), shares[:, own])
-    return hits
-
-
-def estimate_accuracy(
-    calibration: Calibration | Refusal, scores: Counts, *, outside: int = 0, rng: np.random.Generator
-) -> Estimate | Refusal:
+def estimate_accuracy(calibration: Calibration | Refusal, scores: Counts, *, outside: int = 0) -> Estimate | Refusal:
     """The accuracy that is expected of a window of any number of classes, from its top-class scores.
 
     calibration: of right and wrong predictions by top-class score. scores: shape (cells,), the window's. Only accuracy
@@ -254,7 +243,7 @@ def estimate_accuracy(
     Raises IncompatibleProfiles when the cells are not those of the calibration.
 
     >>> right = calibrate([50, 80, 95], [50, 20, 5], rng=np.random.default_rng(0))
-    >>> round(estimate_accuracy(right, [100, 0, 100], rng=np.random.default_rng(1)).metrics["accuracy"].value, 1)
+    >>> round(estimate_accuracy(right, [100, 0, 100]).metrics["accuracy"].value, 1)
     0.7
     """
     sizes, _ = _same_cells(scores, scores)
@@ -262,10 +251,39 @@ def estimate_accuracy(
         return calibration
     if (refusal := _refusal(calibration, sizes, outside)) is not None:
         return refusal
-    again, n = calibration.draws, float(sizes.sum())
-    drawn = rng.binomial(sizes.astype(np.int64), again, size=again.shape).sum(axis=1) / n
-    accuracy = _interval(float(sizes @ calibration.probability) / n, drawn, "")
-    return Estimate(int(n), _uncovered(calibration, sizes), None, {"accuracy": accuracy})
+    # Right predictions are the true positives of one side alone.
+    accuracy = _expected_metrics(calibration, np.stack((sizes, np.zeros_like(sizes))))["accuracy"]
+    return Estimate(int(sizes.sum()), _uncovered(calibration, sizes), None, {"accuracy": accuracy})
+
+
+def _expected_metrics(calibration: Calibration, counts: Floats) -> dict[Metric, EstimatedMetric]:
+    """Every metric with its interval. counts: shape (2, cells), scores of those called positive and negative."""
+    p = calibration.probability
+    values, refitted = _metrics(counts, p), _metrics(counts, calibration.refitted)
+    gradients = _gradients(counts, p, values["roc_auc"])
+    likely = _chances_of_a_value(counts, p)
+    label_variance = p * (1.0 - p)
+    # The number of positive labels varies, too: the mean of its inverse is larger than the inverse of its mean.
+    spread = float(counts.sum(axis=0) @ label_variance) / max(float((counts @ p).sum()), TINY) ** 2
+    found = {}
+    for name, value in values.items():
+        if np.isnan(value):
+            found[name] = EstimatedMetric(None, None, None, REASONS[name])
+            continue
+        if likely.get(name, 1.0) < LEAST_CHANCE:
+            found[name] = EstimatedMetric(value, None, None, TOO_FEW)
+            continue
+        gradient = gradients[name]
+        of_labels = float(((np.square(gradient) * counts).sum(axis=0) * label_variance).sum())
+        if name == "recall":
+            of_labels *= 1.0 + spread
+        along = (gradient * counts).sum(axis=0)
+        of_reference = max(0.0, float(along @ calibration.covariance @ along))
+        # Fits to redrawn labels are twice as optimistic as the fit, whose optimism the value has lost: half of what
+        # parts them is how far the correction went, and it is not surer than that.
+        reach = NORMAL_95 * math.sqrt(of_labels + of_reference + ((refitted[name] - value) / 2.0) ** 2)
+        found[name] = EstimatedMetric(value, max(0.0, value - reach), min(1.0, value + reach))
+    return found
 
 
 def _same_cells(first: Counts, second: Counts) -> tuple[Floats, Floats]:
@@ -300,39 +318,60 @@ def _uncovered(calibration: Calibration, sizes: Floats) -> float:
     return 1.0 - float(sizes[calibration.first : calibration.last + 1].sum() / sizes.sum())
 
 
-def _metrics(hits_positive: Floats, positive: Floats, hits_negative: Floats, negative: Floats) -> dict[Metric, Floats]:
-    """Metrics from positive labels by cell of those called positive and negative, shape (rows,); NaN if undefined."""
-    true_positive, false_negative = hits_positive.sum(axis=1), hits_negative.sum(axis=1)
-    called, n = float(positive.sum()), float(positive.sum() + negative.sum())
-    true_negative = float(negative.sum()) - false_negative
-    hits = hits_positive + hits_negative
+def _metrics(counts: Floats, probability: Floats) -> dict[Metric, float]:
+    """Metrics of the positive labels expected by cell; NaN where undefined. counts: shape (2, cells), as above."""
+    true_positive, false_negative = (counts @ probability).tolist()
+    called, rejected = counts.sum(axis=1).tolist()
+    sizes = counts.sum(axis=0)
+    hits = sizes * probability
     return {
-        "accuracy": (true_positive + true_negative) / n,
-        "precision": _ratio(true_positive, np.full_like(true_positive, called)),
+        "accuracy": (true_positive + rejected - false_negative) / (called + rejected),
+        "precision": _ratio(true_positive, called),
         "recall": _ratio(true_positive, true_positive + false_negative),
         "f1": _ratio(2.0 * true_positive, called + true_positive + false_negative),
-        "roc_auc": _auc(hits, positive + negative - hits),
+        "roc_auc": _auc(hits, sizes - hits),
     }
 
 
-def _auc(hits: Floats, misses: Floats) -> Floats:
-    """Area under the ROC curve from class counts by ascending cell, ties by half, shape (...); NaN with one class."""
-    below = np.cumsum(misses, axis=-1) - misses / 2.0
-    return _ratio((hits * below).sum(axis=-1), hits.sum(axis=-1) * misses.sum(axis=-1))
+def _gradients(counts: Floats, probability: Floats, area: float) -> dict[Metric, Floats]:
+    """Derivatives of the metrics by the positive labels among those called positive and negative.
+
+    Shape (2, 1) for metrics of the confusion matrix, (cells,) for the area; without a meaning where one is undefined.
+    """
+    true_positive, false_negative = (counts @ probability).tolist()
+    called, n = float(counts[0].sum()), float(counts.sum())
+    sizes = counts.sum(axis=0)
+    hits = sizes * probability
+    misses = sizes - hits
+    positives, negatives = float(hits.sum()), float(misses.sum())
+    below, above = np.cumsum(misses) - misses / 2.0, positives - np.cumsum(hits) + hits / 2.0
+    pairs, relevant, both = max(positives * negatives, TINY), max(positives, TINY), max(called + positives, TINY)
+
+    def by_side(of_true_positive: float, of_false_negative: float) -> Floats:
+        return np.array([[of_true_positive], [of_false_negative]])
+
+    return {
+        "accuracy": by_side(1.0 / n, -1.0 / n),
+        "precision": by_side(1.0 / max(called, TINY), 0.0),
+        "recall": by_side(false_negative / relevant**2, -true_positive / relevant**2),
+        "f1": by_side(2.0 * (both - true_positive) / both**2, -2.0 * true_positive / both**2),
+        "roc_auc": (below - above - area * (negatives - positives)) / pairs,
+    }
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
-    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0.0)
+def _chances_of_a_value(counts: Floats, probability: Floats) -> dict[Metric, float]:
+    """The chance that the realised metric is defined, of those that need a positive label, or one of each class."""
+    sizes = counts.sum(axis=0)
+    none, all_positive = (float(np.prod(np.power(share, sizes))) for share in (1.0 - probability, probability))
+    needed: dict[Metric, float] = {"recall": 1.0 - none, "roc_auc": 1.0 - none - all_positive}
+    return needed if counts[0].any() else needed | {"f1": 1.0 - none}
 
 
-def _interval(value: float, drawn: Floats, reason: str) -> EstimatedMetric:
-    if np.isnan(value):
-        return EstimatedMetric(None, None, None, reason)
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < 2:
-        return EstimatedMetric(value, None, None, TOO_FEW)
-    # The draws are twice as optimistic as the fit, whose optimism the value has lost: half of what parts them is how
-    # far the correction went, and it is not surer than that.
-    reach = NORMAL_95 * float(np.hypot(drawn.std(ddof=1), (drawn.mean() - value) / 2.0))
-    return EstimatedMetric(value, max(0.0, value - reach), min(1.0, value + reach))
+def _auc(hits: Floats, misses: Floats) -> float:
+    """Area under the ROC curve from class counts by ascending cell, ties by half; NaN with one class."""
+    below = np.cumsum(misses) - misses / 2.0
+    return _ratio(float(hits @ below), float(hits.sum() * misses.sum()))
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0.0 else math.nan

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from modelwatch.stats.performance.intervals import (
     BOOTSTRAP_SEED,
     Estimate,
-    ResampledEstimate,
     bootstrap,
     mean,
-    percentile_interval,
     proportion,
     student_quantile,
     undefined,
@@ -80,13 +77,13 @@ class CalibrationBin:
     observed_high: float | None
 
 
-def score_metrics(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> dict[str, Estimate]:
+def score_metrics(counts: ScoreCounts) -> dict[str, Estimate]:
     """roc_auc, pr_auc, log_loss, brier and ece (expected calibration error) of the scores of a binary classifier.
 
     roc_auc: trapezoids over the cells, with the logit-transformed interval of DeLong. pr_auc: average precision with a
-    cell as one threshold, bootstrapped when its interval is asked for. Both carry their bound. ece: 10 bins; a bin's
-    mean score is known to half a cell, so the bound is 1/400; it has no interval. log_loss (nats, probabilities clipped
-    at 1e-15) and brier: exact means with Student's interval.
+    cell as one threshold, with that of the delta method. Both carry their bound. ece: 10 bins; a bin's mean score is
+    known to half a cell, so the bound is 1/400; it has no interval. log_loss (nats, probabilities clipped at 1e-15) and
+    brier: exact means with Student's interval.
 
     >>> metrics = score_metrics(ScoreCounts.of(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, True, False, False])))
     >>> metrics["roc_auc"].value, metrics["pr_auc"].value, round(metrics["brier"].value, 4)
@@ -94,7 +91,7 @@ def score_metrics(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> dict[st
     """
     return {
         "roc_auc": roc_auc(counts.positives, counts.negatives),
-        "pr_auc": pr_auc(counts, seed=seed),
+        "pr_auc": pr_auc(counts),
         "log_loss": mean(counts.log_loss_sums, NO_SCORES, least=0.0),
         "brier": mean(counts.brier_sums, NO_SCORES, least=0.0),
         "ece": calibration_error(counts),
@@ -187,24 +184,48 @@ def class_areas(counts: ClassScoreCounts) -> tuple[RankArea | None, ...]:
     )
 
 
-def pr_auc(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Estimate:
+def pr_auc(counts: ScoreCounts) -> Estimate:
     """Average precision with a cell as one threshold; bound: the best and worst order of rows within the cells.
 
-    Source: scikit-learn's `average_precision_score`, which steps and does not interpolate.
+    Its interval is that of the delta method on the logit scale, by Student's quantile. Where no negative row is above a
+    positive one, there is no variance: there it is that of as many successes as there are positive rows.
+    Source: scikit-learn's `average_precision_score`, which steps and does not interpolate; Boyd, Eng and Page (2013),
+    Area under the precision-recall curve: point estimates and confidence intervals, for the scale.
     """
     positives, negatives = counts.positives, counts.negatives
     if not positives.any():
         return undefined("no labelled row with a score is positive", counts.n)
     value = average_precision_of(counts)
-
-    @cache
-    def interval() -> tuple[float, float]:
-        low, high = percentile_interval(resampled_precision(counts, seed=seed))
-        # Where a resample has none, neither end is known.
-        return float(np.minimum(value, low[0])), float(np.maximum(value, high[0]))
-
     bound = _precision_bound(positives[::-1], negatives[::-1], value)
-    return ResampledEstimate(value, interval, counts.n, bound)
+    rows = int(positives.sum())
+    if rows < 2:
+        return Estimate(value, n=counts.n, bound=bound, reason="one positive row has no interval")
+    parts = _precision_spread(counts, value)
+    variance = sum(spread / n for spread, n in parts)
+    df = effective_df(parts) if variance > 0.0 else rows - 1.0
+    low, high = area_interval(value, variance, df, rows)
+    return Estimate(value, low, high, counts.n, bound)
+
+
+def _precision_spread(counts: ScoreCounts, value: float) -> list[tuple[float, int]]:
+    """Variance of what a row adds to the average precision, and the number of rows, of the positive and negative ones.
+
+    value: the average precision.
+    """
+    positives, negatives = (side[::-1].astype(np.float64) for side in (counts.positives, counts.negatives))
+    hits = np.cumsum(positives)
+    false = np.cumsum(negatives)
+    per_called = np.divide(1.0, hits + false, out=np.zeros_like(hits), where=hits + false > 0.0)
+    # A row changes the precision at its own threshold and at every lower one.
+    weights = positives * np.square(per_called)
+    gained, lost = (np.cumsum((weights * side)[::-1])[::-1] for side in (false, hits))
+    parts = []
+    for rows, effect in ((positives, hits * per_called + gained - value), (negatives, -lost)):
+        n = int(rows.sum())
+        # Per positive row, since the average is over these.
+        if n:
+            parts.append((float(rows @ np.square(effect)) * (n / hits[-1]) ** 2 / max(1, n - 1), n))
+    return parts
 
 
 def resampled_precision(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Floats:

@@ -61,14 +61,12 @@ def _estimate(reference: tuple[bytes, ...], window: tuple[bytes, ...]) -> Estima
     reference: scores of right and of wrong. window: scores of those predicted positive and negative; of the predicted
     class alone where there are more than two.
     """
-    calibration, rng = _calibration(*reference), np.random.default_rng(SEED)
+    calibration = _calibration(*reference)
     sides = [np.frombuffer(side, dtype=np.int64) for side in window]
-    return (
-        estimate(calibration, *sides, rng=rng) if len(sides) == 2 else estimate_accuracy(calibration, *sides, rng=rng)
-    )
+    return estimate(calibration, *sides) if len(sides) == 2 else estimate_accuracy(calibration, *sides)
 
 
-# Each holds a megabyte of draws.
+# Each holds a third of a megabyte of covariances.
 @lru_cache(maxsize=32)
 def _calibration(positives: bytes, negatives: bytes) -> Calibration | Refusal:
     """Calibration of a reference's scores, cached by its counts: computing it takes longer than every use of it."""
