@@ -176,6 +176,29 @@ def test_a_server_that_takes_no_writes_is_told(postgres: Cluster, monkeypatch: p
     assert (found.status, "must name the primary" in found.detail) == ("failed", True)
 
 
+def test_a_server_that_loses_what_it_acknowledges_is_told(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    with postgres.database() as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert "synchronous_commit" not in findings()["durability"].detail
+        postgres.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = off")
+        found = findings()["durability"]
+    assert (found.status, "synchronous_commit off: acknowledged" in found.detail) == ("warning", True)
+
+
+def test_fewer_connections_than_the_workers_may_open_are_told(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.database() as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        monkeypatch.setenv("WORKERS", "2")
+        assert findings()["connections"].status == "ok"
+        limit = f"ALTER DATABASE {url.rpartition('/')[2]} CONNECTION LIMIT"
+        postgres.execute(f"{limit} 15")
+        found = findings()["connections"]
+        postgres.execute(f"{limit} -1")
+    assert (found.status, "is 16, but server, database and role allow 15" in found.detail) == ("warning", True)
+
+
 def test_a_newer_schema_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor_module._schema("0009", "0001").status == "failed"
     assert doctor_module._schema("0001", "0009").status == "warning"

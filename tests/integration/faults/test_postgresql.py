@@ -209,6 +209,21 @@ def test_connections_have_a_name_and_limits(postgres: Cluster) -> None:
         store.close()
 
 
+def test_transactions_are_as_isolated_as_they_must_be_whatever_the_default_of_the_database(postgres: Cluster) -> None:
+    with postgres.database() as url:
+        postgres.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_isolation = 'serializable'")
+        store = Store(url)
+        asked = text("SHOW transaction_isolation")
+        for _ in range(2):  # a connection goes from a writer to a reader, and back
+            with store.write() as connection:
+                assert connection.execute(asked).scalar() == "read committed"
+            with store.read() as connection:
+                assert connection.execute(asked).scalar() == "repeatable read"
+            with store.open_write() as connection:
+                assert connection.execute(asked).scalar() == "read committed"
+        store.close()
+
+
 def test_readers_never_take_the_connection_of_the_ledger(postgres: Cluster) -> None:
     with postgres.database() as url:
         store = Store(url, StoreOptions(pool_size=2, wait_seconds=0.1))

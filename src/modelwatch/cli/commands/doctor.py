@@ -159,6 +159,8 @@ def _store(settings: Settings) -> Iterator[Finding]:
             yield Finding("store", "ok", f"{url} answers in {(time.perf_counter() - began) * 1_000:.1f} ms")
             if not is_sqlite:
                 yield _postgresql(store)
+                yield _durability(store)
+                yield _connections(store, settings)
             yield _writes(store)
             schema = schema_version(store)
             yield _schema(schema, newest_version())
@@ -182,6 +184,44 @@ def _postgresql(store: Store) -> Finding:
     old = version < OLDEST_POSTGRESQL
     detail = ".".join(map(str, version)) + ("; 15 or newer is needed" if old else "")
     return Finding("PostgreSQL", "failed" if old else "ok", detail)
+
+
+def _durability(store: Store) -> Finding:
+    """Asks the server whether a commit that it acknowledges is on its disk."""
+    from sqlalchemy import text
+
+    with store.read() as connection:
+        off = [
+            name
+            for name in ("fsync", "synchronous_commit", "full_page_writes")
+            if connection.execute(text(f"SHOW {name}")).scalar() == "off"
+        ]
+    if off:
+        detail = f"{', '.join(off)} off: acknowledged predictions may be lost when the server's machine stops; set on"
+        return Finding("durability", "warning", detail)
+    return Finding("durability", "ok", "a commit is on the server's disk")
+
+
+def _connections(store: Store, settings: Settings) -> Finding:
+    """Compares what the workers of this service may open with the limits of the server, the database and the role."""
+    from sqlalchemy import text
+
+    query = text(
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,"
+        " datconnlimit, rolconnlimit FROM pg_database, pg_roles"
+        " WHERE datname = current_database() AND rolname = current_user"
+    )
+    with store.read() as connection:
+        row = connection.execute(query).one()
+    allowed = min(limit for limit in row if limit >= 0)
+    needed = settings.workers * settings.database_pool_size
+    if needed > allowed:
+        detail = (
+            f"WORKERS x DATABASE_POOL_SIZE is {needed}, but server, database and role allow {allowed}: a worker that"
+            " gets none stores nothing"
+        )
+        return Finding("connections", "warning", detail)
+    return Finding("connections", "ok", f"up to {needed} of {allowed}; other services of this store have as many")
 
 
 def _writes(store: Store) -> Finding:

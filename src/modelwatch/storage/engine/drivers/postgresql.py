@@ -63,6 +63,9 @@ def postgresql_engines(url: URL, options: StoreOptions) -> tuple[Engine, Engine]
         "pool_timeout": options.wait_seconds,
         "max_overflow": 0,
         "connect_args": arguments,
+        # Whatever the default of the server, the database or the role. Transactions that lock rows and then read them
+        # would fail by each other in a stricter one; reads ask for theirs.
+        "isolation_level": "READ COMMITTED",
         # An error is logged; what a statement was given may be personal.
         "hide_parameters": True,
     }
