@@ -22,7 +22,7 @@ from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, Performan
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.segments.metric import Comparison, compare, loss_of
-from modelwatch.monitoring.segments.reports import Contribution
+from modelwatch.monitoring.segments.report import Contribution
 from modelwatch.stats.counting.binning import Binning, CategoricalBinning, NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.variation.clusters import Clusters

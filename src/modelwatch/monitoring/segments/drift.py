@@ -8,7 +8,7 @@ import numpy as np
 
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.segments.evidence import SegmentInputs, Stretch
-from modelwatch.monitoring.segments.reports import SegmentDrift
+from modelwatch.monitoring.segments.report import SegmentDrift
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.decomposition import psi_by_segment
 from modelwatch.stats.segments.segmentation import SegmentFeature

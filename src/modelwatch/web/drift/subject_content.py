@@ -14,7 +14,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.small import level_bar
 from modelwatch.measures import chance, chance_limit, psi_text
-from modelwatch.monitoring.segments.reports import SegmentLine, SegmentReport
+from modelwatch.monitoring.segments.report import SegmentLine, SegmentReport
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.text import lookback
 from modelwatch.times import MICROS_PER_SECOND

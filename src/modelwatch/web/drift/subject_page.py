@@ -15,8 +15,8 @@ from modelwatch.monitoring.checks.drift.subject_report import SINCE
 from modelwatch.monitoring.checks.drift.tolerance import DRIFTED
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
-from modelwatch.monitoring.segments.report import segment_report
-from modelwatch.monitoring.segments.reports import SegmentReport
+from modelwatch.monitoring.segments.report import SegmentReport
+from modelwatch.monitoring.segments.report_building import segment_report
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.references.subjects import Kind, Subject

@@ -26,8 +26,8 @@ from modelwatch.monitoring.checks.performance.rules import LOSSES
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
 from modelwatch.monitoring.segments.metric import loss_of
-from modelwatch.monitoring.segments.report import segment_report
-from modelwatch.monitoring.segments.reports import SegmentFeatureReport, SegmentLine, SegmentReport, WorseSegment
+from modelwatch.monitoring.segments.report import SegmentFeatureReport, SegmentLine, SegmentReport, WorseSegment
+from modelwatch.monitoring.segments.report_building import segment_report
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry

@@ -24,8 +24,8 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.rules import rules_for
 from modelwatch.monitoring.segments.evidence import SegmentQuery
-from modelwatch.monitoring.segments.report import segment_report
-from modelwatch.monitoring.segments.reports import SegmentReport
+from modelwatch.monitoring.segments.report import SegmentReport
+from modelwatch.monitoring.segments.report_building import segment_report
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
