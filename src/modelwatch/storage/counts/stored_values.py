@@ -28,7 +28,12 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.protection import unpack
 from modelwatch.storage.ledger.predictions.blocks import KeptFeatures
 from modelwatch.storage.ledger.predictions.feature_columns import FeatureBlock
-from modelwatch.storage.ledger.predictions.pages import blocks_of_day, newest_in_rows, pages_in_blocks, pages_in_rows
+from modelwatch.storage.ledger.predictions.pages import (
+    blocks_of_day,
+    newest_in_rows,
+    pages_in_blocks,
+    pages_with_features,
+)
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 # Stands for a value that is there and must not be shown.
@@ -120,7 +125,8 @@ def numbers_between(
     row the start of its span, and for each of the features its number, NaN where it has none and ±inf where the value
     is no number; each of shape (rows,).
 
-    Each day is read once, for any number of spans: there is no index of the times within a day.
+    Each day is read once, for any number of spans: there is no index of the times within a day. Of its rows those in
+    blocks whose times are apart are not looked at, nor are those without features.
     """
     table, kept = tables.prediction, KeptFeatures(connection)
     for day in sorted({start // SECONDS_PER_DAY for start, _ in spans}):
@@ -138,7 +144,7 @@ def numbers_between(
                 here = _timed(kept, identity, of_rows[:, 0], of_rows[:, 1])
                 if here.block is not None:
                     yield _starts(here.times, length), [_numbers(here.block, name)[here.rows] for name in names]
-        for page in pages_in_rows(connection, query, stream.model, day):
+        for page in pages_with_features(connection, query, stream.model, day):
             given = [(row.ts, features) for row in page if (features := _shown(kept, row)) is not None]
             numbers = [[number_of(features.get(name)) for _, features in given] for name in names]
             times = np.array([time for time, _ in given], dtype=np.int64)

@@ -172,6 +172,43 @@ def watched(store: Store) -> Iterator[list[tuple[str, Any]]]:
 
 
 @both_engines
+class TestALookForNumbersOfWindows:
+    def test_looks_at_no_rows_of_blocks_beside_those_blocks(self, store: Store) -> None:
+        ledger = open_ledger(store, Clock())
+        for number in range(40):
+            ledger.commit(several(100, f"p{number}-"))
+        ledger.commit([prediction("alone", {"x": 1.0})])
+        if not store.is_sqlite:
+            with store.write() as connection:
+                connection.exec_driver_sql("ANALYZE")
+        with store.read() as connection, watched(store) as seen:
+            assert sum(len(starts) for starts, _ in numbers_between(connection, STREAM, [(END - 300, END)], ["x"]))
+            statement, parameters = next(each for each in seen if "ORDER BY prediction.arrived_at" in each[0])
+            explain = "EXPLAIN QUERY PLAN" if store.is_sqlite else "EXPLAIN"
+            plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
+        assert "prediction_by_arrival" in str(plan)
+
+    def test_reads_each_row_once_also_of_those_that_came_together(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(blocks, "FEWEST_ROWS", 10**9)
+        monkeypatch.setattr(pages, "FIRST_ROWS_PER_READ", 2)
+        monkeypatch.setattr(pages, "ROWS_PER_READ", 3)
+        clock = Clock()
+        ledger = open_ledger(store, clock)
+        for number in range(4):
+            ledger.commit([prediction(f"p{number}-{each}", {"x": 10.0 * number + each}) for each in range(5)])
+            clock.advance(number % 2)
+        with store.read() as connection:
+            found = [
+                value
+                for _, (numbers,) in numbers_between(connection, STREAM, [(END - 300, END)], ["x"])
+                for value in numbers.tolist()
+            ]
+        assert found == [10.0 * number + each for number in range(4) for each in range(5)]
+
+
+@both_engines
 class TestALookAtRecentFeatures:
     def test_finds_what_came_alone_by_an_index_that_has_nothing_else(self, store: Store) -> None:
         ledger = open_ledger(store, Clock())

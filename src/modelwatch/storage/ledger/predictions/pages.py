@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, exists, or_, select
+from sqlalchemy import Connection, Row, Select, and_, exists, or_, select, tuple_
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
@@ -89,8 +89,32 @@ def pages_in_rows(connection: Connection, query: Select[Any], model: str, day: i
             return
         yield rows
         last = rows[-1].prediction_id
-        bytes_each = sum(len(row.features or b"") for row in rows) // len(rows) + 1
-        size = min(max(BYTES_PER_READ // bytes_each, FIRST_ROWS_PER_READ), ROWS_PER_READ)
+        size = _rows_to_read(rows)
+
+
+def _rows_to_read(rows: Sequence[Row[Any]]) -> int:
+    """How many rows to read after these, by the bytes of their features."""
+    bytes_each = sum(len(row.features or b"") for row in rows) // len(rows) + 1
+    return min(max(BYTES_PER_READ // bytes_each, FIRST_ROWS_PER_READ), ROWS_PER_READ)
+
+
+def pages_with_features(
+    connection: Connection, query: Select[Any], model: str, day: int
+) -> Iterator[Sequence[Row[Any]]]:
+    """Of the rows of a query that keep features themselves, those of a model's day as they came, some megabytes at a
+    time. As of `newest_in_rows`, no other row of the day is looked at."""
+    table = tables.prediction
+    place = tuple_(table.c.arrived_at, table.c.prediction_id)
+    of_rows = (
+        query.add_columns(table.c.arrived_at)
+        .where(table.c.model == model, table.c.day == day, table.c.features.is_not(None))
+        .order_by(table.c.arrived_at, table.c.prediction_id)
+    )
+    rest, size = of_rows, FIRST_ROWS_PER_READ
+    while rows := connection.execute(rest.limit(size)).all():
+        yield rows
+        rest = of_rows.where(place > (rows[-1].arrived_at, rows[-1].prediction_id))
+        size = _rows_to_read(rows)
 
 
 def newest_in_rows(
