@@ -76,6 +76,24 @@ def test_the_segment_whose_predictions_are_worse_is_first(before: pd.DataFrame) 
         assert sum(each.rows for each in found.segments if each.by == by) == ROWS
 
 
+def test_a_segment_that_only_gained_share_is_not_before_one_that_got_worse() -> None:
+    def side(rows: dict[str, int], right: dict[str, float]) -> pd.DataFrame:
+        found = {"country": [], "prediction": [], "ground_truth": []}
+        for country, n in rows.items():
+            truth = np.arange(n) % 2 == 0
+            found["country"] += [country] * n
+            found["prediction"] += np.where(np.arange(n) < n * right[country], truth, ~truth).tolist()
+            found["ground_truth"] += truth.tolist()
+        return pd.DataFrame(found)
+
+    before = side({"A": 2_000, "B": 1_000, "C": 1_000}, {"A": 0.9, "B": 0.6, "C": 0.9})
+    after = side({"A": 1_800, "B": 1_400, "C": 800}, {"A": 0.9, "B": 0.61, "C": 0.89})
+    found = mw.compare(before, after, by="country", natural_variation=False).segments
+    assert found is not None
+    assert {each.severity for each in found.segments} == {"stable"}
+    assert [each.value for each in found.segments] == ["C", "A", "B"]
+
+
 def test_each_segment_is_compared_as_its_rows_alone(before: pd.DataFrame, after: pd.DataFrame) -> None:
     found = mw.compare(before, after, by="country").segments
     assert found is not None

@@ -297,10 +297,10 @@ def _with_metric(
 
 
 def _rank(found: SegmentComparison) -> tuple[int, float, float, str]:
-    """Lower is worse: by severity, then by what the segment adds to the loss, then by how far its columns moved."""
+    """Lower is worse: by severity, then by the loss of its own values, then by how far its columns moved."""
     loss = 0.0
     if found.metric is not None:
-        change = found.metric.change if found.contribution is None else found.contribution.total
+        change = found.metric.change if found.contribution is None else found.contribution.level
         loss = 0.0 if change is None else loss_of(found.metric.name, change, found.metric.current.value or 0.0)
     moved = max((each.psi for each in found.drift), default=0.0)
     return PRECEDENCE.index(found.severity), -loss, -moved, found.segment
