@@ -78,6 +78,22 @@ def test_workers_that_have_just_begun_stop_when_the_service_is_told_to(tmp_path:
 
 
 @pytest.mark.timeout(240)
+def test_workers_that_are_told_to_stop_twice_drain_as_long_as_those_that_are_told_once(tmp_path: Path) -> None:
+    """systemd signals every process of a service, and then the one above the workers passes it on to them."""
+    with LiveService(tmp_path, WORKERS="2", SHUTDOWN_DRAIN_SECONDS="3") as live:
+        workers_of(live, 2)
+        live.wait_until_ready()
+        began = time.monotonic()
+        live.signal_all(signal.SIGTERM)
+        while time.monotonic() - began < 1.5:  # the second signal comes within half a second
+            batch = predictions(1, model="many", prefix=f"{time.monotonic()}")
+            assert httpx.post(f"{live.url}/api/v1/predictions/batch", json=batch, timeout=30).json()["accepted"] == 1
+        assert live.wait() == 0
+        assert time.monotonic() - began >= 3
+    assert "Traceback" not in live.output()
+
+
+@pytest.mark.timeout(240)
 def test_workers_stop_by_themselves_when_the_process_above_them_is_killed(tmp_path: Path) -> None:
     with LiveService(tmp_path, WORKERS="2") as live:
         workers = workers_of(live, 2)

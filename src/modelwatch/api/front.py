@@ -120,8 +120,13 @@ class Front:
         if not in_main_thread or not callable(stop) or not self._drain_seconds:
             return
         loop = asyncio.get_running_loop()
+        told = False
 
         def end(number: int, frame: FrameType | None) -> None:
+            nonlocal told
+            if told:  # a worker is told by the service manager, and by the process above it
+                return
+            told = True
             pause = self._drain_seconds if self._service is not None and not self._unready else 0.0
             if not self._unready:
                 self._unready = "the service is shutting down"
