@@ -24,40 +24,42 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 
 from benchmarks.peers import run as peers
 from benchmarks.recorded import Measured, record, recorded_ratios, regressions, this_machine
 from benchmarks.report import Row, show
 
-BENCHMARKS = (
-    "batches",
-    "catching_up",
-    "client",
-    "kernels",
-    "evaluation",
-    "ingest",
-    "keys",
-    "labels",
-    "postgres",
-    "reads",
-    "replay",
-    "retention",
-    "segments",
-    "store",
-    "ways",
-)
-LONG = (
-    "compare",
-    "detection",
-    "directed_levels",
-    "levels",
-    "merging",
-    "nearly_ids",
-    "pages",
-    "soak",
-    "starvation",
-    "volume",
-)
+# By name, the module that measures it, below this package.
+BENCHMARKS = {
+    "batches": "service.batches",
+    "catching_up": "checks.catching_up",
+    "client": "service.client",
+    "kernels": "checks.kernels",
+    "evaluation": "checks.evaluation",
+    "ingest": "service.ingest",
+    "keys": "service.keys",
+    "labels": "storage.labels",
+    "postgres": "storage.postgres",
+    "reads": "service.reads",
+    "replay": "service.replay",
+    "retention": "storage.retention",
+    "segments": "storage.segments",
+    "store": "storage.store",
+    "ways": "service.ways",
+}
+LONG = {
+    "compare": "peers.run",
+    "detection": "simulations.detection",
+    "directed_levels": "simulations.directed_levels",
+    "levels": "simulations.levels",
+    "merging": "peers.merging",
+    "nearly_ids": "simulations.nearly_ids",
+    "pages": "service.pages",
+    "soak": "service.soak",
+    "starvation": "service.starvation",
+    "volume": "simulations.volume",
+}
 BESIDE_A_COMMIT = ("batches", "ingest", "store")
 
 
@@ -136,11 +138,14 @@ def check(names: Sequence[str]) -> bool:
     return bool(found)
 
 
+def module_of(name: str) -> ModuleType:
+    """The module that measures a benchmark."""
+    return import_module(f"benchmarks.{(BENCHMARKS | LONG)[name]}")
+
+
 def run_of(name: str) -> Callable[..., Iterable[Row]]:
     """The function that measures a benchmark, whose module is loaded now: what is wrong with one concerns no other."""
-    run: Callable[..., Iterable[Row]] = import_module(
-        "benchmarks.peers.run" if name == "compare" else f"benchmarks.{name}"
-    ).run
+    run: Callable[..., Iterable[Row]] = module_of(name).run
     return run
 
 

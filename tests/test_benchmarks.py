@@ -8,24 +8,24 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from benchmarks import directed_levels, levels, recorded
-from benchmarks.__main__ import BENCHMARKS, LONG, check, run_of
+from benchmarks import recorded
+from benchmarks.__main__ import BENCHMARKS, LONG, check, module_of, run_of
 from benchmarks.goals import BEFORE_COLUMNS, GOALS
-from benchmarks.levels import Names
 from benchmarks.peers.data import Size
 from benchmarks.peers.environments import PeerMissing
 from benchmarks.peers.run import peers_named
 from benchmarks.recorded import TRIES, Measured, record, recorded_ratios, regressions, this_machine
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import Server
-from benchmarks.shapes import SHAPES
+from benchmarks.simulations import directed_levels, levels
+from benchmarks.simulations.levels import Names
+from benchmarks.storage.shapes import SHAPES
 from tests.support.data.arrivals import KINDS
 from tests.support.servers.live_service import LiveService
 from tests.support.servers.programs import installed
@@ -73,17 +73,17 @@ def forked_service(folder: Path, environment: Mapping[str, str] | None = None) -
 
 BESIDE: dict[str, dict[str, Any]] = {
     "batches": {
-        "benchmarks.batches.service": forked_service,
-        "benchmarks.batches.ROWS": 200,
-        "benchmarks.ways.ROWS": 200,
+        "benchmarks.service.batches.service": forked_service,
+        "benchmarks.service.batches.ROWS": 200,
+        "benchmarks.service.ways.ROWS": 200,
     },
     "catching_up": {"modelwatch.demo.story.STREAM_HOURS": 6, "modelwatch.demo.story.STREAM_SIZE": 3_000},
     "keys": {
-        "benchmarks.ingest.SECONDS": 1,
-        "benchmarks.ingest.CONNECTIONS": 2,
-        "benchmarks.keys.service": forked_service,
+        "benchmarks.service.ingest.SECONDS": 1,
+        "benchmarks.service.ingest.CONNECTIONS": 2,
+        "benchmarks.service.keys.service": forked_service,
     },
-    "store": {"benchmarks.shapes.REFERENCE_ROWS": 200},
+    "store": {"benchmarks.storage.shapes.REFERENCE_ROWS": 200},
 }
 
 
@@ -182,15 +182,15 @@ def test_rows_of_one_name_are_not_recorded(files: tuple[Path, Path]) -> None:
 
 def test_every_benchmark_is_in_the_documentation(repository: Path) -> None:
     page = (repository / "docs" / "benchmarks.md").read_text()
-    missing = [name for name in BENCHMARKS + LONG if f"`{name}`" not in page]
+    missing = [name for name in [*BENCHMARKS, *LONG] if f"`{name}`" not in page]
     assert missing == []
     assert {goal.benchmark for goal in GOALS} <= {*BENCHMARKS, *LONG}
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", BENCHMARKS + LONG)
+@pytest.mark.parametrize("name", [*BENCHMARKS, *LONG])
 def test_a_benchmark_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("benchmarks.peers.run" if name == "compare" else f"benchmarks.{name}")
+    module = module_of(name)
     if name in ("ingest", "keys"):
         installed("wrk", "wrk")
     if name == "merging":

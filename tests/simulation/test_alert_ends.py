@@ -1,13 +1,13 @@
 """An open alert ends when it is over, and not because chance could explain the newest windows.
 
-The larger table: `python -m benchmarks.alert_ends --series 200`.
+The larger table: `python -m benchmarks.simulations.alert_ends --series 200`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.alert_ends import SCENARIOS, WEEK_HOURS, Result, ends
+from benchmarks.simulations.alert_ends import SCENARIOS, WEEK_HOURS, Result, ends
 
 
 def result(name: str, *, by_evidence: bool = True, series: int = 25) -> Result:

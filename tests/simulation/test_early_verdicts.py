@@ -1,13 +1,13 @@
 """Early verdicts keep the budget however the delay of labels depends on them, and find what is worse.
 
-The larger table: `python -m benchmarks.early_labels --draws 4000`.
+The larger table: `python -m benchmarks.simulations.early_labels --draws 4000`.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.early_labels import SCENARIOS, Result, simulate
+from benchmarks.simulations.early_labels import SCENARIOS, Result, simulate
 
 
 def result(name: str, draws: int) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.directed_levels import CASES, Level, levels_of
+from benchmarks.simulations.directed_levels import CASES, Level, levels_of
 from tests.proofs.lock import Proofs
 
 # Of the level: what a saddle-point approximation may be off by, where a reference has 30 values.

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.levels import CASES, Case, level_of
+from benchmarks.simulations.levels import CASES, Case, level_of
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.levels import NAMES, Names, alarms_about_names
-from benchmarks.nearly_ids import told_of_new_names
+from benchmarks.simulations.levels import NAMES, Names, alarms_about_names
+from benchmarks.simulations.nearly_ids import told_of_new_names
 from modelwatch.stats.counting.binning import categorical_binning, decode_binning, encode_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi

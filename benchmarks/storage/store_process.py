@@ -1,4 +1,4 @@
-"""python -m benchmarks.store_process URL SHAPE: the store of a checkout, which is told what to do on standard input.
+"""The store of a checkout, which is told what to do on standard input: python -m …store_process URL SHAPE.
 
 A process of its own, with the code of any commit on PYTHONPATH: one that is compared with this one takes turns with it.
 Each line is a name of TURNS and its numbers; the answer is one line of JSON.
@@ -13,7 +13,7 @@ from contextlib import closing
 
 import numpy as np
 
-from benchmarks.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
+from benchmarks.storage.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
 from benchmarks.stores import ledger_of, migrated
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.engine.store import Store

@@ -17,8 +17,8 @@ import httpx
 import numpy as np
 from sqlalchemy import text
 
-from benchmarks.pages import MODEL, copy, fill
 from benchmarks.report import Row, less
+from benchmarks.service.pages import MODEL, copy, fill
 from benchmarks.stores import migrated, sqlite_store
 from modelwatch.config import Settings, load_settings
 from modelwatch.monitoring.checks.drift.check import check_drift

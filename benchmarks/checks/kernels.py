@@ -1,6 +1,6 @@
 """Processor time of counting values and of a drift check, beside numpy, scipy and the naive way, in one run.
 
-python -m benchmarks.kernels [--json] [--quick]
+python -m benchmarks.checks.kernels [--json] [--quick]
 """
 
 import statistics

@@ -14,9 +14,9 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.ingest import FEATURES, PATH, SECONDS, requests_per_second
 from benchmarks.report import Row, compared
 from benchmarks.servers import are_possible, service
+from benchmarks.service.ingest import FEATURES, PATH, SECONDS, requests_per_second
 from tests.support.servers.live_service import REPOSITORY
 
 ROUNDS = 7

@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import store_before
-from benchmarks.plain_store import Given, PlainPostgres, PlainSqlite
 from benchmarks.report import Row, compared, less, taken
 from benchmarks.servers import processor_seconds_of_all
-from benchmarks.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
+from benchmarks.storage import store_before
+from benchmarks.storage.plain_store import Given, PlainPostgres, PlainSqlite
+from benchmarks.storage.shapes import MICROSECONDS, MODEL, SHAPES, START, Shape
 from benchmarks.stores import ledger_of, migrated
 from modelwatch.batches import PredictionBatch
 from modelwatch.config import BASE_WINDOW_SECONDS

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from benchmarks.levels import Names, zipf
 from benchmarks.report import Row
+from benchmarks.simulations.levels import Names, zipf
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.tests.names import IDS_SHARE, LEAST_SEEN_ONCE, expected_by_once
 

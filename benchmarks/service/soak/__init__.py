@@ -23,8 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.report import Row
-from benchmarks.soak.memory import MIB, Memory, Trend, trend, workers_of
-from benchmarks.soak.mixture import Mixture
+from benchmarks.service.soak.memory import MIB, Memory, Trend, trend, workers_of
+from benchmarks.service.soak.mixture import Mixture
 from tests.support.servers.live_service import REPOSITORY, LiveService
 from tests.support.servers.postgres import cluster
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import HOST, Server, are_possible, earlier, plain_service, processor_seconds, service
-from benchmarks.ways import JSON, ROWS, WAYS, batch_body, feature_columns
+from benchmarks.service.ways import JSON, ROWS, WAYS, batch_body, feature_columns
 
 ROUNDS, QUICK_ROUNDS = 5, 1
 # Bodies of a round. Plain endpoints take longer, and are not the point.

@@ -3,7 +3,7 @@
 Hourly evaluations by the service's own tests, sizes and conditions, at its default look-backs. `before` is the rule
 that ends a finding as soon as chance could explain all look-backs. Everything follows from the seed.
 
-    python -m benchmarks.alert_ends --series 200
+    python -m benchmarks.simulations.alert_ends --series 200
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Row grain of the profile table: one row per (window, writer, subject), or one per (window, writer) for all subjects.
 
-python -m benchmarks.row_grain [--seconds 3] [--rounds 3]
+python -m benchmarks.storage.row_grain [--seconds 3] [--rounds 3]
 
 One writer commits batches of 100 predictions and, in the same transaction, replaces its counts of the present window:
 what the ledger does, reduced to its SQL and run with the bare drivers. SQLite runs with WAL and synchronous=FULL,

@@ -4,7 +4,7 @@ Each draw has a reference, older windows as they were early and what came later,
 all from the same model: whatever is found is a false alarm. The last scenarios have a window that is truly worse. The
 counts are judged by the service's own rules. Everything follows from the seed.
 
-    python -m benchmarks.early_labels --draws 20000
+    python -m benchmarks.simulations.early_labels --draws 20000
 """
 
 from __future__ import annotations

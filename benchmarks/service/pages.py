@@ -21,7 +21,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, text
 
 from benchmarks.report import Row
-from benchmarks.starvation import background
+from benchmarks.service.starvation import background
 from benchmarks.stores import ledger_of, migrated, new_id
 from modelwatch.config import load_settings
 from modelwatch.events import Prediction

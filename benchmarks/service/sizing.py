@@ -1,8 +1,8 @@
 """Needs of one process at a steady rate: CPU, memory, disk.
 
-`python -m benchmarks.sizing [--database-url URL] [--seconds N]`, for docs/deployment.md. Not part of `make bench`, for
-each rate is held for a while. The sender paces itself and tells the rate that it reached; what counts is the time of
-CPU of the service itself, which a busy machine changes little.
+`python -m benchmarks.service.sizing [--database-url URL] [--seconds N]`, for docs/deployment.md. Not part of `make
+bench`, for each rate is held for a while. The sender paces itself and tells the rate that it reached; what counts is
+the time of CPU of the service itself, which a busy machine changes little.
 """
 
 from __future__ import annotations

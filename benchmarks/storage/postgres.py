@@ -26,9 +26,9 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from benchmarks.plain_store import Given, PlainPostgres, predictions
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import processor_seconds_of_all
+from benchmarks.storage.plain_store import Given, PlainPostgres, predictions
 from benchmarks.stores import ledger_of, migrated, new_id, now
 from modelwatch.events import GroundTruth, Prediction, ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.references import set_reference_frame

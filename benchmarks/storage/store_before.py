@@ -20,7 +20,7 @@ import psycopg
 
 from benchmarks.report import Row, compared, less
 from benchmarks.servers import earlier, processor_seconds_of_all
-from benchmarks.shapes import SHAPES
+from benchmarks.storage.shapes import SHAPES
 from tests.support.servers.live_service import REPOSITORY
 from tests.support.servers.postgres import Cluster, cluster
 
@@ -36,7 +36,7 @@ class _Turns:
         paths = [root / "src", REPOSITORY]
         self.size = size
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.store_process", url, str(shape)],
+            [sys.executable, "-m", "benchmarks.storage.store_process", url, str(shape)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
