@@ -148,6 +148,34 @@ def test_a_word_in_a_csv_is_one_invalid_value(tmp_path: Path) -> None:
     assert mw.compare(mw.Reference.fit(tmp_path / "reference.csv"), profile).subjects == report.subjects
 
 
+def test_half_precision_is_read_as_it_is_written() -> None:
+    """0.1 is held as 0.09998: beside a reference of few different values in double precision all of it was drift."""
+    shares = np.random.default_rng(5).choice([0.1, 0.2, 0.3, np.nan, np.inf], ROWS)
+    double, half = pa.table({"share": shares}), pa.table({"share": shares.astype(np.float16)})
+    [found] = mw.compare(double, half).subjects
+    assert (found.severity, found.psi) == ("stable", 0.0)
+    assert found.missing[0] == found.missing[1] > 0
+    assert mw.compare(half, double).subjects[0].psi == 0.0
+    labelled = {"prediction": ["a", "b"] * 100, "ground_truth": ["a", "b"] * 100}
+    scores = pa.array(np.array([0.9, 0.1] * 100, dtype=np.float16))
+    assert mw.compare(pa.table({**labelled, "prediction_probability": scores}), pa.table(labelled)).severity == "stable"
+
+
+def test_labels_that_are_not_there_are_said_to_be_none() -> None:
+    labelled = side(1).assign(prediction=["no", "yes"] * 500, ground_truth=["no", "yes"] * 500)
+    without = labelled.assign(ground_truth=None)
+    assert mw.compare(without, labelled).left_out["ground_truth"] == "it has no label"
+
+
+def test_what_to_do_about_scores_is_something_that_can_be_done_here() -> None:
+    truth = ["no", "yes"] * 200
+    before = {"prediction": truth, "ground_truth": truth, "prediction_probability": [0.9, 0.9] * 200}
+    now = {**before, "prediction_probability": [0.1, 0.9] * 200}
+    summary = mw.compare(before, now).summary()
+    assert "so it is not that of the predicted class: give positive_class." in summary
+    assert "monitor" not in summary
+
+
 def test_a_csv_without_rows_is_said_to_have_none(tmp_path: Path) -> None:
     side(1).to_csv(tmp_path / "reference.csv", index=False)
     side(1).iloc[:0].to_csv(tmp_path / "empty.csv", index=False)

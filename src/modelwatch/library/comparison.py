@@ -12,7 +12,7 @@ import numpy as np
 from modelwatch.config.monitors.defaults import ODDS_RATIO
 from modelwatch.events import Scalar, Task
 from modelwatch.library.label_columns import LabelColumns, label_columns
-from modelwatch.library.labels import NO_TASK, LabelledRowsNow, labels_now
+from modelwatch.library.labels import LabelledRowsNow, labels_now
 from modelwatch.library.performance import performance_comparison, performance_rules
 from modelwatch.library.profile import Profile as DataProfile
 from modelwatch.library.quality import unsound_values
@@ -252,7 +252,7 @@ def _of_data(
     if columns is not None:
         labels = labels_now(columns, fitted.labels, stated)
         if labels is None:
-            left_out[fitted.columns.ground_truth] = f"in the data set to compare, {NO_TASK}"
+            left_out[fitted.columns.ground_truth] = f"{UNREADABLE}{columns.no_task}"
     return _Current(
         source.rows,
         _window(source, fitted.columns.timestamp),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Where more of the scores are finite and beyond 0 to 1, they are those of a ranking or a margin, not errors.
 MOST_BEYOND = 0.01
 
+NO_TASK = "its labels do not determine a task: two classes or numbers are needed, in rows that have a prediction"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelColumns:
@@ -50,6 +52,11 @@ class LabelColumns:
             for row, (prediction, truth) in enumerate(zip(self.predictions, self.truths, strict=True))
             if prediction is not None and truth is not None
         ]
+
+    @property
+    def no_task(self) -> str:
+        """Why its labels determine no task, where they don't."""
+        return NO_TASK if any(truth is not None for truth in self.truths) else "it has no label"
 
     @property
     def labelled(self) -> Outcomes:

@@ -38,7 +38,6 @@ from modelwatch.views.performance.outcomes import (
 COMPLETE = LabelArrivals(0, None, None, None, 0, None, ())
 # Rows whose increments are in memory at a time.
 BATCH_ROWS = 50_000
-NO_TASK = "its labels do not determine a task: two classes or numbers are needed, in rows that have a prediction"
 
 
 class ErrorsOfReference(msgspec.Struct, frozen=True):

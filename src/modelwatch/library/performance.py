@@ -156,6 +156,7 @@ def performance_comparison(
     metrics = _without_scores(metrics, now, known)
     severities = [each.severity for each in (*judgements.values(), *(() if labels is None else (labels,)))]
     wrong = wrong_scores(layout, counts_of(now.calls))
+    wrong = None if wrong is None else _here(wrong)
     stated = NOT_STATED if known is None else known.stated
     reasons = (task_reason(layout, stated), positive_class_reason(layout, stated))
     task, positive = (None if each is None else _here(each) for each in reasons)
@@ -262,10 +263,8 @@ def _warnings(now: LabelledRowsNow, known: LabelledReference | None, wrong: str 
         found += [f"In {where}, {each}, and left out of the metrics." for each in values]
     strange = strange_labels(counts, reference)
     if strange.n:
-        found.append(
-            f"{strange.n:,} of {strange.of:,} labels are of classes that were never predicted and are not in the"
-            " reference."
-        )
+        of_them = "is of a class that was" if strange.n == 1 else "are of classes that were"
+        found.append(f"{strange.n:,} of {strange.of:,} labels {of_them} never predicted and are not in the reference.")
     apart = without_common_class(counts, reference)
     if apart is not None:
         found.append(f"Nothing can be compared: {apart}.")

@@ -15,7 +15,6 @@ import numpy as np
 from modelwatch.events import Scalar, Task
 from modelwatch.library.label_columns import LabelColumns, label_columns
 from modelwatch.library.labels import (
-    NO_TASK,
     LabelledReference,
     PackedLabels,
     labelled_reference,
@@ -165,7 +164,7 @@ class Reference:
             times = None if seconds is None else seconds.listed()
             labels = labelled_reference(found_labels, times, StatedTask(task, positive_class))
             if labels is None:
-                left_out[names.ground_truth] = NO_TASK
+                left_out[names.ground_truth] = found_labels.no_task
         # As of which kind predictions are, the labels tell.
         known = task if labels is None else labels.layout.task
         wanted = names.subjects(source.names)

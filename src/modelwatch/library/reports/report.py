@@ -294,7 +294,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[str]:
 
 def _performance_lines(found: PerformanceComparison) -> list[str]:
     """The performance in some lines: what got worse, or the watched metrics."""
-    head = f"{found.current.labelled:,} labels"
+    head = "1 label" if found.current.labelled == 1 else f"{found.current.labelled:,} labels"
     came = found.label_coverage
     missing = came is not None and came.severity in DRIFTED
     of_coverage = [f"  {came.severity}: {coverage_in_words(found)}"] if came is not None and missing else []

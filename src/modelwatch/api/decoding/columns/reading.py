@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelwatch.api.decoding.columns.arrow_bounds import claimed_bytes
 from modelwatch.api.decoding.columns.csv_table import shape_of
@@ -199,7 +200,7 @@ def feature_column(column: pa.ChunkedArray) -> Column:
     if pa.types.is_float64(kind):
         return FloatColumn(column.to_numpy())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return FloatColumn(column.cast(pa.float64()).to_numpy())
+        return FloatColumn(_floats(column))
     if pa.types.is_integer(kind):
         missing = column.is_null().to_numpy() if column.null_count else None
         return IntegerColumn(column.fill_null(pa.scalar(0).cast(kind)).to_numpy(), missing)
@@ -231,13 +232,27 @@ def scalars(column: pa.ChunkedArray) -> list[Scalar]:
     if is_dictionary(kind):
         return [value for chunk in column.chunks for value in _from_dictionary(chunk)]
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers = column.cast(pa.float64()).to_numpy()
+        numbers = _floats(column)
         return _with_gaps(numbers, np.isnan(numbers))
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         filler = pa.scalar(0).cast(kind) if pa.types.is_integer(kind) else pa.scalar(False)
         return _with_gaps(column.fill_null(filler).to_numpy(), column.is_null().to_numpy())
     values: list[Scalar] = column.to_pylist()
     return values
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Floats and decimals in double precision, NaN where one is missing; shape (rows,).
+
+    Those of half precision are the decimals that they are written as: 0.1 is held as 0.09998, which no cell of a
+    reference in another precision, that counts 0.1 by itself, would take for it.
+    """
+    import pyarrow as pa
+
+    if not pa.types.is_float16(column.type):
+        return np.asarray(column.cast(pa.float64()).to_numpy())
+    held, places = np.unique(column.to_numpy().astype(np.float16), return_inverse=True)
+    return np.array([float(str(number)) for number in held], dtype=np.float64)[places]
 
 
 def _from_dictionary(chunk: pa.DictionaryArray) -> Iterator[Scalar]:

@@ -24,7 +24,7 @@ NO_COMMON_CLASS = (
 )
 NOT_OF_PREDICTED = (
     "prediction_probability is below one half for most predictions of {name!r}, so it is not that of the predicted"
-    " class: set positive_class in the model's monitor"
+    " class: " + POSITIVE
 )
 # With fewer calls it may be chance on which side of one half they lie.
 ENOUGH_CALLS = 20
