@@ -54,7 +54,7 @@ def test_a_summary_says_what_would_explain_the_shift_and_when_it_began(pattern: 
     alert, _ = after(None, what)
     summary = current_summary(alert)
     assert says in summary
-    assert "It seems to have begun at 2025-06-15 14:50 UTC." in summary
+    assert "It probably began at 2025-06-15 14:50 UTC." in summary
 
 
 def test_one_member_is_described_at_length() -> None:

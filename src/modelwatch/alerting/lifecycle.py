@@ -82,7 +82,10 @@ def assess(
 
 
 def acknowledge(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
-    """Acknowledgement by a person. The same once more changes nothing. Raises Conflict when the alert is resolved."""
+    """Acknowledgement by a person. The same once more changes nothing. Raises Conflict when the alert is resolved.
+
+    now: microseconds.
+    """
     if not alert.is_open:
         raise Conflict("The alert is resolved: there is nothing to acknowledge.")
     earlier = alert.acknowledgement
@@ -93,14 +96,17 @@ def acknowledge(alert: Alert, *, actor: str, note: str | None, now: int) -> Tran
 
 
 def resolve(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
-    """Resolution by a person: what is found now does not reopen it. Raises Conflict when it is resolved already."""
+    """Resolution by a person: what is found now does not reopen it. Raises Conflict when it is resolved already.
+
+    now: microseconds.
+    """
     return _end_by_hand(alert, "resolved", actor=actor, note=note, now=now)
 
 
 def accept(alert: Alert, *, actor: str, note: str | None, now: int) -> Transition:
     """Acceptance of the current values as the reference. As `resolve`, since look-backs still reach to before it.
 
-    Raises Conflict when the alert is resolved already.
+    Raises Conflict when the alert is resolved already. now: microseconds.
     """
     return _end_by_hand(alert, "accepted", actor=actor, note=note, now=now)
 
@@ -132,7 +138,10 @@ def without_version(alert: Alert, version: str) -> Alert | None:
 
 
 def match_silences(alert: Alert, silences: Iterable[str], *, now: int) -> Transition:
-    """The alert with the silences (ids) that match it now: silenced with the first, firing again with none."""
+    """The alert with the silences (ids) that match it now: silenced with the first, firing again with none.
+
+    now: microseconds.
+    """
     matching = tuple(sorted(silences)) if alert.is_open else ()
     if matching == alert.silenced_by:
         return Transition(alert, None)

@@ -31,7 +31,7 @@ HEADLINES: dict[Kind, tuple[str, str, Format]] = {
     "prediction_drift": (DRIFT, "Largest PSI", "number"),
     "latency_drift": (DRIFT, "Largest PSI", "number"),
     "performance": (PERFORMANCE, "Main metric", "number"),
-    "data_quality": (QUALITY, "Share of unsound values", "percent"),
+    "data_quality": (QUALITY, "Share of values with an issue", "percent"),
 }
 # Subjects that no headline is about.
 COVERAGE, REPEATS = "label_coverage", "duplicates"
@@ -91,7 +91,7 @@ def _coverage(connection: Connection, stream: StreamKey, until: int) -> Trend:
 
 
 def _repeats(connection: Connection, stream: StreamKey, until: int, finding: Finding) -> Trend:
-    """Share of repeats with another content in what was sent, by hour."""
+    """Share of repeats with different content in what was sent, by hour."""
     by_hour: dict[int, list[int]] = {}
     for start, (changed, others) in changed_by_window(connection, stream, *_last_hours(until)).items():
         of_hour = by_hour.setdefault(start // SECONDS_PER_HOUR, [0, 0])

@@ -44,7 +44,6 @@ KINDS: dict[Kind, str] = {
     "volume": "Unusual volume",
     "freshness": "No predictions",
 }
-# What the sample of a finding counts, and that of its reference; values where a kind is not named.
 # The tests that find drift, by the part of the p-value that says most.
 FOUND_BY = {
     "location": "the test of location: values have become larger or smaller",
@@ -53,6 +52,7 @@ FOUND_BY = {
     "single cell": "the test of a single cell",
     "new names": "the test of new names",
 }
+# What the sample of a finding counts, and that of its reference; values where a kind is not named.
 COUNTED: dict[Kind, tuple[str, str]] = {
     "performance": ("labelled predictions", "labelled predictions of the reference"),
     "label_drift": ("labelled predictions", "labelled predictions of the reference"),
@@ -241,7 +241,7 @@ def _at_length(member: Member, at: int | None) -> Iterable[str]:
         between = ""
         if finding.began_earliest is not None and finding.began_latest is not None:
             between = f", approximately between {_time(finding.began_earliest)} and {_time(finding.began_latest)}"
-        yield f"It seems to have begun at {_time(finding.began)}{between}."
+        yield f"It probably began at {_time(finding.began)}{between}."
     doubt = doubt_of(finding)
     if doubt:
         yield doubt

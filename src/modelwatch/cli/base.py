@@ -189,7 +189,7 @@ def show_current(
     as_json: bool,
     show: Callable[[Mapping[str, Any]], None],
 ) -> NoReturn:
-    """Prints what a check of a service says now of each stream of a model, and ends the command with its exit code.
+    """Prints what a check of a service says now of each stream of a model, and raises Exit with its code.
 
     check: the last part of the address. show: prints one report for people.
     """

@@ -31,7 +31,10 @@ class Label(NamedTuple):
 def labels_of(
     rng: np.random.Generator, ids: Sequence[str], times: NDArray[np.float64], truths: Sequence[str]
 ) -> list[Label]:
-    """The labels of payments made at these times; none of those whose truth never becomes known."""
+    """The labels of payments made at these times; none of those whose truth never becomes known.
+
+    times: seconds, shape (payments,).
+    """
     known_shares = np.array([KNOWN_SHARE[truth] for truth in truths])
     hours = np.array([MEDIAN_HOURS[truth] for truth in truths]) * rng.lognormal(0.0, SPREAD, len(ids))
     known_at = times + hours * 3_600

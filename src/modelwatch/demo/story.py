@@ -185,7 +185,10 @@ def send_stream(
 def send_live(
     service: Service, plan: Plan, rng: np.random.Generator, pending: PendingLabels, number: int, now: float
 ) -> None:
-    """Sends one payment of this moment, from the shifted world, and the labels that have become known."""
+    """Sends one payment of this moment, from the shifted world, and the labels that have become known.
+
+    now: microseconds.
+    """
     times = np.array([now])
     sample = payments(rng, times, np.ones(1, dtype=np.bool_))
     names = _names(plan, f"{plan.end}-live-{number}", now)

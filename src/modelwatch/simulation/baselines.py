@@ -99,7 +99,10 @@ def _ks_below(alpha: float) -> Callable[[Integers, Integers], Verdicts]:
 
 
 def smallest_ks(alpha: float, n_reference: int, n_current: Integers) -> Floats:
-    """Kolmogorov-Smirnov statistic from which on the p-value is below alpha; inf without values."""
+    """Kolmogorov-Smirnov statistic from which on the p-value is below alpha; inf without values.
+
+    n_current: shape (windows,), and so is the result.
+    """
     sizes, which = np.unique(n_current, return_inverse=True)
     limits = [_smallest_ks(alpha, round(n_reference * n / (n_reference + n))) for n in sizes.tolist()]
     return np.array(limits, dtype=np.float64)[which]

@@ -58,7 +58,7 @@ class FeatureStream:
         return cls(feature, screen, traffic.history, Sums(*totals), windows)
 
     def sums(self, ends: Integers, span: int) -> Sums:
-        """The sums of stretches of `span` windows that end at these borders."""
+        """The sums of stretches of `span` windows that end at these borders. ends: shape (looks,)."""
         first = ends - span
         cells, scores, unseen = self.cumulated
         return Sums(cells[ends] - cells[first], scores[ends] - scores[first], unseen[ends] - unseen[first])

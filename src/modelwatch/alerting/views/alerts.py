@@ -79,7 +79,7 @@ class MemberReport(msgspec.Struct, frozen=True):
     since: event time of the first evaluation of the present run that saw it. holding: the score has come down, but has
     not been calm for long enough. early: the share of the usual labels that it rests on, while the others are still
     coming; null where most have come, and of what needs no labels. began: as of the alert; began_earliest,
-    began_latest: between which it probably did, approximately. found_by: the test that says most. small: it is real,
+    began_latest: between which it probably did, approximately. found_by: the test that decided. small: it is real,
     but smaller than a warning. pattern: pattern that explains a shift (`missing`, `new_categories`, `one_category`,
     `one_factor`, `larger`, `smaller`); null where none does, or where there is no shift of a distribution.
     """

@@ -80,7 +80,10 @@ class Checker:
         self.new_id = new_id
 
     def event(self, body: PredictionBody, now: int, may_contain_nul: bool) -> Prediction:
-        """The event of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
+        """The event of a body that arrived `now`. Raises InvalidInput that names every wrong field.
+
+        now: microseconds.
+        """
         problems: list[FieldError] = []
         given = body.features
         if type(given) is list:
@@ -105,7 +108,10 @@ class Checker:
         )
 
     def label(self, body: GroundTruthBody, now: int, may_contain_nul: bool) -> GroundTruth:
-        """The label of a body that arrived `now`. Raises InvalidInput that names every wrong field."""
+        """The label of a body that arrived `now`. Raises InvalidInput that names every wrong field.
+
+        now: microseconds.
+        """
         moment = None if body.timestamp is None else micros_of(body.timestamp)
         return self.checked_label(
             body.model_name, body.prediction_id, body.ground_truth, moment, now, may_contain_nul, []
@@ -123,7 +129,7 @@ class Checker:
     ) -> GroundTruth:
         """The label of these fields; `problems` are those that are known already.
 
-        Raises InvalidInput that names every wrong field.
+        Raises InvalidInput that names every wrong field. now: microseconds.
         """
         longest = self._longest_name
         if may_contain_nul or not 2 < len(model) <= longest or not 2 < len(prediction_id) <= longest:
@@ -162,7 +168,7 @@ class Checker:
     ) -> Prediction:
         """The event of these fields, whose features have been checked into `problems` already.
 
-        Raises InvalidInput that names every wrong field.
+        Raises InvalidInput that names every wrong field. now: microseconds.
         """
         longest = self._longest_name
         if prediction_id is None:

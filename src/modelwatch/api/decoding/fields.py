@@ -101,6 +101,7 @@ def unusual_rows(fields: Fields, checker: Checker, now: int, may_contain_nul: bo
     """The rows of which `Checker.checked` may refuse or change a field beside the features; there is at least one row.
 
     Probabilities of the others are put down as they are kept. may_contain_nul: whether a text may hold U+0000.
+    now: microseconds.
     """
     found: set[int] = set()
     rooms = [checker.room_for_id(stream) for stream in fields.streams]

@@ -45,7 +45,7 @@ def accept_window(
 ) -> Accepted:
     """Makes the window the reference and ends the alerts of its environment that are about nothing else.
 
-    Raises as `set_reference_from_window`, and InvalidInput for an actor or a note that is too long.
+    Raises as `set_reference_from_window`, and InvalidInput for an actor or a note that is too long. now: microseconds.
     """
     alerts.check_action(actor, note)
     taken = set_reference_from_window(store, window, actor=actor, note=note, now=now, new_id=new_id)
@@ -84,6 +84,7 @@ def accept_alert(
     for all versions when the alert is about all that have data there and none of them has one of its own; otherwise for
     those that the alert is about.
     Raises UnknownResource, Conflict for an alert that is over or that no reference could end, and as `accept_window`.
+    now: microseconds.
     """
     with store.read() as connection:
         row = alert_by_id(connection, alert_id)

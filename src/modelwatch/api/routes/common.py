@@ -69,7 +69,7 @@ Model = Annotated[str, Query(min_length=1, max_length=512), AfterValidator(_stor
 Name = Annotated[str, Path(max_length=1_024), AfterValidator(_storable)]
 Actor = Annotated[str | None, Query(description="The person who acts, for the audit trail.")]
 Moment = Annotated[datetime | None, Query(description="RFC 3339; UTC without a zone.")]
-Step = Annotated[str | None, Query(description="Interval of the history, such as 6h.")]
+Step = Annotated[str | None, Query(description="Step of the history, such as 6h.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_A_PAGE, description="Maximum number of entries in the page.")]
 Cursor = Annotated[
     str | None,

@@ -39,14 +39,16 @@ def alerts(
     environment: OfEnvironment = None,
     kind: Annotated[str | None, typer.Option(help="Kind, such as feature_drift.")] = None,
     severity: Annotated[str | None, typer.Option(metavar="warning|alert", help="Severity.")] = None,
-    limit: Annotated[int, typer.Option(help="Most alerts that are listed.", min=1)] = 100,
+    limit: Annotated[int, typer.Option(help="Maximum number of alerts.", min=1)] = 100,
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="warning|alert", help="Exit code 1 when one that is listed is so severe, or worse."),
+        typer.Option(
+            metavar="warning|alert", help="Exit code 1 when a listed alert has this severity, or a higher one."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the alerts of a service, those opened last first."""
+    """List the alerts of a service, newest first."""
     if fail_on is not None and fail_on not in FAILING:
         raise CliError(f"--fail-on {fail_on!r}: expected warning or alert")
     if state is not None and state not in STATES:

@@ -48,12 +48,14 @@ def check(
             help="Exit code 1 on this or worse, 4 if anything is not judged (no-verdict). Repeatable.",
         ),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML, a test case a subject.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the results as JUnit XML, with a test case for each subject.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a service for drift now.
 
-    With --fail-on the exit code is 1 when that was found, and 4 when nothing could be judged; without it, it is 0.
+    With --fail-on the exit code is 1 when such a result was found, 4 when nothing could be judged; otherwise 0.
     """
     fail_on = fail_on_of(fail_on)
     body = {

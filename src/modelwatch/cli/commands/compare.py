@@ -47,11 +47,15 @@ def compare(
     ] = None,
     cluster_by: Annotated[
         str | None,
-        typer.Option(help="Column whose values (customer, session) group rows that are alike: p-values allow for it."),
+        typer.Option(
+            help="Column whose values (customer, session) group rows that are not independent: p-values allow for it."
+        ),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Chance of a false alarm in the whole report.")] = 0.01,
     html: Annotated[Path | None, typer.Option(help="Write the report as an HTML file.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML, a test case a column.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the results as JUnit XML, with a test case for each column.")
+    ] = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,9 +65,9 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two data sets: drift and data quality of each column, and performance where there are labels.
+    """Compare two data sets: drift and data quality of each column, and performance with labels.
 
-    Needs no service. With --fail-on the exit code is 1 when that was found, and 4 when nothing could be judged.
+    Needs no service. With --fail-on the exit code is 1 when such a result was found, 4 when nothing could be judged.
     """
     from modelwatch.library.comparison import compare as compared
     from modelwatch.library.reference import SUFFIX, Reference

@@ -30,7 +30,7 @@ def erase(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a prediction: its row, its label and what it added to the counts. Exit code 1 if nothing is there."""
+    """Erase a prediction: its row, its label and its part of the counts. Exit code 1 if there is none."""
     params = {"leave_counts": "true"} if leave_counts else {}
     if day is not None:
         params["day"] = day

@@ -16,7 +16,7 @@ def health(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.1, max=600)] = 4.0,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a running service whether it is ready. Exit code 1 when it says no, 3 when it does not answer."""
+    """Ask a running service whether it is ready. Exit code 1 when it is not, 3 when it does not answer."""
     import httpx
 
     address = normal_url(url) if url else own_url(settings_with({}))

@@ -39,7 +39,7 @@ ACTOR = "modelwatch keys"
 
 
 keys = typer.Typer(help="API keys: permissions to send, read and change.", no_args_is_help=True)
-encryption_key = typer.Typer(help="Keys to encrypt and hash features.", no_args_is_help=True)
+encryption_key = typer.Typer(help="Keys that encrypt and hash features.", no_args_is_help=True)
 
 
 @keys.command()
@@ -59,7 +59,7 @@ def create(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is printed once; only a hash of it is stored."""
+    """Create a key. It is printed once; only a hash of it is stored."""
     import msgspec
 
     from modelwatch.access.keys import RANDOM_BYTES, KeyRequest, make_key
@@ -80,7 +80,7 @@ def create(
 
 @keys.command("list")
 def list_keys(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """List every key that there ever was: what it is for, what it may do, when it was last used."""
+    """List all keys, also expired and revoked ones: name, scopes, models, last use."""
     import msgspec
 
     from modelwatch.access.keys import list_keys as keys_in
@@ -117,7 +117,7 @@ def revoke(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Refuse a key from now on, for good."""
+    """Revoke a key for good."""
     from modelwatch.access.keys import revoke as revoke_key
     from modelwatch.access.known_keys import FRESH_SECONDS
     from modelwatch.errors import Conflict, UnknownResource
@@ -136,7 +136,7 @@ def revoke(
 
 @encryption_key.command()
 def new(as_json: AsJson = False) -> None:
-    """Make a key for ENCRYPTION_KEY."""
+    """Generate a key for ENCRYPTION_KEY."""
     from modelwatch.config.encryption_keys import new_encryption_key
     from modelwatch.privacy import Keyring
 
@@ -149,10 +149,10 @@ def new(as_json: AsJson = False) -> None:
 
 @encryption_key.command()
 def rotate(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """Encrypt with the first key of ENCRYPTION_KEY what the others have encrypted, so that they can be removed.
+    """Re-encrypt with the first key of ENCRYPTION_KEY what other keys have encrypted, so that they can be removed.
 
-    Services may go on meanwhile, once all of them have the new key first. It may be killed and started again.
-    Exit code 1 when another key still encrypts.
+    Services may keep running, once all of them have the new key first. It can be interrupted and started again.
+    Exit code 1 when a process still writes with another key.
     """
     from modelwatch.errors import ProtectionUnavailable, TamperedValue
     from modelwatch.server.startup import protect

@@ -76,7 +76,7 @@ def delete_model(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait for the end of the deletion.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a model, or a version or an environment of it, with everything that is stored of it.
+    """Delete a model, or a version or an environment of it, with all its data.
 
     Exit code 1 if there is nothing of that name.
     """

@@ -39,7 +39,7 @@ Files = Annotated[list[Path], typer.Argument(help="YAML or JSON files, or folder
 
 @monitors.command()
 def validate(files: Files, as_json: AsJson = False) -> None:
-    """List everything that is wrong with monitor files. Needs no service. Exit code 2 if something is."""
+    """List all errors of monitor files. Needs no service. Exit code 2 if there are any."""
     from modelwatch.config.monitors.files import read_monitors
 
     filed, problems = read_monitors(_files(files))
@@ -69,7 +69,7 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would change.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set the monitors of files at a service."""
+    """Set monitors from files at a service."""
     from modelwatch.config.monitors.monitor import as_document
 
     changes: list[dict[str, str]] = []
@@ -102,7 +102,7 @@ def apply(
 def get(
     model: Annotated[str, typer.Argument(help="The model.")], url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
-    """Show what counts for a model, as YAML."""
+    """Show the effective monitor of a model, as YAML."""
     with connected(url) as service:
         found = service.get(_path(model))
     if as_json:
@@ -131,7 +131,7 @@ def backtest(
     end: Annotated[str | None, typer.Option(help="End of the data.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try monitors on what a service has stored: how often, when and about what they would have alerted."""
+    """Try monitors on the stored data of a service: how often, when and about what they would have alerted."""
     from modelwatch.config.monitors.monitor import as_document
 
     reports = []

@@ -35,7 +35,7 @@ def quality(
     fail_on: FailOn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a service for a model's data quality now: unsound values, schema, repeats, volume, freshness."""
+    """Ask a service for a model's data quality now: values with issues, schema, repeats, volume, freshness."""
     show_current(
         url, model, "quality", version, environment, fail_on=fail_on, as_json=as_json, show=partial(_show, every=every)
     )
@@ -43,7 +43,7 @@ def quality(
 
 def _show(report: Mapping[str, Any], *, every: bool) -> None:
     stream = f"{report['model_name']} {report['model_version']} in {report['environment']}"
-    sound = "" if report["score"] is None else f", {_percent(report['score'])} of the values are sound"
+    sound = "" if report["score"] is None else f", {_percent(report['score'])} of values have no issue"
     print_out(f"{stream}: {report['severity'].replace('_', ' ')}{sound}")
     if report["reason"]:
         print_text(report["reason"])
@@ -85,7 +85,10 @@ def _other(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         notes += [
             (
                 feature["feature_name"],
-                plain(f"{number(each['value'])} is {number(each['times'])} times as far out as the reference's end"),
+                plain(
+                    f"{number(each['value'])} is {number(each['times'])} times as far from the median as the"
+                    " reference reaches"
+                ),
             )
             for each in feature["extremes"]
         ]
@@ -101,7 +104,7 @@ def _other(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if report["duplicates"]["severity"] in FOUND:
         changed, n = report["duplicates"]["changed"], report["duplicates"]["n"]
-        notes.append(("repeats", f"{changed:,} of {n:,} predictions came again with another content"))
+        notes.append(("repeats", f"{changed:,} of {n:,} predictions were sent again with different content"))
     return notes
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REFERENCE_PATH = "/api/v1/reference"
 
 
-reference = typer.Typer(help="References: what drift is measured against.", no_args_is_help=True)
+reference = typer.Typer(help="References: the data that drift is measured against.", no_args_is_help=True)
 
 
 @reference.command()
@@ -85,10 +85,10 @@ def upload(
 def list_references(
     model: Annotated[str, typer.Argument(help="Model.")],
     url: Url = DEFAULT_URL,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are not in force any more.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are no longer in force.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the references of a model: what each subject is compared with."""
+    """List the references of a model, by subject."""
     with connected(url) as service:
         answer = service.get(REFERENCE_PATH, {"model_name": model})
     found = [each for each in answer["references"] if every or each["state"] != "retired"]
@@ -135,11 +135,11 @@ def from_window(
     ] = None,
     environment: Annotated[str | None, typer.Option(help="Default: production.")] = None,
     feature: Annotated[list[str] | None, typer.Option(help="Only this feature. Repeatable.")] = None,
-    labels: Annotated[bool, typer.Option("--labels", help="Also use it as the reference of performance.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="Also use it as the reference for performance.")] = False,
     note: Annotated[str | None, typer.Option(help="Reason, for the audit trail and the alerts that it ends.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Accept what was received as the new normal: a window of stored predictions becomes the reference."""
+    """Accept received data as the new normal: a window of stored predictions becomes the reference."""
     body = {
         "lookback": lookback,
         "start": start,

@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 def replay(
     file: Annotated[Path, typer.Argument(help="Parquet, CSV or NDJSON file with one prediction per row.")],
     url: Url = DEFAULT_URL,
-    model: Annotated[str | None, typer.Option(help="Model of rows without one.")] = None,
-    version: Annotated[str | None, typer.Option(help="Version of rows without one.")] = None,
-    environment: Annotated[str | None, typer.Option(help="Environment of rows without one.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model for rows that name none.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version for rows that name none.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Environment for rows that name none.")] = None,
     format_name: FormatOption = "auto",
     column_map: ColumnMapOption = None,
     timestamp: Annotated[
@@ -67,7 +67,7 @@ def replay(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until everything has been evaluated.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send the predictions of a file to a service, and what was true about them.
+    """Send the predictions and labels of a file to a service.
 
     Rows without a prediction_id get one made of the file's content and their number, so a second replay counts nothing
     twice. A label with a time of its own is sent at that time, between the predictions; one without goes with its row.

@@ -40,7 +40,7 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report on a model of a service: drift of each subject with its histogram, data quality, performance.
+    """Write a report on a model of a service: drift of each subject with its histogram, data quality, performance.
 
     The file is one HTML page without scripts, the same as that of `modelwatch compare`.
     """

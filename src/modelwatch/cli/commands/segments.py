@@ -34,7 +34,7 @@ def segments(
     baseline_end: Annotated[str | None, typer.Option(help="End of the window to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a service where a model got worse, by the segments of its monitor."""
+    """Ask a service in which segments a model got worse; its monitor names the segments."""
     params = {
         "metric": metric,
         "lookback": lookback,

@@ -79,7 +79,7 @@ def demo(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     as_json: AsJson = False,
 ) -> None:
-    """See a drift being found: a service, two days of traffic, a shift half-way, and what is reported about it."""
+    """Show how drift is found: a service with two days of traffic and a known shift, and a report of what it found."""
     from modelwatch.cli.client import ServiceClient
     from modelwatch.demo import DemoFailed, run_demo
 

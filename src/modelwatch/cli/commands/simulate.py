@@ -68,7 +68,8 @@ def simulate(
         str | None, typer.Option(help="PSI from which a shift is an alert.  [PSI_ALERT_THRESHOLD]")
     ] = None,
     persistence: Annotated[
-        str | None, typer.Option(metavar="K/M", help="K of the last M evaluations must say drift, such as 2/3.  [1/1]")
+        str | None,
+        typer.Option(metavar="K/M", help="A finding needs drift in K of the last M evaluations, such as 2/3.  [1/1]"),
     ] = None,
     on_new_data: Annotated[
         bool, typer.Option(help="Also evaluate early, when 15 new predictions have arrived.")
@@ -85,9 +86,9 @@ def simulate(
     jobs: Annotated[int | None, typer.Option(help="Number of processes.  [those of the machine]", min=1)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try a configuration on simulated traffic: how many false alarms it raises, and how long a real shift goes unseen.
+    """Try a configuration on simulated traffic: how many false alarms it raises, and how soon it detects a real shift.
 
-    Options that are not given are taken from the settings named beside them. docs/simulate.md says how to choose.
+    Options that are not given are taken from the settings named beside them. docs/simulate.md describes the choice.
     """
     import msgspec
 

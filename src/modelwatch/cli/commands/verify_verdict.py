@@ -41,7 +41,7 @@ def verify_verdict(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a verdict again from its evidence. Exit code 1 when it was changed, 5 when newer rules say otherwise."""
+    """Recompute a verdict from its evidence. Exit code 1 when it was changed, 5 when newer rules differ."""
     if url is None:
         found = _verified_by_store(settings_with({"database_url": database_url}), verdict)
     else:

@@ -52,7 +52,10 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
 def advance(
     previous: Sequence[Condition], observations: Iterable[Observation], rules: Persistence, end: int
 ) -> list[Condition]:
-    """The conditions after an evaluation at this window end; those with nothing to remember are left out."""
+    """The conditions after an evaluation at this window end; those with nothing to remember are left out.
+
+    end: seconds.
+    """
     before = {(condition.kind, condition.name): condition for condition in previous}
     after = []
     for observation in observations:

@@ -26,7 +26,10 @@ class Window:
 
 
 def look_back(watermark: int, lookback: str) -> Window:
-    """The window of this length that ends at the watermark (the end of the newest base window with data)."""
+    """The window of this length that ends at the watermark (the end of the newest base window with data).
+
+    watermark: seconds.
+    """
     return Window(watermark - parse_lookback(lookback), watermark, lookback)
 
 

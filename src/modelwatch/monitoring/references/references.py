@@ -212,7 +212,10 @@ def keyed_rows(store: Store, frame: ReferenceFrame) -> KeyedRows | None:
 
 
 def take_provisional_reference(store: Store, model: str, size: int, *, now: int, new_id: Callable[[], str]) -> bool:
-    """Makes the model's first `size` predictions its reference, for subjects that have none. True when it did."""
+    """Makes the model's first `size` predictions its reference, for subjects that have none. True when it did.
+
+    now: microseconds.
+    """
     with store.read() as connection:
         if sum(stream.predictions for stream in streams(connection, model)) < size:
             return False

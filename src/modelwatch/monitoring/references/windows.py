@@ -98,7 +98,7 @@ def set_reference_from_window(
     """Puts the stored predictions of a window in force as the reference, with an entry in the audit trail.
 
     Raises UnknownModel for an unknown model, Conflict when nothing is stored in the window, and InvalidInput when the
-    values that are asked for are not stored with the predictions, or there are too many.
+    values that are asked for are not stored with the predictions, or there are too many. now: microseconds.
     """
     with store.read() as connection:
         require_model(connection, window.model)

@@ -144,7 +144,7 @@ class Agenda:
         self._turns_referenced = self._turns_referenced + 1 if stream.model in self._referenced else 0
 
     def is_open(self, stream: StreamKey, now: int, refused: Refused) -> bool:
-        """True when the stream may be due for evaluation."""
+        """True when the stream may be due for evaluation. now: microseconds."""
         standing = self.standing(stream, now)
         if standing is None:
             return False

@@ -79,7 +79,7 @@ def due_for_data(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], strea
 
 def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], stream: StreamKey, now: int) -> Due | None:
     """Evaluations that are due by labels: these come after their predictions, so they have a schedule of their own. As
-    for data."""
+    for data. now: microseconds."""
     standing = agenda.standing(stream, now)
     if standing is None or standing.as_of is None or standing.labels is None:
         return None

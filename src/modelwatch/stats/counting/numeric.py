@@ -242,7 +242,7 @@ def numeric_binning(sample: NDArray[np.float64]) -> NumericBinning:
 def binning_and_counts(sample: NDArray[np.float64]) -> tuple[NumericBinning, NDArray[np.int64]]:
     """The cells of a reference sample, as by `numeric_binning`, and its counts in them, as by `count_floats`.
 
-    The sample is sorted once for both.
+    The sample is sorted once for both. Raises EmptySample without a finite value.
 
     >>> binning, counts = binning_and_counts(np.array([3.0, 1.0, np.nan, 1.0]))
     >>> np.array_equal(counts, binning.count_floats(np.array([3.0, 1.0, np.nan, 1.0])))

@@ -37,7 +37,8 @@ def shift_onset(reference: Profile, windows: NDArray[np.int64]) -> Onset | None:
     windows: counts of fine cells, oldest first, shape (windows, fine cells). Each window that has data may be the first
     of the shift. The statistic of a start is the largest of those of location and scale (half of the square of the
     deviation), of all cells together (the logarithm of the p-value of the likelihood ratio) and of a single cell (half
-    of its likelihood ratio, less the logarithm of the number of cells), each of the windows from it on.
+    of its likelihood ratio, less the logarithm of the number of cells), each of the windows from it on. Raises
+    IncompatibleProfiles when the windows have other cells than the reference.
 
     >>> from modelwatch.stats.counting.binning import numeric_binning
     >>> sample = np.arange(1_000.0)

@@ -128,7 +128,10 @@ def due(connection: Connection, channel: str, *, now: int, limit: int) -> list[s
 
 
 def claim(connection: Connection, key: str, *, now: int, until: int) -> Claim | None:
-    """Counts an attempt and keeps other processes off the row until then. None when another one was faster."""
+    """Counts an attempt and keeps other processes off the row until then. None when another one was faster.
+
+    now, until: microseconds.
+    """
     statement = (
         update(_table)
         .where(_table.c.key == key, *_may_go(now))
@@ -162,7 +165,10 @@ def postpone(connection: Connection, claimed: Claim, *, not_before: int, reason:
 
 
 def bury_unknown(connection: Connection, known: Collection[str], *, now: int) -> list[str]:
-    """Ends rows for channels that are not configured. Returns the channel of each row that is dead now."""
+    """Ends rows for channels that are not configured. Returns the channel of each row that is dead now.
+
+    now: microseconds.
+    """
     statement = (
         update(_table)
         .where(_table.c.state == PENDING, _table.c.channel.not_in(list(known)))
@@ -182,7 +188,7 @@ def retry_dead(connection: Connection, key: str, *, now: int) -> bool:
     """Makes a dead row pending again, as if it were new.
 
     False when there is no such dead row, or when a later notification of the same alert has been delivered: it would
-    go out of order, and a `firing` after its `resolved` would never end.
+    go out of order, and a `firing` after its `resolved` would never end. now: microseconds.
     """
     later = tables.outbox.alias("later")
     overtaken = exists().where(

@@ -44,7 +44,7 @@ def move_silence(connection: Connection, identity: str, *, starts_at: int, ends_
 
 
 def silences_in_force(connection: Connection, now: int) -> list[StoredSilence]:
-    """The silences that are in force, by id."""
+    """The silences that are in force, by id. now: microseconds."""
     statement = select(tables.silence).where(_in_state("active", now)).order_by(tables.silence.c.id)
     return [_silence(row) for row in connection.execute(statement)]
 
@@ -57,7 +57,10 @@ def silences_page(
     before: tuple[int, str] | None = None,
     limit: int,
 ) -> list[StoredSilence]:
-    """Silences, those created last first. before: the (created_at, id) of the last one of the page before."""
+    """Silences, those created last first. before: the (created_at, id) of the last one of the page before.
+
+    now: microseconds.
+    """
     table = tables.silence
     wanted = [] if state is None else [_in_state(state, now)]
     if before is not None:

@@ -27,6 +27,7 @@ def windows_since(
     many predictions each has: the first `limit` that are stored.
 
     Windows are as long as they are stored; what came late for one that was rolled up belongs to it.
+    start, end: seconds.
     """
     table = tables.profile
     query = select(table.c.window_start, table.c.window_len, func.sum(table.c.predictions)).where(
@@ -115,7 +116,10 @@ def _predictions(connection: Connection, conditions: Sequence[ColumnElement[bool
 def rolled_pace(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], start: int, end: int | None
 ) -> Iterator[BaseWindow]:
-    """Base windows that start in [start, end), as far as the rolled-up profiles that meet the conditions know them."""
+    """Base windows that start in [start, end), as far as the rolled-up profiles that meet the conditions know them.
+
+    start, end: seconds.
+    """
     table = tables.profile
     overlapping = [table.c.window_start > start - SECONDS_PER_DAY, table.c.pace.is_not(None)]
     if end is not None:

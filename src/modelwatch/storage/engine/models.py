@@ -124,7 +124,10 @@ def registration(store: Store) -> Insert:
 
 
 def next_generation(connection: Connection, store: Store, model: str, now: int) -> int:
-    """Begins a new generation of a model; commits under way are waited for. Registers a model that is new."""
+    """Begins a new generation of a model; commits under way are waited for. Registers a model that is new.
+
+    now: microseconds.
+    """
     table = tables.model
     connection.execute(registration(store), {"of": model, "at": now})
     query = select(table.c.generation).where(table.c.name == model).with_for_update()

@@ -310,7 +310,10 @@ def add_to_slots(before: Mapping[SlotKey, S], added: Mapping[SlotKey, S]) -> dic
 def to_slots(
     increments: Iterable[Increment], repeats: Mapping[SlotKey, Repeats], layouts: Mapping[str, ModelLayouts], now: int
 ) -> dict[SlotKey, Slot]:
-    """The slots of what was counted. repeats: how many known predictions came again, by the window they count in."""
+    """The slots of what was counted. repeats: how many known predictions came again, by the window they count in.
+
+    now: microseconds.
+    """
     slots = {each.key: Slot(each.predictions, each.counts, each.latest_ts, now) for each in increments}
     for key, again in repeats.items():
         counts = np.zeros(layouts[key.model].of(key.version).size, dtype=np.int64)

@@ -104,8 +104,8 @@ def stored_repeats(
 
 
 def changed_by_window(connection: Connection, stream: StreamKey, start: int, end: int) -> dict[int, tuple[int, int]]:
-    """By start of its windows inside [start, end), oldest first, how many predictions came again with another content,
-    and how many that did not; seconds."""
+    """By start of its windows inside [start, end), oldest first, how many predictions were sent again with different
+    content, and how many others were sent; seconds."""
     table = tables.profile
     rows = connection.execute(
         select(

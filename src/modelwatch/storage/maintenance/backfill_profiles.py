@@ -322,7 +322,10 @@ def _carried(plan: _Day, parts: Mapping[_Window, Slot]) -> dict[SlotKey, Slot]:
 
 
 def count_stored(layout: Layout, rows: Sequence[StoredPrediction], protection: Protection) -> Counts:
-    """The counts of all subjects over rows of one model, as one vector. Raises ProtectionUnavailable without a key."""
+    """The counts of all subjects over rows of one model, as one vector. Raises ProtectionUnavailable without a key.
+
+    The result has the shape (size of the layout,).
+    """
     events = PredictionBatch.of([row.event for row in rows])
     if not layout.hashed and all(row.policy is KEEP_ALL for row in rows):
         return layout.count(events)

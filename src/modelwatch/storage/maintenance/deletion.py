@@ -55,6 +55,7 @@ def request_deletion(
     """Closes what is to be deleted and begins to delete it; one that is under way is returned as it is.
 
     Raises UnknownModel, and UnknownResource for a version or an environment that nothing is known of.
+    now: microseconds.
     """
     table, known = tables.deletion, tables.model
     with store.write() as connection:
@@ -114,7 +115,7 @@ def delete_some(store: Store, deletion: Deletion, limit: int, *, now: int, new_i
     """Removes up to about `limit` rows of what the deletion is at, and notes how far it is. False when it has ended.
 
     The step `alerts` is not done here: alerting ends them, and `alerts_ended` continues from there. Raises
-    AssertionError for that step.
+    AssertionError for that step. now: microseconds.
     """
     match deletion.step:
         case "predictions":

@@ -116,7 +116,10 @@ class Layout:
         ]
 
     def count(self, events: Sequence[Prediction], protection: Protection | None = None) -> Counts:
-        """The counts of all subjects over these events, as one vector. Else as `count_groups`."""
+        """The counts of all subjects over these events, as one vector. Else as `count_groups`.
+
+        The result has the shape (size of the layout,).
+        """
         [counts] = self.count_groups(PredictionBatch.of(events), np.zeros(len(events), dtype=np.intp), 1, protection)
         return counts
 

@@ -82,7 +82,7 @@ def put_monitor(
 ) -> StoredMonitor:
     """Sets a model's monitor; the model need not have sent anything yet. Nothing changes when it is the same already.
 
-    expected_revision: the revision that it has now, 0 for none; Raises Conflict when it has another.
+    expected_revision: the revision that it has now, 0 for none; Raises Conflict when it has another. now: microseconds.
     """
     text = canonical_json(config)
     with store.write() as connection:
@@ -119,7 +119,10 @@ def delete_monitor(
     new_id: Callable[[], str],
     expected_revision: int | None = None,
 ) -> bool:
-    """Removes a model's monitor, so that the settings count again. False when it had none. Raises Conflict."""
+    """Removes a model's monitor, so that the settings count again. False when it had none. Raises Conflict.
+
+    now: microseconds.
+    """
     with store.write() as connection:
         before = _locked(connection, store, model)
         _check_revision(model, before, expected_revision)

@@ -118,7 +118,7 @@ def set_provisional_references(
 ) -> bool:
     """Puts provisional references in force for subjects that have none. False when another process has done it.
 
-    Raises MalformedProfile when a stored reference is damaged.
+    Raises MalformedProfile when a stored reference is damaged. now: microseconds.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -322,7 +322,7 @@ def retire_version(
 ) -> None:
     """Retires all references of a version alone, in a new generation. The caller holds the model's monitor.
 
-    Raises MalformedProfile when a stored reference is damaged.
+    Raises MalformedProfile when a stored reference is damaged. now: microseconds.
     """
     table = tables.reference
     generation = next_generation(connection, store, model, now)

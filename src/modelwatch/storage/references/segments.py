@@ -30,7 +30,7 @@ def settle_segments(
     """Puts in force what the segments are by the monitor and the references in force; nothing when it is so already.
 
     generation: begins the generation that they belong to, or says it. The caller holds the model's monitor.
-    Raises MalformedProfile when a stored reference is damaged.
+    Raises MalformedProfile when a stored reference is damaged. now: microseconds.
     """
     segmentation = _segmentation(connection, model, wanted)
     table = tables.reference

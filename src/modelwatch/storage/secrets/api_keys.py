@@ -58,7 +58,10 @@ def create_key(store: Store, key: StoredKey, *, actor: str, new_id: Callable[[],
 
 
 def revoke_key(store: Store, key_id: str, *, now: int, actor: str, new_id: Callable[[], str]) -> bool:
-    """Revokes a key for good, with an entry in the audit trail. False when there is no such key in force."""
+    """Revokes a key for good, with an entry in the audit trail. False when there is no such key in force.
+
+    now: microseconds.
+    """
     table = tables.api_key
     with store.write() as connection:
         changed = connection.execute(
@@ -78,7 +81,7 @@ def all_keys(connection: Connection) -> list[StoredKey]:
 def begin_session(store: Store, hashed: str, key_id: str, *, expires_at: int, now: int) -> None:
     """Stores a session, and forgets those that are over, and the oldest ones of a key that has too many.
 
-    hashed: of its cookie.
+    hashed: of its cookie. now: microseconds.
     """
     table = tables.session
     of_key = select(table.c.hashed).where(table.c.key_id == key_id).order_by(table.c.expires_at.desc(), table.c.hashed)

@@ -56,7 +56,7 @@ def open_protection(
 ) -> Protection:
     """The protection of this store's values. Notes the writing key, and makes the store's secret if need be.
 
-    Raises SettingsError as `check_keys` does.
+    Raises SettingsError as `check_keys` does. now: microseconds.
     """
     check_keys(store, keyring)
     if not keyring:

@@ -67,7 +67,7 @@ class SubjectDifference(msgspec.Struct, frozen=True):
 
     p_value: that two samples of one distribution differ as much; adjusted_p_value: times the number of subjects. moved:
     the PSI reaches the threshold of a warning, and adjusted_p_value is below 0.05. psi_to_reference: of each side.
-    unsound: the share of unsound values of a feature. n: valid values. cells: shares by cell of the reference.
+    unsound: the share of values of a feature with an issue. n: valid values. cells: shares by cell of the reference.
     """
 
     kind: str

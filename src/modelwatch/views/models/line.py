@@ -21,7 +21,7 @@ POINTS = 84
 
 
 class WorstFinding(msgspec.Struct, frozen=True):
-    """The worst finding of the open alerts, of drift if there is any.
+    """The worst finding of the open alerts; of drift, if there is one.
 
     since: when it began, as far as that is known, else when it was found.
     """
@@ -78,7 +78,7 @@ class SmallSeries(msgspec.Struct, frozen=True):
 class ModelLine(msgspec.Struct, frozen=True):
     """A model in an environment, by its version with the newest data.
 
-    state: `alert`, `warning`, `shifted` (really, but not shown to matter), `stable`, `unknown` (not judged),
+    state: `alert`, `warning`, `shifted` (a real shift, but not shown to matter), `stable`, `unknown` (not judged),
     `catching_up` or `no_data`. sentence: on the state.
     alerts: open ones. psi, psi_subject, psi_threshold: the largest of the newest verdict, whose it is, and from which
     value it would be an alert. predictions: in the newest `predictions_seconds`. data_until: of the newest prediction;

@@ -35,7 +35,7 @@ class MetricValue(msgspec.Struct, frozen=True):
 
 
 class MetricChange(msgspec.Struct, frozen=True):
-    """A metric of one side less that of the other, with its 95 % interval; null where that is unknown, and `reason`
+    """Difference of a metric between two sides, with its 95 % interval; null where that is unknown, and `reason`
     says why. certain: the interval does not hold 0."""
 
     value: float | None
@@ -48,8 +48,9 @@ class MetricChange(msgspec.Struct, frozen=True):
 class ScoreCurves(msgspec.Struct, frozen=True):
     """ROC curve, and precision and recall, of one class against the rest, point by point.
 
-    class_name: the class that the scores are about. thresholds: descending; what has a score of at least so much is
-    called; the first point calls nothing. true_positive_rate is the recall. roc_auc: the area under the whole curve.
+    class_name: the class that the scores are about. thresholds: descending; what has at least this score is
+    predicted as the class; the first point predicts nothing as it. true_positive_rate is the recall. roc_auc: the area
+    under the whole curve.
     """
 
     class_name: str
@@ -152,7 +153,7 @@ class TruthByPrediction(msgspec.Struct, frozen=True):
 
 
 class RegressionErrors(msgspec.Struct, frozen=True):
-    """Errors (prediction less truth) of the matured part, from stored rows. rows: how many were read, of `labelled`.
+    """Errors (prediction minus label) of the matured part, from stored rows. rows: how many were read, of `labelled`.
 
     edges: between right-closed cells of the error, the outer two open. counts, reference_counts: errors by cell.
     by_prediction, reference_by_prediction: by cell of the prediction, ascending. Those of the reference are empty where

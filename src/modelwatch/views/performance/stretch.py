@@ -97,7 +97,7 @@ class StretchPart(msgspec.Struct, frozen=True):
 
 
 class PerformanceStretch(msgspec.Struct, frozen=True):
-    """A stretch of one version in one environment, in whole windows.
+    """A time range of one version in one environment, in whole windows.
 
     segment: null for all predictions. matured: the part whose labels should have come; null where there is none;
     to_come: the part after that. outcomes: results of the labels of the matured part, all received by now. immature:

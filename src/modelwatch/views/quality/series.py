@@ -44,8 +44,8 @@ class FeatureRates(msgspec.Struct, frozen=True):
 
 
 class QualityStep(msgspec.Struct, frozen=True, gc=False):
-    """One step, [start, end). duplicates: predictions that came again; changed_duplicates: those that said something
-    else than the first time; both of all predictions. score: 1 minus the mean share of values with an issue."""
+    """One step, [start, end). duplicates: predictions that came again; changed_duplicates: those with other content
+    than the first time; both of all predictions. score: 1 minus the mean share of values with an issue."""
 
     start: str
     end: str

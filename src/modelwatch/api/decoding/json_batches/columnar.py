@@ -49,6 +49,7 @@ class JsonColumns:
         few or large, one is not of the format, an object may have a key twice, or a text U+0000.
 
         defaults: of the streams. Raises BodyTooLarge for too many rows, InvalidInput when none is valid.
+        now: microseconds.
         """
         if may_hold_nul(body) or (len(body) < FEW_BYTES and body.count(b'"features"') < FEW_ROWS):
             return None

@@ -87,7 +87,7 @@ async def get_performance(
 ) -> Response:
     """Metrics with 95 % intervals, coverage and maturity, from committed counts; with start, end or step a history.
 
-    segment: the history is of that part of the predictions alone, such as country=DE."""
+    segment: the history covers only that part of the predictions, such as country=DE."""
     state = state_of(request)
 
     def work() -> PerformanceAnswer:
@@ -129,7 +129,7 @@ async def get_performance_csv(
 
 
 class PerformanceStretchAnswer(msgspec.Struct):
-    """A model's performance in a stretch that is named, by version and environment, beside the reference.
+    """A model's performance in a given time range, by version and environment, beside the reference.
 
     data_until: when the newest prediction was. evaluated_until: the end of the newest window that was evaluated.
     """
@@ -142,7 +142,7 @@ class PerformanceStretchAnswer(msgspec.Struct):
 
 @router.get(
     "/models/{model_name:segment}/performance/stretch",
-    summary="Performance in a stretch",
+    summary="Performance in a time range",
     operation_id="get_performance_stretch",
     responses=answers({200: PerformanceStretchAnswer}, 404, 422, 503),
 )
@@ -154,9 +154,9 @@ async def get_performance_stretch(
     end: Moment = None,
     segment: Text = None,
 ) -> Response:
-    """Metrics of the part of a stretch whose labels should have come, with confusion matrix, classes, calibration, ROC,
-    precision and recall, the same of the reference, the change with its interval, the levels of warnings and alerts,
-    and how long labels take.
+    """Metrics of the part of a range whose labels should have arrived, with confusion matrix, classes, calibration,
+    ROC, precision and recall, the same for the reference, the change with its interval, the levels of warnings and
+    alerts, and the delay of labels.
 
     end: by default the newest data. start: by default a day before the end of the matured part."""
     state = state_of(request)

@@ -23,7 +23,7 @@ router = APIRouter(tags=["data quality"])
 
 
 class QualityLine(msgspec.Struct):
-    """One evaluation, in short. unsound: the features that were not as they should be; not_judged: number of features,
+    """One evaluation, in short. unsound: the features with an issue; not_judged: number of features,
     rules and volumes that were not judged."""
 
     verdict_id: str
@@ -66,7 +66,7 @@ _decode = msgspec.json.Decoder(QualityReport).decode
 async def get_quality(
     request: Request, model_name: Name, selected: Selected, stretch: Stretched, page: Paged
 ) -> Response:
-    """Missing, wrong, out-of-range and unseen values beside the reference's, schema, repeats, volume and freshness."""
+    """Missing, wrong, out-of-range and unseen values, schema, repeats, volume and freshness."""
     state = state_of(request)
 
     def work() -> QualityAnswer:

@@ -38,9 +38,11 @@ router = APIRouter(tags=["series"])
 
 SubjectKind = Literal["feature", "prediction", "score", "latency"]
 SeriesKind = Literal["feature", "prediction", "score", "latency", "label"]
-SeriesStep = Annotated[str | None, Query(description="From one step to the next, such as 30m; default: by the length.")]
+SeriesStep = Annotated[
+    str | None, Query(description="Length of a step, such as 30m; by default about a hundred steps.")
+]
 SeriesWindow = Annotated[
-    str | None, Query(description="How far back each step looks from its end, in whole steps; default: one.")
+    str | None, Query(description="Look-back of each step from its end, in whole steps; by default one.")
 ]
 Segment = Annotated[str | None, Query(min_length=1, max_length=1_024, description="A segment, such as `country=DE`.")]
 
@@ -77,7 +79,7 @@ class SubjectParameters:
     """The subject of a request: a feature by its name, or what has none."""
 
     feature: Text = None
-    kind: Annotated[SubjectKind, Query(description="Of what; a feature is named by `feature`.")] = "feature"
+    kind: Annotated[SubjectKind, Query(description="Kind of the subject; a feature is named by `feature`.")] = "feature"
 
     @property
     def subject(self) -> Subject:
@@ -95,7 +97,7 @@ class SeriesParameters:
     """The subject of a series: the labels have one, too."""
 
     feature: Text = None
-    kind: Annotated[SeriesKind, Query(description="Of what; a feature is named by `feature`.")] = "feature"
+    kind: Annotated[SeriesKind, Query(description="Kind of the subject; a feature is named by `feature`.")] = "feature"
 
     @property
     def subject(self) -> Subject | None:
@@ -142,7 +144,7 @@ async def get_series_csv(
     responses=answers({200: DriftSeries}, 404, 422, 503),
 )
 async def get_drift_series(request: Request, model_name: Name, stretch: Stretched) -> Response:
-    """The PSI and the severity of every watched subject, step by step: as for a heat map."""
+    """The PSI and the severity of every watched subject, step by step, as in a heat map."""
     return json_answer(await _drift(request, stretch.of(model_name)))
 
 

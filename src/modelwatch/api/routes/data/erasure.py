@@ -52,7 +52,7 @@ async def erase_prediction(
     leave_counts: LeaveCounts = False,
     actor: Actor = None,
 ) -> Response:
-    """Removes its row, its label and its part of the counts. 404 once nothing is there, so also when repeated."""
+    """Removes its row, its label and its part of the counts. 404 when there is nothing to erase, also when repeated."""
     state = state_of(request)
     who = grant_of(request).actor(actor, API)
 

@@ -25,7 +25,7 @@ router = APIRouter(tags=["ground truth"])
 class LabelAnswer(msgspec.Struct):
     """The status of the label: `accepted` when it counts with its prediction, `corrected` when it replaced another
     value, `duplicate` when nothing changed, `waiting` when its prediction has not come yet, `expired` when it is older
-    than the predictions that are kept, and none of them has its id: it is not kept. reason: why it may wait for ever.
+    than the predictions that are kept, and none of them has its id: it is not kept. reason: why it may wait forever.
     """
 
     status: LabelStatus
@@ -55,7 +55,8 @@ LOG_GROUND_TRUTH = operation(
     operation_id="log_ground_truth",
     summary="Log the ground truth of one prediction",
     description=(
-        "Answered once the label is durable. It may come before its prediction, with it or long after, and repeatedly."
+        "The response is sent once the label is durable. It may come before its prediction, with it or long after, and"
+        " repeatedly."
     ),
     request=JSON_LABEL,
     responses=answers({202: LabelAnswer}, 400, 413, 415, 422, 503),
@@ -69,7 +70,7 @@ LOG_GROUND_TRUTH = operation(
     operation_id="log_ground_truths",
     openapi_extra={
         "requestBody": LABELS_CONTENT,
-        "parameters": query_parameters(model_name="Model of rows without one."),
+        "parameters": query_parameters(model_name="Model for rows that name none."),
     },
     responses=answers({202: LabelsAnswer}, 400, 413, 415, 422, 503),
 )

@@ -40,7 +40,9 @@ LOG_PREDICTION = operation(
     tag="predictions",
     operation_id="log_prediction",
     summary="Log one prediction",
-    description="Answered once the prediction is durable. Send the same id again after an error: it counts once.",
+    description=(
+        "The response is sent once the prediction is durable. Send the same id again after an error: it counts once."
+    ),
     request=JSON_PREDICTION,
     responses=answers({202: PredictionAnswer}, 400, 413, 415, 422, 503),
 )
@@ -54,9 +56,9 @@ LOG_PREDICTION = operation(
     openapi_extra={
         "requestBody": BATCH_CONTENT,
         "parameters": query_parameters(
-            model_name="Model of rows without one.",
-            model_version="Version of rows without one.",
-            environment="Environment of rows without one.",
+            model_name="Model for rows that name none.",
+            model_version="Version for rows that name none.",
+            environment="Environment for rows that name none.",
         ),
     },
     responses=answers({202: BatchAnswer}, 400, 413, 415, 422, 503),

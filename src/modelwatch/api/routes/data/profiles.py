@@ -62,12 +62,12 @@ class ProfileAnswer(msgspec.Struct):
 
 @router.get(
     "/reference/binnings",
-    summary="The cells that data is counted in",
+    summary="Cells that data is counted in",
     operation_id="get_binnings",
     responses=answers({200: BinningsAnswer}, 404, 409, 422, 503),
 )
 async def get_binnings(request: Request, model_name: Model, model_version: Text = None) -> Response:
-    """Of the reference in force, for profiles that are made elsewhere. References are the same for all environments."""
+    """Those of the reference in force, for profiles counted elsewhere. They are the same in all environments."""
     state = state_of(request)
     require_reading(grant_of(request), model_name)
 
@@ -106,7 +106,7 @@ async def get_binnings(request: Request, model_name: Model, model_version: Text 
     responses=answers({202: ProfileAnswer}, 400, 404, 409, 413, 415, 422, 503),
 )
 async def log_profile(request: Request) -> Response:
-    """Answered once the counts are durable. Send the same id again after an error: it counts once."""
+    """The response is sent once the counts are durable. Send the same id again after an error: it counts once."""
     state = state_of(request)
     settings = state.settings
     body = await read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)

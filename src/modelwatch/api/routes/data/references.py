@@ -104,14 +104,14 @@ class ReferenceList(msgspec.Struct):
         "parameters": query_parameters(
             model_name="The model of an Arrow or Parquet frame.",
             model_version="The version that the frame is for; without it, every version.",
-            task="What the labels of a frame are: binary, multiclass or regression. Without it, it is inferred.",
-            positive_class="Of two classes the one that precision, recall and scores are about. Without it, inferred.",
+            task="Task of the labels of a frame: binary, multiclass or regression. Default: inferred.",
+            positive_class="For a binary task, the class that precision, recall and scores mean. Default: inferred.",
         ),
     },
     responses=answers({201: ReferenceAnswer}, 400, 413, 415, 422, 503),
 )
 async def set_reference(request: Request) -> Response:
-    """Freezes the bins. Earlier predictions are recounted in them, so a verdict is available at once."""
+    """Freezes the cells. Earlier predictions are recounted in them, so a verdict is available at once."""
     state = state_of(request)
     body = await read_body(request, state.settings.max_body_bytes, state.settings.request_timeout_seconds)
     query, grant = request.query_params, grant_of(request)

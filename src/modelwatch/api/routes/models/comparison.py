@@ -68,10 +68,10 @@ Sides = Annotated[SideParameters, Depends()]
     responses=answers({200: ModelComparison}, 404, 422, 503),
 )
 async def compare_model(request: Request, model_name: Name, sides: Sides) -> Response:
-    """Two versions, two stretches of time or two segments: drift between them, metrics with the difference and its
+    """Two versions, two time ranges or two segments: drift between them, metrics with the difference and its
     interval, and volume.
 
-    What is not said of the other side is as of the first; where nothing differs, it is the stretch before."""
+    What is left out for the other side is taken from the first; where nothing differs, it is the preceding range."""
     state = state_of(request)
 
     def work() -> ModelComparison:

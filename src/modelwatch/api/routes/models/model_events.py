@@ -74,12 +74,12 @@ async def get_events(
 
 @router.get(
     "/models/{model_name:segment}/unwatched",
-    summary="What is not watched",
+    summary="Subjects that are not watched",
     operation_id="list_unwatched",
     responses=answers({200: UnwatchedList}, 404, 422, 503),
 )
 async def get_unwatched(request: Request, model_name: Name, streams: Selected) -> Response:
-    """Features without a reference or with too little data, those that the monitor leaves out, immature labels, volumes
+    """Features without a reference or with too little data, those that the monitor leaves out, immature labels, volume
     and silence that are not learned yet; each with its reason."""
     state = state_of(request)
 

@@ -23,7 +23,7 @@ Lines = Annotated[int, Query(ge=1, le=MOST_LINES, description="Maximum number of
 
 @router.get(
     "/overview",
-    summary="Models at a glance, the worst first",
+    summary="Models at a glance, worst first",
     operation_id="get_overview",
     responses=answers({200: ModelsOverview}, 422, 503),
 )

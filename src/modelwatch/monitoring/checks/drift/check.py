@@ -103,7 +103,7 @@ class DriftCheck(Check[Inputs, DriftEvaluation, DriftReport]):
 
 
 def inputs_at(store: Store, defaults: DriftRules, stream: StreamKey, point: Point, now: int) -> Callable[[], Inputs]:
-    """Reads what is judged at a point, when it is called first."""
+    """Reads what is judged at a point, when it is called first. now: microseconds."""
     query = DriftQuery(stream.model, stream.environment, stream.version)
     return cache(
         partial(

@@ -160,7 +160,7 @@ def gather(
 
     rules: those to judge by; None: those of the model's monitor, over `defaults`. complete: reads in the same
     transaction what the inputs turn out to need. Raises UnknownResource for an unknown
-    model.
+    model. now: microseconds; end: seconds.
     """
     while True:
         with store.read() as connection:

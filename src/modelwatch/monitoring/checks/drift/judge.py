@@ -296,7 +296,7 @@ def odds_measure(
     beyond: Beyond = as_it_is,
 ) -> tuple[Measure, ...]:
     """The odds of the category that has moved furthest; nothing where there are none to compare. p_value: of the test
-    of all categories. beyond: as for `furthest_odds`."""
+    of all categories. beyond: as for `furthest_odds`. reference, current: shape (cells,)."""
     odds = furthest_odds(reference, current, alpha, beyond)
     if odds is None:
         return ()

@@ -50,9 +50,9 @@ class EvidenceReport(msgspec.Struct, frozen=True, gc=False):
     the `likelihood_ratio`, with `degrees_of_freedom`. `cell_p_value` is of the most unusual cell, exact. `p_value` is
     of all parts together. Of categories `new_names_p_value`, that there are so many unseen names, is a part; of ordered
     features the directed tests are: `location_p_value`, whose statistic `location_z` is above 0 where values are
-    larger, and `scale_p_value`, with `scale_z` above 0 where they are further out. `strongest` is the part that says
-    most, `cell` the most unusual category. `effective_n` is for how many independent predictions those of the window
-    count, where they are not independent: then all p-values allow for it.
+    larger, and `scale_p_value`, with `scale_z` above 0 where they are further out. `strongest` is the part that
+    decides, `cell` the most unusual category. `effective_n` is the number of independent predictions that those of the
+    window count as, where they are not independent: then all p-values allow for it.
     """
 
     test: str
@@ -177,8 +177,8 @@ class SubjectReport(msgspec.Struct, frozen=True, gc=False):
 class Summary(msgspec.Struct, frozen=True):
     """All subjects at a glance. severity: the worst that is known; not_judged: the subjects without a verdict.
 
-    provisional: whether the reference of any subject is; provisional_subjects: of which. notes: what can't be known of
-    how independent the predictions are.
+    provisional: whether the reference of any subject is; provisional_subjects: which. notes: what is unknown about the
+    independence of the predictions.
     """
 
     model_name: str

@@ -213,7 +213,10 @@ def maturity_of(connection: Connection, model: str) -> float:
 def arrivals_as_of(
     connection: Connection, stream: StreamKey, layouts: ModelLayouts, as_of: int, maturity: float = MATURITY
 ) -> LabelArrivals:
-    """Arrivals of the stream's labels, learned from the predictions of the last months. maturity: share to wait for."""
+    """Arrivals of the stream's labels, learned from the predictions of the last months. maturity: share to wait for.
+
+    as_of: seconds.
+    """
     return _arrivals(connection, stream, _labels_by_window(connection, stream, layouts, as_of), as_of, maturity)
 
 

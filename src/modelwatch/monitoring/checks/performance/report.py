@@ -18,7 +18,7 @@ class MetricReport(msgspec.Struct, frozen=True):
     decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, the factor by which the
     odds of the most shifted class have changed; by_odds: that is the loss. natural: by how much the metric varies in
     the reference itself, as a standard deviation (of label drift, of the logarithm of the odds of that class, or of the
-    mean target); it counts in the p-value. only watched metrics have a severity.
+    mean target); it counts in the p-value. Only watched metrics have a severity.
     """
 
     value: float | None

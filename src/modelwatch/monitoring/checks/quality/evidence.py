@@ -128,7 +128,7 @@ def gather_quality(
 ) -> QualityEvidence:
     """Reads what the stream's data quality is judged by, over the look-backs of its drift rules.
 
-    Raises UnknownResource for an unknown model.
+    Raises UnknownResource for an unknown model. now: microseconds; end: seconds.
     """
     query = DriftQuery(stream.model, stream.environment, stream.version)
     return quality_evidence(store, gather(store, defaults, query, now, end=end, elapsed=elapsed), rules, known_by=end)

@@ -53,7 +53,7 @@ class SentinelReport(msgspec.Struct, frozen=True):
 
 class ExtremeReport(msgspec.Struct, frozen=True):
     """The farthest value of the last day on a side of the reference's range. times: its distance from the reference's
-    median, over that of the reference's own end. count: how many values are as far as 3 times; n: of number of valid
+    median, over that of the reference's own end. count: how many values are as far as 3 times; n: number of valid
     values. p_value: that chance reaches as far, by the tail of the reference."""
 
     value: float

@@ -123,7 +123,10 @@ class BlockStatements:
         blocks: Sequence[tuple[int, PlannedBlock]],
         is_new: NDArray[np.bool_],
     ) -> None:
-        """Inserts the blocks of these ids, of the rows that are new alone; a block of none is left out."""
+        """Inserts the blocks of these ids, of the rows that are new alone; a block of none is left out.
+
+        is_new: shape (rows,).
+        """
         rows: list[tuple[Any, ...]] = []
         for identity, block in blocks:
             places = np.flatnonzero(is_new[block.rows])
