@@ -79,7 +79,7 @@ def label_columns(source: Source, names: ColumnNames) -> LabelColumns | None:
     try:
         given = probabilities_in(source, names)
     except UnreadableColumn as problem:
-        # What was predicted and what was true tell of performance without them.
+        # Predictions and labels give a performance without them.
         return LabelColumns(predictions, [None] * len(predictions), truths, f"the scores can't be read: {problem}")
     if given is None:
         return LabelColumns(predictions, [None] * len(predictions), truths)

@@ -1,4 +1,4 @@
-"""A configuration tried on simulated traffic: how often it cries wolf, and how long a real shift goes unseen."""
+"""A configuration tried on simulated traffic: how many false alarms it raises, and how soon a shift is detected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.traffic import HOUR
 
 Item = TypeVar("Item")
-# Repetitions that a process makes before it tells of them; of months each.
+# Repetitions that a process makes before it reports them; of months each.
 CHUNK = 10
 
 
@@ -88,7 +88,7 @@ class _Workers:
 
     def each(self, work: Callable[[int], Item], count: int, steps: int, chunk: int = 1) -> list[Item]:
         """Results for 0, 1, ... count - 1. steps: number of steps that each takes. chunk: how many a process makes
-        before it tells of them."""
+        before it reports them."""
         found = []
         results = map(work, range(count)) if self._pool is None else self._pool.map(work, range(count), chunksize=chunk)
         for item in results:

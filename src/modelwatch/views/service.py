@@ -20,7 +20,7 @@ from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluat
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR, iso_of_micros, iso_of_seconds
 from modelwatch.views.durations import DurationCounts, DurationReport, duration_report
 
-# Progress is kept every few seconds, by whichever process evaluates; and so does each process tell of itself.
+# Progress is kept every few seconds, by whichever process evaluates; as are the reports of each process.
 STOPPED_SECONDS = 60
 # Requests that are timed by kind, and over how many seconds; and so evaluations.
 REQUESTS = ("prediction", "prediction batch", "label", "label batch")

@@ -454,7 +454,7 @@ silence = Table(
     Index("silence_by_end", "ends_at"),
 )
 
-# What is to be delivered: written in the transaction of the change that it tells of. `key` is the receiver's means to
+# What is to be delivered: written in the transaction of the change that it reports. `key` is the receiver's means to
 # recognise a repeat; `notice` is what is told, as JSON, the same for every channel.
 outbox = Table(
     "outbox",
@@ -497,7 +497,7 @@ lease = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
-# What each process tells of itself, as JSON, every few seconds.
+# What each process reports of itself, as JSON, every few seconds.
 process = Table(
     "process",
     metadata,

@@ -1,4 +1,4 @@
-"""Events of a model in a stretch of time: what a chart marks on its axis, and a list tells in words."""
+"""Events of a model in a stretch of time: what a chart marks on its axis, and a list shows in words."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _labels(found: SubjectSeries, step: int) -> AlertSeries | None:
     labelled = [each for each in found.steps if each.n]
     counts = np.sum([each.counts for each in labelled], axis=0) if labelled else np.zeros(len(reference.cells))
     moved = np.abs(counts / max(counts.sum(), 1) - np.array(reference.shares))
-    # With two classes one share tells of both.
+    # With two classes one share shows both.
     drawn = np.argsort(-moved, kind="stable")[: 1 if np.count_nonzero(moved) <= 2 else MEMBERS_DRAWN].tolist()
     series = [
         Series(

@@ -56,7 +56,7 @@ SIZES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
 @dataclass(frozen=True, slots=True)
 class ServicePage:
-    """The service as its report tells of it. now: microseconds."""
+    """The service as its report has it. now: microseconds."""
 
     report: ServiceReport
     now: int

@@ -154,7 +154,7 @@ def performance_onsets(
 
 
 def _compared(name: str, reference: OutcomeCounts) -> Callable[[OutcomeCounts], Counts] | None:
-    """What is compared of outcomes to find the onset of a finding, shape (cells,); None where nothing tells of it."""
+    """What is compared of outcomes to find the onset of a finding, shape (cells,); None where nothing shows it."""
     if reference.confusion is not None:
         return _labels if name == LABELS else _rightness
     if reference.regression is None or name == LABELS:

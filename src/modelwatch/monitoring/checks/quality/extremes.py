@@ -1,4 +1,4 @@
-"""The search for extreme values in stored rows: of those base windows alone whose counts tell of values outside."""
+"""The search for extreme values in stored rows: of those base windows alone whose counts show values outside."""
 
 from __future__ import annotations
 
