@@ -268,6 +268,28 @@ def test_a_store_that_stays_away_is_said_to_be(hasty: Batcher, gate: Gate, store
     assert stored_and_counted(store) == (1, 1)
 
 
+class Unprinted(list[Prediction]):
+    """Events that are so many that nobody has the time to write them out."""
+
+    def __repr__(self) -> str:
+        raise AssertionError("a text of all events was made")
+
+
+def test_the_end_of_the_wait_for_a_commit_takes_no_time_however_much_it_stores(
+    hasty: Batcher, gate: Gate, store: Store
+) -> None:
+    """A text of 1,000 predictions with 2,000 features takes eight seconds, in which the process answers nobody."""
+
+    async def scenario() -> None:
+        first = asyncio.create_task(hasty.submit(Unprinted([event("under way")]), 100))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        with pytest.raises(StoreUnavailable, match="may be stored or not"):
+            await first
+        gate.open.set()
+
+    asyncio.run(scenario())
+
+
 def test_a_request_that_waits_behind_a_commit_that_hangs_is_answered_in_time_and_never_stored(
     hasty: Batcher, gate: Gate, observed: Observed, store: Store
 ) -> None:

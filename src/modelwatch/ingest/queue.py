@@ -70,7 +70,8 @@ class Waiting(Protocol):
     def set_exception(self, exception: Exception, /) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
+# Without a text of its content: the error of a queue that does not have it would hold one, which takes seconds.
+@dataclass(slots=True, eq=False, repr=False)
 class Job:
     """The content of one request: events or labels, `count` of them, of so many models. size: bytes of its body.
 
