@@ -29,7 +29,7 @@ from modelwatch.alerting.silences import (
 )
 from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.findings import Assessment, Kind
-from modelwatch.storage.alerts.alerts import alert_by_id, alerts_page, latest_incident, remove_alert, unfinished_alerts
+from modelwatch.storage.alerts.alerts import alert_by_id, alerts_page, latest_incidents, remove_alert, unfinished_alerts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.alerts.silences import add_silence, move_silence, silence_by_id, silences_in_force
 from modelwatch.storage.engine.models import StreamKey
@@ -75,7 +75,7 @@ class AlertService:
         now = self._clock()
         model, environment, kinds = assessment.model, assessment.environment, kinds_of(assessment)
         self._one_at_a_time(connection, model, environment)
-        incidents = {kind: latest_incident(connection, model, environment, kind) for kind in kinds}
+        incidents = latest_incidents(connection, model, environment, kinds)
         if not assessment.findings and not any(incidents.values()):
             return
         policy = self._policy(connection, model)

@@ -138,3 +138,15 @@ def test_labels_after_the_last_look_are_looked_at_an_interval_later() -> None:
     assert until(NINE + 10**6) == NINE + 4_200
     looks = label_points(NINE + 300, NINE + 300, until(NINE + 3_907), 3_600, lambda *_: True)
     assert [each.end for each in looks] == [NINE + 3_900]
+
+
+def test_labels_that_keep_coming_are_asked_for_once_a_look() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def enough(start: int, end: int) -> bool:
+        asked.append((start, end))
+        return True
+
+    looks = [each.end for each in label_points(300, 300, 300 + 4 * 3_600, 3_600, enough)]
+    assert looks == [300 + 3_600 * place for place in range(1, 5)]
+    assert asked == [(end - 3_600, end) for end in looks]

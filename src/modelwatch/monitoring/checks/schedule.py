@@ -95,8 +95,9 @@ def label_points(
     """The evaluations of labelled predictions up to `as_of`, the time up to which labels are evaluated.
 
     previous: window end of the evaluation before, None when there is none. first: end of the window in which the first
-    label became known. enough: whether so much is new between two times that it is worth a look. They stand whole
-    intervals apart, where enough is new, and else a day, however late it is that they are made.
+    label became known. enough: whether so much is new between two times that it is worth a look; where it is, it is
+    also between times that are further apart. They stand whole intervals apart, where enough is new, and else a day,
+    however late it is that they are made.
 
     >>> [point.end for point in label_points(None, 300, 8_000, 3_600, lambda start, end: True)]
     [300, 3900, 7500]
@@ -115,8 +116,11 @@ def label_points(
         if last == previous:
             return
         end = last
-        if enough(previous, last):
-            ends = range(previous + step, last, step)
+        if enough(previous, previous + step):
+            # Mostly so, and cheaper to ask for than all that is new.
+            end = previous + step
+        elif enough(previous, last):
+            ends = range(previous + 2 * step, last, step)
             place = bisect_left(ends, True, key=partial(enough, previous))
             end = ends[place] if place < len(ends) else last
         elif last < previous + longest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -272,23 +273,35 @@ def mean_score(counts: ScoreCounts) -> float | None:
 
 def calibration_curve(counts: ScoreCounts) -> tuple[CalibrationBin, ...]:
     """Ten equal bins of the score: mean score against the observed share of positives."""
-    rows, middles = counts.positives + counts.negatives, _middles()
-    of_cell = np.minimum((middles * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
     curve = []
-    for place in range(CALIBRATION_BINS):
-        in_bin = of_cell == place
-        n = int(rows[in_bin].sum())
-        observed = proportion(int(counts.positives[in_bin].sum()), n, "the bin is empty")
-        score = float(rows[in_bin] @ middles[in_bin]) / n if n else None
+    for place, (n, positives, score) in enumerate(_calibration_bins(counts)):
+        observed = proportion(positives, n, "the bin is empty")
         low, high = place / CALIBRATION_BINS, (place + 1) / CALIBRATION_BINS
-        curve.append(CalibrationBin(low, high, n, score, observed.value, observed.low, observed.high))
+        mean_in_bin = score / n if n else None
+        curve.append(CalibrationBin(low, high, n, mean_in_bin, observed.value, observed.low, observed.high))
     return tuple(curve)
 
 
+def _calibration_bins(counts: ScoreCounts) -> list[tuple[int, int, float]]:
+    """Of each bin the rows, those that are positive, and the sum of the scores."""
+    middles, starts = _middles(), _bin_starts()
+    rows = counts.positives + counts.negatives
+    sums = (np.add.reduceat(each, starts).tolist() for each in (rows, counts.positives, rows * middles))
+    return list(zip(*sums, strict=True))
+
+
+@cache
 def _middles() -> Floats:
     bounds = np.concatenate(([0.0], SCORE_EDGES, [1.0]))
     middles: Floats = (bounds[:-1] + bounds[1:]) / 2.0
     return middles
+
+
+@cache
+def _bin_starts() -> Integers:
+    """The first cell of each bin of the calibration."""
+    of_cell = np.minimum((_middles() * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    return np.searchsorted(of_cell, np.arange(CALIBRATION_BINS))
 
 
 def calibration_error(counts: ScoreCounts) -> Estimate:
@@ -299,8 +312,8 @@ def calibration_error(counts: ScoreCounts) -> Estimate:
     n = counts.n
     if not n:
         return undefined(NO_SCORES)
-    gaps = [part.n * abs((part.score or 0.0) - (part.observed or 0.0)) for part in calibration_curve(counts)]
-    return Estimate(sum(gaps) / n, n=n, bound=HALF_CELL, reason="it is never below 0, so no interval is known")
+    gap = sum(abs(score - positives) for _, positives, score in _calibration_bins(counts))
+    return Estimate(gap / n, n=n, bound=HALF_CELL, reason="it is never below 0, so no interval is known")
 
 
 def _precision_bound(positives: Integers, negatives: Integers, value: float) -> float:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select, union_all
 
 from modelwatch.storage.alerts.outbox import PENDING
 from modelwatch.storage.engine import tables
@@ -19,6 +19,7 @@ from modelwatch.storage.engine.store import Store
 
 RESOLVED: Final = "resolved"
 FLAPPING: Final = "flapping"
+K = TypeVar("K", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +53,37 @@ class StoredAlertEvent:
     body: bytes
 
 
-def latest_incident(connection: Connection, model: str, environment: str, kind: str) -> StoredAlert | None:
-    """The incident of this model, environment and kind that was opened last; its row stays locked."""
-    where = {"of_model": model, "of_environment": environment, "of_kind": kind}
-    row = connection.execute(_latest_incident(), where).first()
-    return None if row is None else _alert(row)
+def latest_incidents(
+    connection: Connection, model: str, environment: str, kinds: Sequence[K]
+) -> dict[K, StoredAlert | None]:
+    """By kind, the incident of this model and environment that was opened last; their rows stay locked."""
+    if not kinds:
+        return {}
+    where = {"of_model": model, "of_environment": environment}
+    where |= {f"kind_{place}": kind for place, kind in enumerate(kinds)}
+    rows = connection.execute(_latest_incidents(len(kinds)), where).all()
+    found: dict[K, StoredAlert | None] = dict.fromkeys(kinds)
+    return found | {row.kind: _alert(row) for row in rows}
 
 
 @cache
-def _latest_incident() -> Select[Any]:
+def _latest_incidents(kinds: int) -> Select[Any]:
+    """Query of one incident for each of so many kinds: locks are not to be had of what a query has ranked."""
     table = tables.alert
-    return (
-        select(table)
+    newest = [
+        select(table.c.id)
         .where(
             table.c.model == bindparam("of_model"),
             table.c.environment == bindparam("of_environment"),
-            table.c.kind == bindparam("of_kind"),
+            table.c.kind == bindparam(f"kind_{place}"),
         )
         .order_by(table.c.opened_at.desc())
         .limit(1)
-        .with_for_update()
-    )
+        .subquery()
+        for place in range(kinds)
+    ]
+    ids = union_all(*(select(each.c.id) for each in newest))
+    return select(table).where(table.c.id.in_(ids)).with_for_update()
 
 
 def alert_by_id(connection: Connection, identity: str, *, lock: bool = False) -> StoredAlert | None:

@@ -236,9 +236,8 @@ def waiting_labels(connection: Connection, model: str, until: int | None = None)
     if until is not None:
         query = query.where(label.c.first_ts <= until)
     waiting = connection.execute(query).scalar_one()
-    lost = connection.execute(
-        select(known.c.orphaned_labels, known.c.expired_labels).where(known.c.name == model)
-    ).first()
+    lost_of_model = select(known.c.orphaned_labels, known.c.expired_labels).where(known.c.name == model)
+    lost = remembered(connection, (waiting_labels, model), lambda: connection.execute(lost_of_model).first())
     return WaitingLabels(waiting, *((0, 0) if lost is None else lost))
 
 

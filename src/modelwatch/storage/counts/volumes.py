@@ -238,4 +238,5 @@ def _windows_with_repeats() -> Select[int, int, int, int]:
 def has_taken_provisional(connection: Connection, model: str) -> bool:
     """True when the model's first predictions have been used as provisional references."""
     table = tables.model
-    return bool(connection.execute(select(table.c.provisional_done).where(table.c.name == model)).scalar())
+    query = select(table.c.provisional_done).where(table.c.name == model)
+    return remembered(connection, (has_taken_provisional, model), lambda: bool(connection.execute(query).scalar()))

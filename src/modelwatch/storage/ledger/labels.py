@@ -20,6 +20,7 @@ from sqlalchemy import BindParameter, Connection, ScalarSelect, bindparam, selec
 
 from modelwatch.events import GroundTruth
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.prepared import RowsById, WholeRows
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import (
@@ -295,6 +296,13 @@ def expired_before(model: str | BindParameter[str]) -> ScalarSelect[int]:
     """The day, since 1970, before which the predictions of a model have expired; part of a query."""
     table = tables.model
     return select(table.c.expired_before).where(table.c.name == model).scalar_subquery()
+
+
+def oldest_kept_day(connection: Connection, model: str) -> int:
+    """The first day, since 1970, whose predictions have not expired; 0 where none have."""
+    return remembered(
+        connection, (expired_before, model), lambda: connection.execute(select(expired_before(model))).scalar() or 0
+    )
 
 
 def has_stale_outcomes(connection: Connection, model: str, day: int, since: int) -> bool:

@@ -24,7 +24,7 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.prepared import RowsById
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, Contributions, LabelledPrediction, count_outcomes
-from modelwatch.storage.ledger.labels import expired_before
+from modelwatch.storage.ledger.labels import oldest_kept_day
 from modelwatch.storage.ledger.predictions.pages import ROWS_PER_READ
 from modelwatch.storage.ledger.predictions.rows import decode_scalar
 from modelwatch.storage.references.layouts import Counts, ModelLayouts
@@ -71,7 +71,7 @@ def _of_windows(
 ) -> list[Counts | None]:
     """The same from the labelled predictions of whole windows, which are remembered."""
     size = layouts.of(stream.version).outcome.size
-    oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
+    oldest = oldest_kept_day(connection, stream.model)
     # By the spans that a window lies in: all that such windows add is counted at once.
     alike: dict[tuple[int, ...], list[tuple[Integers, Integers]]] = {}
     for (first, _), pairs in pairs_of_windows(connection, store, stream, layouts, touched, after).items():
@@ -155,7 +155,7 @@ def _labelled_rows(
         conditions.append((prediction.c.ts // (BASE_WINDOW_SECONDS * MICROS_PER_SECOND)) % one_of == 0)
     columns = (*PREDICTION_COLUMNS, label.c.value, label.c.first_ts, label.c.ts.label("label_ts"))
     statement = select(*columns).join(label, _of_label()).where(*conditions)
-    oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
+    oldest = oldest_kept_day(connection, stream.model)
     for start, end, moment in stretches:
         for day in range(max(start // SECONDS_PER_DAY, oldest), (end - 1) // SECONDS_PER_DAY + 1):
             span = {"of_day": day, "since": start * MICROS_PER_SECOND, "until": end * MICROS_PER_SECOND}
@@ -245,7 +245,7 @@ def _by_label(
     label = tables.label
     model, version, environment = stream
     predictions = RowsById(store, tables.prediction, (*PREDICTION_COLUMNS, tables.prediction.c.day))
-    oldest = connection.execute(select(expired_before(model))).scalar() or 0
+    oldest = oldest_kept_day(connection, model)
     in_time = select(label.c.prediction_id, label.c.value, label.c.first_ts, label.c.ts).where(
         *_KNOWN, label.c.applied_at.is_not(None)
     )

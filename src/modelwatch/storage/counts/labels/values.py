@@ -13,7 +13,7 @@ from modelwatch.storage.counts.sliding import Span
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, segment_columns, stored_segments
-from modelwatch.storage.ledger.labels import expired_before
+from modelwatch.storage.ledger.labels import oldest_kept_day
 from modelwatch.storage.ledger.predictions.blocks import KeptFeatures, by_block
 from modelwatch.storage.ledger.predictions.rows import decode_scalar
 from modelwatch.storage.references.layouts import ModelLayouts
@@ -39,7 +39,7 @@ def labelled_values(
     own = segment_columns(layouts.segment_generation) if segment else ()
     columns = (*PREDICTION_COLUMNS, *own, label.c.value)
     kept = KeptFeatures(connection)
-    oldest = connection.execute(select(expired_before(stream.model))).scalar() or 0
+    oldest = oldest_kept_day(connection, stream.model)
     found: list[tuple[Scalar, Scalar]] = []
     for day in range(max(span[0] // SECONDS_PER_DAY, oldest), (span[1] - 1) // SECONDS_PER_DAY + 1):
         conditions = [

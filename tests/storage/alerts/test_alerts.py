@@ -1,0 +1,33 @@
+"""Incidents as they are stored: the newest of each kind."""
+
+from modelwatch.storage.alerts.alerts import RESOLVED, StoredAlert, latest_incidents, save_alert
+from modelwatch.storage.engine.store import Store
+
+KINDS = ("feature_drift", "performance", "volume")
+
+
+def incident(
+    identity: str, kind: str, opened_at: int, model: str = "m", environment: str = "production"
+) -> StoredAlert:
+    return StoredAlert(
+        identity, identity, model, environment, kind, RESOLVED, "warning", 1, opened_at, opened_at, opened_at, b"{}"
+    )
+
+
+def test_the_newest_incident_of_each_kind_is_found_at_once(store: Store) -> None:
+    alerts = [
+        incident("old", "feature_drift", 1),
+        incident("new", "feature_drift", 3),
+        incident("middle", "feature_drift", 2),
+        incident("only", "performance", 5),
+        incident("of another model", "volume", 9, model="n"),
+        incident("elsewhere", "volume", 9, environment="staging"),
+        incident("not asked for", "freshness", 9),
+    ]
+    with store.write() as connection:
+        for alert in alerts:
+            save_alert(connection, store, alert)
+        found = latest_incidents(connection, "m", "production", KINDS)
+        assert latest_incidents(connection, "m", "production", ()) == {}
+    assert found == {"feature_drift": alerts[1], "performance": alerts[3], "volume": None}
+    assert list(found) == list(KINDS)
