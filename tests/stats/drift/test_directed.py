@@ -1,4 +1,4 @@
-"""Tests of location and scale: their vectors, against exact permutation distributions, and far out in the tail."""
+"""Tests of location and scale: their vectors, against exact permutation distributions, and their level down to 1e-7."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
+from benchmarks.simulations.directed_levels import CASES, Level, levels_of
 from modelwatch.stats.drift import directed
 from modelwatch.stats.drift.directed import SMALL_SCALE, DirectedTests, directed_tests, pooled_scores
 from modelwatch.stats.drift.tests.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
+from tests.proofs.lock import Proofs
 from tests.stats.strategies import count_pairs
 
 PARTS = ("location_z", "location_p_value", "scale_z", "scale_p_value")
+
+# Of the level: what a saddle-point approximation may be off by, where a reference has 30 values.
+AT_MOST = 1.25
 
 
 def of_one(reference: list[int], window: list[int], *, normal_below: float = 0.0) -> DirectedTests:
@@ -207,3 +212,24 @@ def test_a_total_shift_of_what_is_nearly_always_zero_is_no_chance(counted_as: fl
     assert tests.location_z[0] > 8
     assert tests.location_p_value[0] < 1e-4
     assert tests.scale_p_value[0] < 1e-3
+
+
+def measured(name: str, draws: int) -> list[Level]:
+    return levels_of(name, draws)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", CASES)
+def test_false_alarms_are_as_many_as_the_level_says(proofs: Proofs, name: str) -> None:
+    for level in proofs.figures(measured, name, 20_000):
+        assert 0.0 < level.location < AT_MOST + 3.0 * level.location_error, level
+        assert 0.0 < level.scale < AT_MOST + 3.0 * level.scale_error, level
+        # It is no test that never alarms.
+        if level.at >= 1e-4:
+            assert level.location > 0.5, level
+
+
+def test_draws_count_as_often_as_they_come() -> None:
+    [level, *_] = levels_of("five ratings, 100 against 30", 4_000)
+    assert level.at == 1e-3
+    assert level.location == pytest.approx(1.0, abs=0.3)
