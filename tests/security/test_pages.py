@@ -68,6 +68,23 @@ def test_over_https_the_cookie_is_for_https_alone(tmp_path: Path) -> None:
     app.close()
 
 
+def test_a_session_stays_below_the_path_of_a_service_that_shares_its_host(tmp_path: Path) -> None:
+    """Other services of the host would get it, and another modelwatch there would end it."""
+    app = App(tmp_path, API_KEYS_REQUIRED="true", PUBLIC_URL="https://ml.example.org/watch")
+    _, reader = make_key(app.store, "read")
+    for host, path in (("ML.example.org", "/watch"), ("10.0.0.7:8000", "/")):
+        headers = {**FORM, "host": host}
+        answer = app.request("POST", "/watch/ui/login", content=f"key={reader}", headers=headers)
+        assert f"Path={path}" in answer.headers["set-cookie"].split("; ")
+        session = {**headers, "cookie": answer.headers["set-cookie"].split(";")[0]}
+        assert app.request("GET", "/watch/ui/alerts", headers=session).status_code == 200
+        left = app.request("POST", "/watch/ui/logout", content="", headers=session)
+        gone = {each.rpartition("Path=")[2].split(";")[0] for each in left.headers.get_list("set-cookie")}
+        assert gone == {path, "/"}
+        assert app.request("GET", "/watch/ui/alerts", headers=session).status_code == 303
+    app.close()
+
+
 def test_acting_needs_a_key_that_may_and_is_written_down_with_it(app: App) -> None:
     app.desk.take(assessment(0, {"amount": "alert"}))
     [alert] = app.desk.alerts()

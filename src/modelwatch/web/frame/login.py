@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -75,7 +75,7 @@ class Login:
             SESSION_COOKIE,
             await asyncio.to_thread(self._keys.begin_session, grant, seconds, os.urandom(SESSION_BYTES)),
             max_age=seconds,
-            path="/",
+            path=self._path(request),
             secure=self._settings.reached_at.startswith("https:"),
             httponly=True,
             samesite="strict",
@@ -86,8 +86,17 @@ class Login:
         """Ends the session."""
         await self._end(request)
         answer = Response(status_code=303, headers={**HEADERS, "Location": "login"})
-        answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+        # Also one of another path, which an earlier release, or signing in by another address, has set.
+        for path in {self._path(request), "/"}:
+            answer.delete_cookie(SESSION_COOKIE, path=path, httponly=True, samesite="strict")
         return answer
+
+    def _path(self, request: Request) -> str:
+        """Path that the browser sends the cookie to: that of PUBLIC_URL where the request came by its host, so that
+        other services of the host get no session, and others of modelwatch there have theirs."""
+        public = urlsplit(self._settings.public_url)
+        by_it = request.headers.get("host", "").lower() == public.netloc.lower()
+        return (public.path.rstrip("/") if by_it else "") or "/"
 
     async def _end(self, request: Request) -> None:
         session = request.scope.get(SESSION)
