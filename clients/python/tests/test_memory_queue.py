@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from modelwatch_client.counts import Warnings
-from modelwatch_client.memory_queue import Limits, MemoryQueue, QueueState
 from modelwatch_client.rows import Outcome
+from modelwatch_client.sending.counts import Warnings
+from modelwatch_client.sending.memory_queue import Limits, MemoryQueue, QueueState
 
 SOON = 10.0
 

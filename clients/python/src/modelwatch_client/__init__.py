@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelwatch_client.aio import AsyncClient
     from modelwatch_client.client import Client
-    from modelwatch_client.counts import Stats
-    from modelwatch_client.http import ApiError, Unreachable
+    from modelwatch_client.sending.counts import Stats
+    from modelwatch_client.sending.http import ApiError, Unreachable
 
 __version__ = "0.1.0"
 __all__ = ["ApiError", "AsyncClient", "Client", "Stats", "Unreachable", "__version__"]
@@ -25,9 +25,9 @@ __all__ = ["ApiError", "AsyncClient", "Client", "Stats", "Unreachable", "__versi
 _HOMES = {
     "AsyncClient": "modelwatch_client.aio",
     "Client": "modelwatch_client.client",
-    "Stats": "modelwatch_client.counts",
-    "ApiError": "modelwatch_client.http",
-    "Unreachable": "modelwatch_client.http",
+    "Stats": "modelwatch_client.sending.counts",
+    "ApiError": "modelwatch_client.sending.http",
+    "Unreachable": "modelwatch_client.sending.http",
 }
 
 

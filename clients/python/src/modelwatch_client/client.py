@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, TypeVar
 from urllib.parse import quote
 
-from modelwatch_client.counts import Stats, Warnings
-from modelwatch_client.http import RETRIED, ApiError, Connection, Unreachable, service_url
-from modelwatch_client.ids import new_id
-from modelwatch_client.memory_queue import WHEN_FULL, Limits, MemoryQueue, QueueState
-from modelwatch_client.rows import Outcome, Prediction, Row, feature_map
-from modelwatch_client.sender import Sender
-from modelwatch_client.spool import FSYNC, MOST_BYTES, SpoolQueue
+from modelwatch_client.rows import Outcome, Prediction, Row, feature_map, new_id
+from modelwatch_client.sending.counts import Stats, Warnings
+from modelwatch_client.sending.http import RETRIED, ApiError, Connection, Unreachable, service_url
+from modelwatch_client.sending.memory_queue import WHEN_FULL, Limits, MemoryQueue, QueueState
+from modelwatch_client.sending.sender import Sender
+from modelwatch_client.sending.spool import FSYNC, MOST_BYTES, SpoolQueue
 
 MOST_ROWS_A_BATCH = 10_000
 # Seconds for the thread to count what is left once its time is over.

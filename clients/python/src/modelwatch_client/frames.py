@@ -7,8 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Dict, Iterator, List, Sequence
 
-from modelwatch_client.ids import new_id
-from modelwatch_client.rows import Prediction
+from modelwatch_client.rows import Prediction, new_id
 from modelwatch_client.values import Unsendable, scalar, utc_text
 
 ARROW = "application/vnd.apache.arrow.stream"

@@ -1,9 +1,11 @@
-"""Rows as the service reads them: one line of JSON for each prediction or outcome."""
+"""Rows as the service reads them: one line of JSON for each prediction or outcome, and the ids of predictions."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import time
 from collections.abc import Mapping
 from typing import Any, Callable, Dict, NamedTuple, Union
 
@@ -140,3 +142,17 @@ def _probability(value: Any, warn: Warn) -> Scalar | Dict[str, Scalar] | None:
 def _class_name(name: Any) -> str:
     known = scalar(name)
     return ("true" if known else "false") if isinstance(known, bool) else str(known)
+
+
+def new_id() -> str:
+    """A new id. Made from the system's random numbers, so that forked processes never make the same.
+
+    >>> first, second = new_id(), new_id()
+    >>> len(first), first[14], first[19] in "89ab", first != second
+    (36, '7', True, True)
+    """
+    random = int.from_bytes(os.urandom(10), "big")
+    high = (time.time_ns() // 1_000_000) << 16 | 0x7000 | random >> 68
+    low = 0x8000_0000_0000_0000 | random & 0x3FFF_FFFF_FFFF_FFFF
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from typing import Callable, Deque, List, Mapping, NamedTuple
 
-from modelwatch_client.counts import Counts, Stats, Warnings
 from modelwatch_client.rows import Outcome, Row, line_of
+from modelwatch_client.sending.counts import Counts, Stats, Warnings
 from modelwatch_client.values import Unsendable
 
 WHEN_FULL = ("drop_oldest", "drop_newest", "block")

@@ -6,8 +6,8 @@ import random
 import time
 from typing import Callable, List, Mapping, Protocol
 
-from modelwatch_client.http import Connection, Receipt, TooLarge, TryAgain
-from modelwatch_client.memory_queue import Line, QueueState
+from modelwatch_client.sending.http import Connection, Receipt, TooLarge, TryAgain
+from modelwatch_client.sending.memory_queue import Line, QueueState
 
 PREDICTIONS = "/api/v1/predictions/batch"
 OUTCOMES = "/api/v1/ground-truth/batch"

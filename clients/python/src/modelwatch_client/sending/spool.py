@@ -19,9 +19,9 @@ from collections import deque
 from pathlib import Path
 from typing import Deque, Dict, List, Mapping
 
-from modelwatch_client.counts import logger
-from modelwatch_client.memory_queue import Line, QueueState, first_of, reject_unsendable
 from modelwatch_client.rows import Outcome, Row, line_of
+from modelwatch_client.sending.counts import logger
+from modelwatch_client.sending.memory_queue import Line, QueueState, first_of, reject_unsendable
 
 try:
     import fcntl
