@@ -1,4 +1,4 @@
-"""What people do to deliveries: test notifications and dead letters. (Over HTTP: tests/api/routes/alerts/test_channels.py.)"""
+"""What people do to deliveries: test notifications, dead letters. Over HTTP: tests/api/routes/alerts."""
 
 from __future__ import annotations
 
