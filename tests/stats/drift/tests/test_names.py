@@ -197,7 +197,9 @@ def test_names_that_occur_once_or_are_few_or_more_than_are_kept_are_not_called_e
 
 
 def test_a_small_reference_is_not_split() -> None:
-    binning, split = split_reference(["a", "b"] * 10)
+    """Of fewer than ten values, beside which no check judges; a stored one of fewer than 30 may have none, either."""
+    assert split_reference(["a", "b"] * 5)[1] is not None
+    binning, split = split_reference(["a", "b"] * 4)
     reference = Profile.of(binning, ["a", "b"] * 10)
     assert (split, binning.naming) == (None, None)
     current = Profile.of(binning, ["a"] * 90 + ["c"] * 10)

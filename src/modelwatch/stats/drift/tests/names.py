@@ -39,8 +39,9 @@ from modelwatch.stats.drift.tests.power import DetectablePsi, samples_needed
 from modelwatch.stats.drift.variation.overdispersion import ON_AVERAGE, Dispersion, widened_tail
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 
-# A smaller reference has too little to give a part of it away.
-LEAST_SPLIT = 30
+# A smaller reference has too little to give a part of it away, and nothing is judged beside it. Without a split, each
+# name that chance left out of a reference would be new.
+LEAST_SPLIT = 10
 NAMING_PART = 3
 # A group of names is expected to hold so many values of the tested part, or clusters of them.
 MIN_NAMED_GROUP = 10.0
@@ -105,7 +106,7 @@ def split_reference(
 
     clusters: the number of the cluster of each value, where those of one cluster are alike: whole clusters are drawn
     then, in the order of their numbers, unless they count as less than ten, or each has one value. None for the split
-    of a sample of less than 30 values. Raises EmptySample when no value is left.
+    of a sample of less than ten values. Raises EmptySample when no value is left.
 
     >>> binning, split = split_reference(["a"] * 60 + ["b"] * 30)
     >>> int(split.naming.sum()), split.tested(Profile.of(binning, ["a"] * 60 + ["b"] * 30)).sum()
