@@ -1,7 +1,11 @@
 """Incidents as they are stored: the newest of each kind."""
 
+import pytest
+
 from modelwatch.storage.alerts.alerts import RESOLVED, StoredAlert, latest_incidents, save_alert
 from modelwatch.storage.engine.store import Store
+
+pytestmark = pytest.mark.both_engines
 
 KINDS = ("feature_drift", "performance", "volume")
 
