@@ -7,7 +7,7 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.scores import drift_scores, jensen_shannon, ks, psi, wasserstein
-from modelwatch.stats.drift.tests.homogeneity import homogeneity
+from modelwatch.stats.drift.significance.homogeneity import homogeneity
 
 PSI_WARNING, PSI_ALERT = 0.1, 0.25
 

@@ -30,7 +30,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, sum_counts
-from modelwatch.stats.drift.tests.combined import combined_tests
+from modelwatch.stats.drift.significance.combined import combined_tests
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 

@@ -16,7 +16,7 @@ from modelwatch.stats.counting.binning import NumericBinning, categorical_binnin
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat.shares import naive_psi_of_shares
 from modelwatch.stats.drift.scores import drift_scores
-from modelwatch.stats.drift.tests.homogeneity import homogeneity
+from modelwatch.stats.drift.significance.homogeneity import homogeneity
 
 Floats = NDArray[np.float64]
 FEATURES = 50

@@ -17,8 +17,8 @@ from scipy.special import gammaln
 
 from benchmarks.report import Row
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.homogeneity import homogeneity_p_values
-from modelwatch.stats.drift.tests.names import expected_new, is_ids, names_p_value, split_reference, window_test
+from modelwatch.stats.drift.significance.homogeneity import homogeneity_p_values
+from modelwatch.stats.drift.significance.names import expected_new, is_ids, names_p_value, split_reference, window_test
 
 LEVELS = (1e-3, 1e-4, 1e-5, 1e-6)
 

@@ -18,7 +18,7 @@ from scipy.stats import binom
 from benchmarks.report import Row
 from benchmarks.simulations.levels import Names, zipf
 from modelwatch.stats.drift.evidence import rate_increase_p_value
-from modelwatch.stats.drift.tests.names import IDS_SHARE, LEAST_SEEN_ONCE, expected_by_once
+from modelwatch.stats.drift.significance.names import IDS_SHARE, LEAST_SEEN_ONCE, expected_by_once
 
 LEVEL, NEW = 1e-3, 0.2
 # So many values are drawn at once.

@@ -57,14 +57,9 @@ def builder_in(folder: Path, repository: Path) -> Path:
 
 def copied(source: Path, target: Path) -> Path:
     """A copy of a project, or of a part of one, without its tests: building writes into the sources."""
-    if not source.is_dir():
-        return Path(shutil.copy(source, target))
-
-    def left_out(folder: str, _names: list[str]) -> set[str]:
-        # Below the top, `tests` may be a package: of statistics.
-        return {"__pycache__", "tests"} if Path(folder) == source else {"__pycache__"}
-
-    return shutil.copytree(source, target, ignore=left_out)
+    if source.is_dir():
+        return shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "tests"))
+    return Path(shutil.copy(source, target))
 
 
 def build_wheels(builder: Path, folder: Path, *sources: Path) -> None:

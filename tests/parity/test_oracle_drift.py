@@ -14,7 +14,7 @@ from modelwatch.stats.counting.binning import NumericBinning, categorical_binnin
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import ks_p_value
 from modelwatch.stats.drift.scores import drift_scores, jensen_shannon, psi, total_variation
-from modelwatch.stats.drift.tests.omnibus import Groups
+from modelwatch.stats.drift.significance.omnibus import Groups
 from tests.parity.scenarios import NAMES, load, rows, texts
 from tests.support.data.data_sets import DataSets
 

@@ -24,8 +24,8 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.compat import COMPAT_NAMES, compat_scores, evidently, formulas, nannyml, samples, shares
 from modelwatch.stats.drift.evidence import ks_p_value
-from modelwatch.stats.drift.tests.homogeneity import homogeneity
-from modelwatch.stats.drift.tests.omnibus import Groups
+from modelwatch.stats.drift.significance.homogeneity import homogeneity
+from modelwatch.stats.drift.significance.omnibus import Groups
 from modelwatch.stats.errors import StatsError
 from tests.parity.scenarios import load, rows
 from tests.support.data.data_sets import DataSets

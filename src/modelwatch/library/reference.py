@@ -37,7 +37,7 @@ from modelwatch.stats.counting.datatypes import prediction_type
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts
 from modelwatch.stats.counting.numeric import binning_and_counts
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import Split, decode_split, encode_split, split_names, split_reference
+from modelwatch.stats.drift.significance.names import Split, decode_split, encode_split, split_names, split_reference
 from modelwatch.stats.drift.variation.clusters import (
     Clusters,
     KeyedRows,

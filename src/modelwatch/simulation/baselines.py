@@ -14,7 +14,7 @@ from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import ks_p_value
 from modelwatch.stats.drift.scores import jensen_shannon_of_windows, ks_of_windows, psi_of_windows
-from modelwatch.stats.drift.tests.homogeneity import homogeneity_p_values
+from modelwatch.stats.drift.significance.homogeneity import homogeneity_p_values
 
 DAY = 24 * HOUR
 # The look-backs of these rules, in the order in which their looks are counted.

@@ -14,7 +14,7 @@ from modelwatch.simulation.traffic import Floats, Integers
 from modelwatch.stats.counting.binning import NumericBinning, numeric_binning
 from modelwatch.stats.counting.categorical import CategoricalBinning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import Split, split_names
+from modelwatch.stats.drift.significance.names import Split, split_names
 
 # The other names of a categorical feature: so many, their shares by Zipf's law.
 OTHER_NAMES = 9

@@ -12,9 +12,9 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.simulation.streams import FeatureStream
 from modelwatch.simulation.traffic import Floats, Integers, Schedule
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.combined import combined_tests
-from modelwatch.stats.drift.tests.homogeneity import WEIGHTS, Homogeneity
-from modelwatch.stats.drift.tests.screen import Sums
+from modelwatch.stats.drift.significance.combined import combined_tests
+from modelwatch.stats.drift.significance.homogeneity import WEIGHTS, Homogeneity
+from modelwatch.stats.drift.significance.screen import Sums
 
 # Evaluations that are screened at once: of a shift more and more of them, for a large one is found in the first.
 FIRST, LARGEST = 32, 8_640

@@ -11,10 +11,10 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.simulation.estimates import Delay, Rate, rate_of
 from modelwatch.simulation.experiments import Month, Scenario
 from modelwatch.simulation.watching import lookbacks_among
-from modelwatch.stats.drift.tests.combined import ORDERED
-from modelwatch.stats.drift.tests.homogeneity import OMNIBUS_WEIGHT
-from modelwatch.stats.drift.tests.omnibus import degrees_of_freedom
-from modelwatch.stats.drift.tests.power import minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.significance.combined import ORDERED
+from modelwatch.stats.drift.significance.homogeneity import OMNIBUS_WEIGHT
+from modelwatch.stats.drift.significance.omnibus import degrees_of_freedom
+from modelwatch.stats.drift.significance.power import minimum_detectable_psi, samples_needed
 
 CELLS = 10
 NOT_TRIED = Delay(0.0, None, None, None)

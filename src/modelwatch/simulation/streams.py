@@ -11,7 +11,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.simulation.features import Drawn
 from modelwatch.simulation.shifts import Shift
 from modelwatch.simulation.traffic import HOUR, Floats, Integers, Schedule, Traffic
-from modelwatch.stats.drift.tests.screen import Screen, Sums
+from modelwatch.stats.drift.significance.screen import Screen, Sums
 
 # With more values in a window than that on average, they are counted while they are drawn.
 MANY = 20

@@ -5,7 +5,7 @@ and return frozen dataclasses; nothing here reads a clock, a file or a table.
 
 >>> import numpy as np
 >>> from modelwatch.stats.drift.scores import drift_scores
->>> from modelwatch.stats.drift.tests.homogeneity import homogeneity
+>>> from modelwatch.stats.drift.significance.homogeneity import homogeneity
 >>> from modelwatch.stats.counting.numeric import numeric_binning
 >>> from modelwatch.stats.counting.profile import Profile
 >>> reference_sample = np.random.default_rng(0).normal(size=10_000)

@@ -20,7 +20,7 @@ from modelwatch.stats.counting.binning import (
 )
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests.names import split_reference, window_test
+from modelwatch.stats.drift.significance.names import split_reference, window_test
 from modelwatch.stats.outcomes.classes import class_names, count_classes
 from modelwatch.stats.quality.rates import rate_checks
 from modelwatch.stats.segments.segmentation import segment_feature

@@ -14,7 +14,7 @@ from scipy.stats import hypergeom
 from benchmarks.simulations.directed_levels import CASES, Level, levels_of
 from modelwatch.stats.drift import directed
 from modelwatch.stats.drift.directed import SMALL_SCALE, DirectedTests, directed_tests, pooled_scores
-from modelwatch.stats.drift.tests.single_cell import cell_p_value
+from modelwatch.stats.drift.significance.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 from tests.proofs.lock import Proofs
 from tests.stats.strategies import count_pairs

@@ -26,7 +26,7 @@ from modelwatch.privacy import KEEP_ALL, Policy
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.datatypes import inferred_type, is_finite_number, prediction_type
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import Split, is_ids, split_reference, times_each
+from modelwatch.stats.drift.significance.names import Split, is_ids, split_reference, times_each
 from modelwatch.stats.drift.variation.clusters import KeyedRows
 from modelwatch.stats.drift.variation.natural_variation import Variation, variation_of
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts

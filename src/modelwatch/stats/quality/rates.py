@@ -15,7 +15,7 @@ from modelwatch.stats.counting.binning import Binning
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value
-from modelwatch.stats.drift.tests.names import Split, expected_new
+from modelwatch.stats.drift.significance.names import Split, expected_new
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 
 Rule = Literal["missing", "invalid_type", "below_range", "above_range", "unseen_category"]
@@ -243,7 +243,7 @@ def reference_rates(reference: Profile, split: Split | None) -> dict[Rule, tuple
     The reference has none of these by construction. Where new ones can't be judged, such as in a column of ids, the
     rule is left out.
 
-    >>> from modelwatch.stats.drift.tests.names import split_reference
+    >>> from modelwatch.stats.drift.significance.names import split_reference
     >>> names = [str(number) for number in range(40)] * 5 + [f"once {number}" for number in range(20)]
     >>> binning, split = split_reference(names)
     >>> reference_rates(Profile.of(binning, names), split)["unseen_category"]

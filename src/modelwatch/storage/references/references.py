@@ -13,7 +13,7 @@ from modelwatch.errors import UnknownResource
 from modelwatch.stats.counting.binning import Binning, encode_binning
 from modelwatch.stats.counting.encoded_counts import decode_counts, encode_counts, encode_sparse
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import Split, decode_split, encode_split
+from modelwatch.stats.drift.significance.names import Split, decode_split, encode_split
 from modelwatch.stats.drift.variation.clusters import Clusters, decode_clusters, encode_clusters
 from modelwatch.stats.drift.variation.natural_variation import Variation, decode_variation, encode_variation
 from modelwatch.stats.outcomes.natural_variation import NaturalVariation, encode_natural

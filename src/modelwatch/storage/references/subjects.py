@@ -9,7 +9,7 @@ from typing import Literal
 
 from modelwatch.stats.counting.binning import Binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import Split
+from modelwatch.stats.drift.significance.names import Split
 from modelwatch.stats.drift.variation.clusters import Clusters
 from modelwatch.stats.drift.variation.natural_variation import Variation
 

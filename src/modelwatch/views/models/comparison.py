@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.stored_windows import stored_whole
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests.homogeneity import homogeneity
+from modelwatch.stats.drift.significance.homogeneity import homogeneity
 from modelwatch.stats.performance import Estimate
 from modelwatch.stats.performance.intervals import difference
 from modelwatch.stats.quality.rates import unsound_share

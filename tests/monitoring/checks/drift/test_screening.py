@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import Scalar, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import split_reference
+from modelwatch.stats.drift.significance.names import split_reference
 from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.storage.references.subjects import StoredReference, Subject
 from tests.monitoring.checks.drift.test_verdicts import RULES

@@ -12,7 +12,7 @@ from modelwatch.monitoring.checks.drift.tolerance import tolerance
 from modelwatch.monitoring.checks.rules import LARGEST_ALPHA, DriftRules, Thresholds
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import split_reference
+from modelwatch.stats.drift.significance.names import split_reference
 from tests.proofs.lock import Proofs
 
 RULES = DriftRules(

@@ -25,7 +25,7 @@ from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.stats.counting.categorical import categorical_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value
-from modelwatch.stats.drift.tests.names import expected_new, split_reference
+from modelwatch.stats.drift.significance.names import expected_new, split_reference
 from modelwatch.stats.drift.variation.clusters import KeyedRows, clusters_of
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store

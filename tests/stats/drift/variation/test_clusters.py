@@ -14,8 +14,8 @@ from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import effective_rate_increase_p_value
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests.combined import DECLARED, combined_detectable, combined_tests
-from modelwatch.stats.drift.tests.names import (
+from modelwatch.stats.drift.significance.combined import DECLARED, combined_detectable, combined_tests
+from modelwatch.stats.drift.significance.names import (
     decode_split,
     encode_split,
     expected_new,

@@ -13,8 +13,8 @@ from scipy.stats import chi2, f, norm, t
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.categorical import categorical_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.combined import combined_tests
-from modelwatch.stats.drift.tests.names import split_reference
+from modelwatch.stats.drift.significance.combined import combined_tests
+from modelwatch.stats.drift.significance.names import split_reference
 from modelwatch.stats.drift.variation.natural_variation import Variation, variation_of
 from modelwatch.stats.drift.variation.overdispersion import (
     AT_MOST,

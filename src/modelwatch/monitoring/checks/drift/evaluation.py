@@ -20,7 +20,7 @@ from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, PS
 from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.names import beside, expected_new, names_p_value
+from modelwatch.stats.drift.significance.names import beside, expected_new, names_p_value
 from modelwatch.stats.drift.variation.clusters import Clusters
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
 from modelwatch.storage.references.subjects import StoredReference, Subject

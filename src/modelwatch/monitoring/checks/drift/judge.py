@@ -35,9 +35,9 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import Counts
 from modelwatch.stats.drift.odds import Beyond, as_it_is, furthest_odds
 from modelwatch.stats.drift.scores import psi_by_chance_of_many, psi_of_many
-from modelwatch.stats.drift.tests.combined import combined_detectable, combined_needed, combined_tests
-from modelwatch.stats.drift.tests.homogeneity import Homogeneity
-from modelwatch.stats.drift.tests.names import Split, beside, window_detectable, window_needed, window_tests
+from modelwatch.stats.drift.significance.combined import combined_detectable, combined_needed, combined_tests
+from modelwatch.stats.drift.significance.homogeneity import Homogeneity
+from modelwatch.stats.drift.significance.names import Split, beside, window_detectable, window_needed, window_tests
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
 
 # With a larger p-value nothing is found, and what chance adds to the size is not computed.

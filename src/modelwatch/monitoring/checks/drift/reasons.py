@@ -8,8 +8,8 @@ from modelwatch.charts.drawing.numbers import number
 from modelwatch.measures import p_needed, p_text, plain
 from modelwatch.monitoring.checks.drift.tolerance import Measure, Tolerance
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.combined import effective_reach
-from modelwatch.stats.drift.tests.names import Split, is_ids
+from modelwatch.stats.drift.significance.combined import effective_reach
+from modelwatch.stats.drift.significance.names import Split, is_ids
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
 
 

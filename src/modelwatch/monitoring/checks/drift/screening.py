@@ -17,7 +17,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi_of_windows
-from modelwatch.stats.drift.tests.screen import Screen
+from modelwatch.stats.drift.significance.screen import Screen
 from modelwatch.storage.references.layouts import Counts
 from modelwatch.storage.references.subjects import StoredReference, Subject
 

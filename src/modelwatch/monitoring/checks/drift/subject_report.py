@@ -31,8 +31,8 @@ from modelwatch.stats.counting.binning import CategoricalBinning
 from modelwatch.stats.counting.categorical import CODEC_VERSION as CATEGORICAL_VERSION
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import DriftScores, drift_scores_of_many, psi_contributions_of_many
-from modelwatch.stats.drift.tests.combined import cell_name
-from modelwatch.stats.drift.tests.homogeneity import Homogeneity
+from modelwatch.stats.drift.significance.combined import cell_name
+from modelwatch.stats.drift.significance.homogeneity import Homogeneity
 from modelwatch.storage.references.subjects import StoredReference
 from modelwatch.times import iso_of_seconds
 

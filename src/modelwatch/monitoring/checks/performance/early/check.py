@@ -31,7 +31,7 @@ from modelwatch.monitoring.checks.performance.labels.maturity import LabelArriva
 from modelwatch.monitoring.checks.performance.rules import LOSSES, PerformanceRules
 from modelwatch.monitoring.checks.performance.window_counts import WindowCounts, counts_of
 from modelwatch.stats.drift.recovery import MeanSize, Size
-from modelwatch.stats.drift.tests.homogeneity import homogeneity
+from modelwatch.stats.drift.significance.homogeneity import homogeneity
 from modelwatch.stats.outcomes.natural_variation import MetricVariation
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts

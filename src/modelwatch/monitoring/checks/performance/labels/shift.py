@@ -30,7 +30,7 @@ from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.stats.drift.odds import odds_shift
 from modelwatch.stats.drift.recovery import MeanSize, OddsSize, ShiftSize
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests.homogeneity import homogeneity
+from modelwatch.stats.drift.significance.homogeneity import homogeneity
 from modelwatch.stats.outcomes.classes import counted_by_chance
 from modelwatch.stats.outcomes.natural_variation import (
     MEAN_TARGET,

@@ -7,7 +7,7 @@ import pytest
 
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.combined import (
+from modelwatch.stats.drift.significance.combined import (
     DECLARED,
     ORDERED,
     SPLIT,
@@ -18,7 +18,7 @@ from modelwatch.stats.drift.tests.combined import (
     combined_tests,
     weights_of,
 )
-from modelwatch.stats.drift.tests.names import split_reference, window_test
+from modelwatch.stats.drift.significance.names import split_reference, window_test
 from modelwatch.stats.errors import EmptySample
 
 

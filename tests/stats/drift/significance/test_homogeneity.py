@@ -15,10 +15,10 @@ from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests.homogeneity import homogeneity, homogeneity_p_values
-from modelwatch.stats.drift.tests.omnibus import SMALL_REFERENCE, Groups
-from modelwatch.stats.drift.tests.power import minimum_detectable_psi, samples_needed
-from modelwatch.stats.drift.tests.single_cell import cell_p_value
+from modelwatch.stats.drift.significance.homogeneity import homogeneity, homogeneity_p_values
+from modelwatch.stats.drift.significance.omnibus import SMALL_REFERENCE, Groups
+from modelwatch.stats.drift.significance.power import minimum_detectable_psi, samples_needed
+from modelwatch.stats.drift.significance.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles, StatsError
 from tests.proofs.lock import Proofs
 from tests.stats.strategies import count_pairs

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import DirectedTests, directed_tests
-from modelwatch.stats.drift.tests.homogeneity import OMNIBUS_WEIGHT, Homogeneity, Part, parts_of_tests
-from modelwatch.stats.drift.tests.names import WEIGHTS as SPLIT
-from modelwatch.stats.drift.tests.names import Split, beside, comparison, expected_new, names_p_value
-from modelwatch.stats.drift.tests.power import DetectablePsi, samples_needed, smallest_window
+from modelwatch.stats.drift.significance.homogeneity import OMNIBUS_WEIGHT, Homogeneity, Part, parts_of_tests
+from modelwatch.stats.drift.significance.names import WEIGHTS as SPLIT
+from modelwatch.stats.drift.significance.names import Split, beside, comparison, expected_new, names_p_value
+from modelwatch.stats.drift.significance.power import DetectablePsi, samples_needed, smallest_window
 from modelwatch.stats.drift.variation.overdispersion import (
     AT_MOST,
     LOCATION,

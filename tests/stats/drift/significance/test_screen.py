@@ -7,9 +7,9 @@ import pytest
 
 from modelwatch.stats.counting.binning import numeric_binning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.combined import combined_tests
-from modelwatch.stats.drift.tests.names import Split, split_reference
-from modelwatch.stats.drift.tests.screen import Screen
+from modelwatch.stats.drift.significance.combined import combined_tests
+from modelwatch.stats.drift.significance.names import Split, split_reference
+from modelwatch.stats.drift.significance.screen import Screen
 
 KINDS = ("normal", "atom", "ratings", "long tail", "names")
 

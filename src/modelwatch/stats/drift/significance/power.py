@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.tests.homogeneity import OMNIBUS_WEIGHT, homogeneity_p_values
-from modelwatch.stats.drift.tests.omnibus import SMALL_REFERENCE
+from modelwatch.stats.drift.significance.homogeneity import OMNIBUS_WEIGHT, homogeneity_p_values
+from modelwatch.stats.drift.significance.omnibus import SMALL_REFERENCE
 from modelwatch.stats.drift.variation.overdispersion import AT_MOST, SMALLEST, Dispersion, chi_square_needed
 from modelwatch.stats.errors import EmptySample, StatsError
 from modelwatch.stats.special import special

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.stats.drift.evidence import Counts, effective_rate_increase_p_value, rate_increase_p_value
-from modelwatch.stats.drift.tests.omnibus import TINY
+from modelwatch.stats.drift.significance.omnibus import TINY
 from modelwatch.stats.drift.variation.overdispersion import Dispersion, widened_tail
 from modelwatch.stats.special import special
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from modelwatch.stats.drift.directed import DirectedTests
 from modelwatch.stats.drift.evidence import Counts
-from modelwatch.stats.drift.tests.omnibus import Groups, least_group, omnibus
-from modelwatch.stats.drift.tests.single_cell import SCREEN, most_unusual, unusual_cells
+from modelwatch.stats.drift.significance.omnibus import Groups, least_group, omnibus
+from modelwatch.stats.drift.significance.single_cell import SCREEN, most_unusual, unusual_cells
 from modelwatch.stats.drift.variation.overdispersion import AT_MOST, Dispersion, widened_chi_square
 from modelwatch.stats.errors import EmptySample, IncompatibleProfiles
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from modelwatch.stats.counting.binning import CategoricalBinning, NumericBinning
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.tests.combined import ORDERED, weights_of
-from modelwatch.stats.drift.tests.names import WEIGHTS, Split, comparison, expected_new
-from modelwatch.stats.drift.tests.omnibus import TINY, Groups
-from modelwatch.stats.drift.tests.single_cell import SCREEN
+from modelwatch.stats.drift.significance.combined import ORDERED, weights_of
+from modelwatch.stats.drift.significance.names import WEIGHTS, Split, comparison, expected_new
+from modelwatch.stats.drift.significance.omnibus import TINY, Groups
+from modelwatch.stats.drift.significance.single_cell import SCREEN
 from modelwatch.stats.special import special
 
 Integers = NDArray[np.int64]

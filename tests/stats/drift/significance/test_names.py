@@ -14,8 +14,8 @@ from benchmarks.simulations.nearly_ids import told_of_new_names
 from modelwatch.stats.counting.binning import categorical_binning, decode_binning, encode_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
-from modelwatch.stats.drift.tests.homogeneity import homogeneity
-from modelwatch.stats.drift.tests.names import (
+from modelwatch.stats.drift.significance.homogeneity import homogeneity
+from modelwatch.stats.drift.significance.names import (
     MIN_NAMED_GROUP,
     decode_split,
     encode_split,
@@ -27,8 +27,8 @@ from modelwatch.stats.drift.tests.names import (
     window_needed,
     window_test,
 )
-from modelwatch.stats.drift.tests.omnibus import SMALL_REFERENCE, Groups
-from modelwatch.stats.drift.tests.single_cell import cell_p_value
+from modelwatch.stats.drift.significance.omnibus import SMALL_REFERENCE, Groups
+from modelwatch.stats.drift.significance.single_cell import cell_p_value
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 from modelwatch.stats.quality.rates import compare_rates, reference_rates, unsound_counts
 from tests.stats.strategies import raw_categories

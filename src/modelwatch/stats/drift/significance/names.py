@@ -32,10 +32,10 @@ from modelwatch.stats.counting.encoded_counts import decode_counts, encode_count
 from modelwatch.stats.counting.numeric import NumericBinning, Scalar
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import effective_rate_increase_p_value, rate_increase_p_value
-from modelwatch.stats.drift.tests import homogeneity as drift_tests
-from modelwatch.stats.drift.tests.homogeneity import Comparison, Homogeneity, Part, parts_of_tests
-from modelwatch.stats.drift.tests.omnibus import Groups
-from modelwatch.stats.drift.tests.power import DetectablePsi, samples_needed
+from modelwatch.stats.drift.significance import homogeneity as drift_tests
+from modelwatch.stats.drift.significance.homogeneity import Comparison, Homogeneity, Part, parts_of_tests
+from modelwatch.stats.drift.significance.omnibus import Groups
+from modelwatch.stats.drift.significance.power import DetectablePsi, samples_needed
 from modelwatch.stats.drift.variation.overdispersion import ON_AVERAGE, Dispersion, widened_tail
 from modelwatch.stats.errors import EmptySample, MalformedProfile
 
