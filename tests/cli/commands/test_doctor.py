@@ -18,7 +18,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from modelwatch.cli import main
 from modelwatch.cli.commands import doctor as doctor_module
-from modelwatch.cli.commands.doctor import Finding, examine
+from modelwatch.cli.commands.doctor import Finding, Status, examine
 from modelwatch.storage.engine.store import Store, translated_errors
 from tests.support.events import Clock, event, open_ledger
 from tests.support.servers.live_service import LiveService, free_port
@@ -53,7 +53,29 @@ def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     output = capsys.readouterr().out
     assert "fsync" in output
-    assert "All checks passed." in output
+    assert "No check failed, " in output  # one warning, at least: no channel is configured
+
+
+@pytest.mark.parametrize(
+    ("statuses", "told"),
+    [
+        (["ok", "skipped"], "All checks passed."),
+        (["ok", "warning"], "No check failed, 1 warning."),
+        (["warning", "warning"], "No check failed, 2 warnings."),
+        (["failed", "ok"], "1 of 2 checks failed."),
+        (["failed", "warning", "warning"], "1 of 3 checks failed, 2 warnings."),
+    ],
+)
+def test_failures_and_warnings_are_counted_and_only_failures_make_the_exit_code(
+    statuses: list[Status], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_module, "examine", lambda: [Finding("clock", status, "") for status in statuses])
+    failed = "failed" in statuses
+    assert main(["doctor"]) == failed
+    assert capsys.readouterr().out.splitlines()[-1] == told
+    assert main(["doctor", "--json"]) == failed
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (report["healthy"], report["warnings"]) == (not failed, statuses.count("warning"))
 
 
 def test_a_made_store_shows_its_schema() -> None:

@@ -60,7 +60,8 @@ def doctor(as_json: AsJson = False) -> None:
     findings = list(examine())
     failed = [finding for finding in findings if finding.status == "failed"]
     if as_json:
-        print_json({"healthy": not failed, "checks": [dataclasses.asdict(finding) for finding in findings]})
+        checks = [dataclasses.asdict(finding) for finding in findings]
+        print_json({"healthy": not failed, "warnings": _warnings(findings), "checks": checks})
     else:
         _show(findings)
     if failed:
@@ -415,5 +416,17 @@ def _reason(error: OSError) -> str:
 def _show(findings: list[Finding]) -> None:
     rows = ((each.check, coloured(each.status), each.detail) for each in findings)
     print_table(("check", "", "detail"), rows, texts=3)
-    failed = sum(finding.status == "failed" for finding in findings)
-    print_out("All checks passed." if not failed else f"{failed} of {len(findings)} checks failed.")
+    print_out(_summary(findings))
+
+
+def _summary(findings: list[Finding]) -> str:
+    """The last line: how many checks failed, and how many warnings there are."""
+    failed, warnings = sum(finding.status == "failed" for finding in findings), _warnings(findings)
+    if not failed and not warnings:
+        return "All checks passed."
+    told = f"{failed} of {len(findings)} checks failed" if failed else "No check failed"
+    return told + (f", {warnings} warning{'s' * (warnings != 1)}." if warnings else ".")
+
+
+def _warnings(findings: list[Finding]) -> int:
+    return sum(finding.status == "warning" for finding in findings)
