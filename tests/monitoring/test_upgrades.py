@@ -21,7 +21,6 @@ from modelwatch.monitoring.checks.performance.check import check_performance
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.rules import QualityRules
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.counts.profiles import sum_windows
@@ -38,10 +37,10 @@ from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.verdicts import DRIFT, FIRST_RULES, PERFORMANCE, QUALITY, StoredVerdict, verdicts_of
 from tests.support.background import new_id
 from tests.support.events import Clock, event, open_ledger
+from tests.support.rules import RULES
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql.xz"))
 MODEL, PREDICTIONS = "payments", 440
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 LATER = 4_000_000_000_000_000
 OLD_ROWS = "SELECT prediction_id, features FROM prediction"
 

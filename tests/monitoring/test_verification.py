@@ -11,7 +11,6 @@ from sqlalchemy import update
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.checks.check import RULES_VERSION
 from modelwatch.monitoring.checks.drift.evidence import decode_evidence, encode_evidence
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import differences, verify_verdict
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
@@ -19,8 +18,7 @@ from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, ver
 from tests.support.background import background, run_out
 from tests.support.data.streams import HOUR, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock
-
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
+from tests.support.rules import RULES
 
 
 @pytest.fixture

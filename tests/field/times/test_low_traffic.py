@@ -11,7 +11,6 @@ from sqlalchemy import select
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, decode_evidence
 from modelwatch.monitoring.checks.drift.report import DriftReport
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
@@ -19,8 +18,8 @@ from modelwatch.storage.verdicts.verdicts import evidence_of, verdicts_of
 from tests.support.background import background, run_out
 from tests.support.data.streams import HOUR, finish, normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.rules import RULES
 
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 DAY = 24 * HOUR
 
 

@@ -12,7 +12,6 @@ from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput
 from modelwatch.events import EARLIEST_DAY, EARLIEST_TIME
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.storage.counts.streams import last_window_end
 from modelwatch.storage.counts.volumes import first_window, hourly_volumes
 from modelwatch.storage.engine import tables
@@ -23,6 +22,7 @@ from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import background, run_out
 from tests.support.data.streams import normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.rules import RULES
 from tests.support.stores.fresh import FreshStores
 from tests.support.stores.labels import label
 
@@ -33,7 +33,6 @@ HOUR = 3_600
 WEEK = 7 * 86_400
 # A Thursday at midnight, 24 years of weeks after 1970-01-01, which was one.
 LATER = 24 * 52 * WEEK
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 STREAM = StreamKey("m", "1", "production")
 
 decoder = Decoder(Limits(), lambda: LATER * SECOND, lambda: "made-here")

@@ -7,15 +7,13 @@ import pytest
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import verdicts_of
 from tests.support.background import Seen, background, new_id, run_out
 from tests.support.data.streams import HOUR, MINUTE, finish, normal, send_hours
 from tests.support.events import NOON, Clock
-
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
+from tests.support.rules import RULES
 
 
 @pytest.mark.parametrize("spacing", [0, MINUTE // 60, MINUTE, 20 * HOUR // 1_000])

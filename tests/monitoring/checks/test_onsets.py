@@ -14,7 +14,6 @@ from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence, Sample, Volumes, WindowQuality
 from modelwatch.monitoring.checks.quality.observations import quality_observations
 from modelwatch.monitoring.checks.quality.rules import QualityRules
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
@@ -24,8 +23,8 @@ from tests.support.background import background, run_out
 from tests.support.data.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.rules import HOURLY_RULES
 
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600, on_new_data=False)
 NOON_S = NOON // SECOND
 
 
@@ -51,7 +50,7 @@ def test_a_drift_began_with_the_first_window_of_what_is_different(store: Store) 
     # Half of the hour in which it begins is as before, and it is found at its end.
     send(store, clock, normal(400, seed=5), at=NOON + 19 * HOUR + 10 * MINUTE)
     finish(clock)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     known = began(store, DRIFT, "x")
     assert known == [20 * 60] * len(known)
     assert len(known) >= 9
@@ -63,7 +62,7 @@ def test_a_small_drift_that_is_found_late_began_before_it_was_found(store: Store
     for hour in range(40):
         send(store, clock, normal(100, 0.45 if hour >= 25 else 0.0, seed=hour), at=NOON + hour * HOUR)
     finish(clock)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     [first, *_] = [each for of_one in found(store, DRIFT) for each in of_one]
     assert first.detected_at is not None
     assert first.began is not None
@@ -76,7 +75,7 @@ def test_where_everything_known_is_different_it_began_with_the_stream_or_nobody_
     store: Store, hours: int, minutes: int | None
 ) -> None:
     clock = Clock(NOON + 300 * HOUR)
-    loop = background(store, RULES, clock, provisional_size=1_000_000)
+    loop = background(store, HOURLY_RULES, clock, provisional_size=1_000_000)
     send_hours(store, clock, hours)
     finish(clock)
     run_out(loop)
@@ -94,7 +93,7 @@ def test_missing_values_began_with_the_first_of_them(store: Store) -> None:
         gaps = values if hour < 8 else [value if index % 3 else None for index, value in enumerate(values)]
         send(store, clock, gaps, at=NOON + hour * HOUR)
     finish(clock)
-    run_out(background(store, RULES, clock, quality=QualityRules.of(RULES)))
+    run_out(background(store, HOURLY_RULES, clock, quality=QualityRules.of(HOURLY_RULES)))
     known = began(store, QUALITY, "x: missing")
     assert known
     assert set(known) == {8 * 60}
@@ -109,7 +108,7 @@ def test_a_loss_of_accuracy_began_when_predictions_began_to_be_wrong(store: Stor
         rows = outcomes(150, seed=hour, flipped=0.35 if hour >= 14 else 0.0)
         send_labelled(store, clock, rows, at=NOON + hour * HOUR, label_after=10 * MINUTE)
     finish(clock)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     known = began(store, PERFORMANCE, "accuracy")
     assert known
     assert set(known) == {14 * 60}
@@ -128,7 +127,7 @@ def test_errors_of_a_regression_began_with_the_window_in_which_they_grew(store: 
         found_off = 8.0 if hour >= 14 else 5.0
         send_labelled(store, clock, rows(150, hour, found_off), at=NOON + hour * HOUR, label_after=10 * MINUTE)
     finish(clock)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     for metric in ("mae", "rmse"):
         known = began(store, PERFORMANCE, metric)
         assert known, metric
@@ -150,7 +149,7 @@ def test_repeats_that_differ_began_with_the_window_of_the_first_of_many(store: S
             )
     ledger.close()
     finish(clock)
-    run_out(background(store, RULES, clock, quality=QualityRules.of(RULES)))
+    run_out(background(store, HOURLY_RULES, clock, quality=QualityRules.of(HOURLY_RULES)))
     known = began(store, QUALITY, "duplicates")
     assert known
     assert set(known) == {8 * 60}
@@ -168,7 +167,7 @@ def test_an_extreme_value_began_with_the_first_one(store: Store) -> None:
         if far is not None:
             send(store, clock, [far], at=NOON + hour * HOUR + 10 * MINUTE)
     finish(clock)
-    run_out(background(store, RULES, clock, quality=QualityRules.of(RULES)))
+    run_out(background(store, HOURLY_RULES, clock, quality=QualityRules.of(HOURLY_RULES)))
     known = began(store, QUALITY, "x: extreme")
     assert known
     assert set(known) == {6 * 60 + 10}
@@ -184,7 +183,7 @@ def test_a_volume_began_to_be_unusual_with_the_hour_in_which_it_fell(store: Stor
     last = NOON_S // 3_600 * 3_600
     evidence = QualityEvidence(
         stream=("m", "1", "production"),
-        rules=QualityRules.of(RULES),
+        rules=QualityRules.of(HOURLY_RULES),
         generation=0,
         watermark=last + 1_200,
         streams=1,
@@ -210,7 +209,7 @@ def test_what_is_told_of_a_drift_has_the_largest_psi_that_led_to_it(store: Store
     send_hours(store, clock, 12, shift_from=8)
     finish(clock)
     desk = Desk(store, AlertPolicy(channels=("hook",)))
-    run_out(background(store, RULES, clock, sink=desk.book))
+    run_out(background(store, HOURLY_RULES, clock, sink=desk.book))
     [first, *_] = desk.sent()
     trend = first.notice.trend
     assert trend is not None

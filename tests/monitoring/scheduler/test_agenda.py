@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import event as sql
 
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.agenda import Agenda
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
@@ -28,11 +27,11 @@ from modelwatch.storage.verdicts.verdicts import latest_verdicts
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.data.streams import HOUR, SECOND, finish, normal
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.rules import RULES
 from tests.support.stores.labels import BINARY, CLASSES, label, set_layout
 
 pytestmark = pytest.mark.both_engines
 
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 MANY = 60
 
 

@@ -18,7 +18,6 @@ from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.drift.check import check_drift
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Inputs
 from modelwatch.monitoring.checks.drift.report import DriftReport
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.evaluator import Evaluator
@@ -36,10 +35,9 @@ from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts,
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.rules import HOURLY_RULES
 
 pytestmark = pytest.mark.both_engines
-
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600, on_new_data=False)
 
 
 @pytest.fixture
@@ -64,7 +62,7 @@ def report(verdict: StoredVerdict) -> DriftReport:
 
 def test_a_replay_gives_the_verdicts_of_live_operation(store: Store, clock: Clock) -> None:
     set_reference(store, normal(5_000, seed=99))
-    loop = background(store, RULES, clock)
+    loop = background(store, HOURLY_RULES, clock)
     clock.now = NOON + 100 * HOUR
     send_hours(store, clock, 30, shift_from=20)
     finish(clock)
@@ -76,7 +74,7 @@ def test_a_replay_gives_the_verdicts_of_live_operation(store: Store, clock: Cloc
 
 def test_live_operation_gives_the_same(store: Store, clock: Clock) -> None:
     set_reference(store, normal(5_000, seed=99))
-    loop = background(store, RULES, clock)
+    loop = background(store, HOURLY_RULES, clock)
     for hour in range(30):
         clock.now = NOON + hour * HOUR + 10 * MINUTE
         send(store, clock, normal(200, 1.5 if hour >= 20 else 0.0, seed=hour), at=NOON + hour * HOUR)
@@ -91,7 +89,7 @@ def test_live_operation_gives_the_same(store: Store, clock: Clock) -> None:
 def test_nothing_is_evaluated_again_without_new_data(store: Store, clock: Clock) -> None:
     set_reference(store, normal(5_000))
     seen = Seen()
-    loop = background(store, RULES, clock, seen)
+    loop = background(store, HOURLY_RULES, clock, seen)
     clock.now = NOON + 100 * HOUR
     send_hours(store, clock, 3)
     finish(clock)
@@ -102,7 +100,7 @@ def test_nothing_is_evaluated_again_without_new_data(store: Store, clock: Clock)
 
 
 def test_enough_new_data_is_looked_at_early_and_spends_only_what_has_accrued(store: Store, clock: Clock) -> None:
-    early = dataclasses.replace(RULES, on_new_data=True)
+    early = dataclasses.replace(HOURLY_RULES, on_new_data=True)
     set_reference(store, normal(5_000))
     loop = background(store, early, clock)
     clock.now = NOON + 100 * HOUR
@@ -118,7 +116,7 @@ def test_enough_new_data_is_looked_at_early_and_spends_only_what_has_accrued(sto
 
 def test_a_new_reference_is_judged_by_at_once(store: Store, clock: Clock) -> None:
     set_reference(store, normal(5_000))
-    loop = background(store, RULES, clock)
+    loop = background(store, HOURLY_RULES, clock)
     clock.now = NOON + 100 * HOUR
     send_hours(store, clock, 1)
     finish(clock)
@@ -136,8 +134,8 @@ def test_a_verdict_is_what_a_check_of_its_window_answers(store: Store, clock: Cl
     clock.now = NOON + 100 * HOUR
     send_hours(store, clock, 3)
     finish(clock)
-    run_out(background(store, RULES, clock))
-    answer = check_drift(store, RULES, DriftQuery("m", "production", "1"), clock())
+    run_out(background(store, HOURLY_RULES, clock))
+    answer = check_drift(store, HOURLY_RULES, DriftQuery("m", "production", "1"), clock())
     assert history(store)[-1].result == msgspec.json.encode(answer)
 
 
@@ -149,7 +147,7 @@ def test_streams_are_evaluated_apart(store: Store, clock: Clock) -> None:
         send(store, clock, normal(150, 2.0, seed=hour), at=NOON + hour * HOUR, version="2")
         send(store, clock, normal(150, seed=hour), at=NOON + hour * HOUR, environment="staging")
     finish(clock)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     with store.read() as connection:
         latest = latest_verdicts(connection)
     assert [(verdict.stream, verdict.severity) for verdict in latest] == [
@@ -166,7 +164,7 @@ def test_findings_are_handed_over_with_their_verdict(store: Store, clock: Clock)
     clock.now = NOON + 100 * HOUR
     send_hours(store, clock, 6, shift_from=4)
     finish(clock)
-    run_out(background(store, RULES, clock, sink=taken))
+    run_out(background(store, HOURLY_RULES, clock, sink=taken))
     assert [len(assessment.findings) for assessment in taken.assessments] == [0, 0, 0, 0, 1, 1]
     last = taken.assessments[-1]
     [finding] = last.findings
@@ -194,7 +192,7 @@ def test_a_version_that_was_replaced_is_named_as_departed(store: Store, clock: C
     for hour in range(40):
         send(store, clock, normal(150, seed=hour), at=NOON + (3 + hour) * HOUR, version="2")
     finish(clock)
-    run_out(background(store, RULES, clock, sink=taken))
+    run_out(background(store, HOURLY_RULES, clock, sink=taken))
     departed = [(each.version, each.departed) for each in taken.assessments if each.departed]
     assert departed
     assert set(departed) == {("2", ("1",))}
@@ -218,7 +216,7 @@ def test_an_evaluation_that_fails_leaves_nothing_and_is_tried_again(store: Store
     send_hours(store, clock, 5)
     finish(clock)
     seen = Seen()
-    loop = background(store, RULES, clock, seen, sink=Failing())
+    loop = background(store, HOURLY_RULES, clock, seen, sink=Failing())
     run_out(loop)
     assert (history(store), seen.failures) == ([], 1)
     [failure] = failures(store)
@@ -247,7 +245,7 @@ class Broken:
 
 def evaluator(store: Store, seen: Seen, beside: Broken) -> Evaluator:
     return Evaluator(
-        store, RULES, Taken(), seen, timer=lambda: 0.0, new_id=new_id, round_seconds=5.0, beside_drift=(beside,)
+        store, HOURLY_RULES, Taken(), seen, timer=lambda: 0.0, new_id=new_id, round_seconds=5.0, beside_drift=(beside,)
     )
 
 
@@ -311,7 +309,7 @@ def test_a_holder_that_lost_its_lease_keeps_nothing(store: Store, clock: Clock) 
     clock.now = NOON + 100 * HOUR
     send_hours(store, clock, 3)
     finish(clock)
-    loop = background(store, RULES, clock, Usurped(store, clock))  # type: ignore[arg-type]
+    loop = background(store, HOURLY_RULES, clock, Usurped(store, clock))  # type: ignore[arg-type]
     with pytest.raises(LeaseLost):
         loop.once()
     assert history(store) == []
@@ -325,14 +323,14 @@ def test_models_without_data_or_reference_are_no_trouble(store: Store, clock: Cl
     send(store, clock, normal(20), at=NOON + HOUR)
     finish(clock)
     seen = Seen()
-    run_out(background(store, RULES, clock, seen, provisional_size=1_000))
+    run_out(background(store, HOURLY_RULES, clock, seen, provisional_size=1_000))
     assert [verdict.severity for verdict in history(store)] == ["no_reference"] * 2
     assert seen.failures == 0
 
 
 def test_a_long_history_is_evaluated_to_its_end(store: Store, clock: Clock) -> None:
     """It has more windows than are read at once, and more evaluations than are made at once."""
-    rules = dataclasses.replace(RULES, check_interval=20 * 300, lookbacks=("1h",))
+    rules = dataclasses.replace(HOURLY_RULES, check_interval=20 * 300, lookbacks=("1h",))
     set_reference(store, normal(1_000))
     clock.now = NOON + 1_000 * HOUR
     ledger = open_ledger(store, clock, prefix="long")
@@ -350,7 +348,9 @@ def test_what_takes_long_is_stored_in_parts(store: Store, clock: Clock) -> None:
     send_hours(store, clock, 6)
     finish(clock)
     ticks = itertools.count(step=10.0)
-    evaluator = Evaluator(store, RULES, Taken(), Seen(), timer=lambda: next(ticks), new_id=new_id, round_seconds=25.0)
+    evaluator = Evaluator(
+        store, HOURLY_RULES, Taken(), Seen(), timer=lambda: next(ticks), new_id=new_id, round_seconds=25.0
+    )
     stored = []
     for _ in range(20):
         fence = acquire(store, "chores", "me", now=clock(), ttl=15 * SECOND)
@@ -369,17 +369,17 @@ def test_after_a_clock_that_was_ahead_the_windows_of_now_are_judged_at_once(stor
     clock.now = NOON + 48 * HOUR
     send(store, clock, normal(150), at=NOON + 47 * HOUR)
     finish(clock)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     before = len(history(store))
     assert before
     clock.now = NOON + 2 * HOUR
     for hour in range(2):
         send(store, clock, normal(150, 2.0, seed=hour), at=NOON + hour * HOUR)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     told = history(store)
     assert len(told) > before
     assert max(verdict.window_end for verdict in told if verdict.severity == "alert") <= clock() // SECOND
     clock.now = NOON + 60 * HOUR
     send(store, clock, normal(150), at=NOON + 59 * HOUR)
-    run_out(background(store, RULES, clock))
+    run_out(background(store, HOURLY_RULES, clock))
     assert len(history(store)) > len(told), "and when that time has come, it goes on"

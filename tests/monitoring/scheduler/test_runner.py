@@ -6,7 +6,6 @@ import pytest
 
 from modelwatch.errors import LeaseLost
 from modelwatch.events import ReferenceFrame, ReferenceSample
-from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.runner import BackgroundJobs, Lease
 from modelwatch.storage.engine.leases import acquire, hold
@@ -15,6 +14,7 @@ from modelwatch.storage.maintenance.compaction import seal_writers
 from modelwatch.storage.references.references import in_force
 from tests.support.background import Seen, background, new_id
 from tests.support.events import NOON, Clock, event, open_ledger, stored_and_counted
+from tests.support.rules import RULES
 
 pytestmark = pytest.mark.both_engines
 
@@ -40,9 +40,6 @@ def test_a_holder_that_was_paused_beyond_its_lease_leaves_the_rest_of_the_round_
         jobs.once()
     assert not done
     assert acquire(store, "chores", "b", now=clock(), ttl=1) is not None
-
-
-RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h", "24h"), 3_600)
 
 
 @pytest.fixture

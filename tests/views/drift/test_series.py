@@ -24,8 +24,8 @@ from modelwatch.times import iso_of_seconds
 from modelwatch.views.drift.series import drift_series
 from modelwatch.views.drift.subject_series import SeriesStep, SubjectSeries, subject_series
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step
-from tests.monitoring.checks.drift.test_verdicts import RULES
 from tests.support.events import NOON, event, open_ledger
+from tests.support.rules import RULES
 from tests.support.stores.fresh import ENGINES, FreshStores
 from tests.support.stores.segments import name_segments, set_values
 from tests.support.stores.stored import fold_all

@@ -11,8 +11,8 @@ from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.views.quality.volume import VolumeSeries, volume_series
 from modelwatch.views.stretches.stretch import SeriesQuery
-from tests.monitoring.checks.drift.test_verdicts import RULES
 from tests.support.events import event, open_ledger
+from tests.support.rules import RULES
 from tests.views.drift.test_series import END, HOUR, NOW, rolled_up
 
 WEEKS = 6

@@ -14,13 +14,13 @@ from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.alerting.notification import Trend
 from modelwatch.findings import Assessment, Finding
 from modelwatch.stats.outcomes.outcome_layout import Outcome
-from tests.monitoring.checks.test_onsets import RULES
 from tests.support.alerts.assessments import finding
 from tests.support.app import App
 from tests.support.background import background, run_out
 from tests.support.data.labelled import outcomes, send_labelled, set_labelled_reference, watch_yes
 from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, set_reference
 from tests.support.events import NOON, Clock, event, open_ledger
+from tests.support.rules import HOURLY_RULES
 from tests.web.reading import Page
 
 HOURS = 12
@@ -116,7 +116,7 @@ def test_a_lack_of_labels_shows_their_share(app: App) -> None:
     send_labels(app, lambda hour: outcomes(150, seed=hour), unlabelled_from=4)
     clock = Clock(NOON + 100 * HOUR)
     finish(clock)
-    run_out(background(app.store, RULES, clock))
+    run_out(background(app.store, HOURLY_RULES, clock))
     page, trend = alerted(app, about("performance", "label_coverage", score_name="missing share of the usual labels"))
     assert "predictions that have a label by now, every" in page.text
     assert "What to do Labels are missing (label_coverage; this compares with earlier weeks" in page.text

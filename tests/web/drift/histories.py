@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from modelwatch.events import Scalar
-from tests.monitoring.checks.drift.test_verdicts import RULES
 from tests.support.app import App
 from tests.support.background import background, run_out
 from tests.support.events import event, open_ledger
+from tests.support.rules import RULES
 from tests.views.drift.test_series import HOUR, NOW
 
 SAMPLE = np.random.default_rng(1).lognormal(4.0, 0.8, 3_000)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.monitoring.checks.test_onsets import RULES
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out
 from tests.support.data.streams import HOUR, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock
+from tests.support.rules import HOURLY_RULES
 
 
 @pytest.fixture
@@ -19,7 +19,9 @@ def watched(app: App) -> App:
     send_hours(app.store, clock, 12, shift_from=8)
     send(app.store, clock, normal(50), at=NOON + 3 * HOUR, version="2", environment="staging")
     finish(clock)
-    run_out(background(app.store, RULES, clock, sink=app.asgi.app.state.service.alerts, provisional_size=1_000_000))
+    run_out(
+        background(app.store, HOURLY_RULES, clock, sink=app.asgi.app.state.service.alerts, provisional_size=1_000_000)
+    )
     return app
 
 

@@ -18,7 +18,7 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.significance.names import split_reference
 from modelwatch.stats.drift.variation.natural_variation import variation_of
 from modelwatch.storage.references.subjects import StoredReference, Subject
-from tests.monitoring.checks.drift.test_verdicts import RULES
+from tests.support.rules import RULES
 
 HOUR = 3_600
 WINDOWS = [Window(hour * HOUR, (hour + 1) * HOUR) for hour in range(60)]

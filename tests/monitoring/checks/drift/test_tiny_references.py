@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.binning import Binning, Scalar, categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.subjects import StoredReference, Subject
-from tests.monitoring.checks.drift.test_verdicts import RULES
+from tests.support.rules import RULES
 
 SUBJECT, WINDOW = Subject("feature", "x"), Window(0, 3_600)
 NOW = replace(RULES, least_reference=LEAST_REFERENCE)

@@ -14,16 +14,8 @@ from modelwatch.stats.counting.binning import categorical_binning, numeric_binni
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.significance.names import split_reference
 from tests.proofs.lock import Proofs
+from tests.support.rules import RULES
 
-RULES = DriftRules(
-    psi_warning=0.1,
-    psi_alert=0.25,
-    ks_alpha=0.05,
-    min_samples=100,
-    budget=1.0,
-    lookbacks=("1h", "6h", "24h"),
-    check_interval=3_600,
-)
 ALLOWED = tolerance(RULES, None)
 RNG = np.random.default_rng(3)
 SAMPLE = RNG.normal(size=10_000)
