@@ -84,7 +84,7 @@ rules: $(VENV)/.dev ## renew the PrometheusRule and the page of runbooks from ru
 dashboards: $(VENV)/.dev ## renew dashboards/*.json from scripts/dashboards
 	$(BIN)/python -m scripts.dashboards
 
-k8s: $(VENV)/.dev ## renew k8s/deployment.yaml and the chart's copies of rules and dashboards
+k8s: $(VENV)/.dev ## renew k8s/deployment.yaml, and the chart's copies of rules and dashboards and its list of settings
 	$(BIN)/python -m scripts.manifests
 
 image: $(VENV)/.dev ## build the image with buildah (as root, on Debian) and look inside: some minutes

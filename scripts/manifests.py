@@ -1,4 +1,4 @@
-"""Renews what the chart holds of rules and dashboards, and k8s/deployment.yaml from the chart: `make k8s`."""
+"""Renews what the chart holds of rules, dashboards and settings, and k8s/deployment.yaml from the chart: `make k8s`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from modelwatch.config.loading import CONFIG_PATH_VARIABLE, KNOWN
 from scripts.programs import HELM4, ProgramMissing, fetched
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHART = REPOSITORY / "charts" / "modelwatch"
+SETTINGS = CHART / "files" / "settings.txt"
 VALUES = REPOSITORY / "k8s" / "values.yaml"
 MANIFEST = REPOSITORY / "k8s" / "deployment.yaml"
 RELEASE = NAME = "ai-model-monitoring"
@@ -34,6 +36,11 @@ def copies() -> dict[Path, Path]:
     }
 
 
+def settings() -> str:
+    """The text of the chart's list of settings, by which it refuses unknown names: a name in each line."""
+    return "".join(f"{name}\n" for name in sorted({*KNOWN, CONFIG_PATH_VARIABLE}))
+
+
 def manifest(helm: Path) -> str:
     """The text of k8s/deployment.yaml. Raises subprocess.CalledProcessError when the chart can't be rendered."""
     command = [helm, "template", RELEASE, CHART, "--namespace", NAMESPACE, "--values", VALUES, "--skip-tests"]
@@ -50,6 +57,7 @@ def renew() -> None:
     for copy, source in wanted.items():
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
+    SETTINGS.write_text(settings())
     MANIFEST.write_text(manifest(fetched(HELM4)))
 
 

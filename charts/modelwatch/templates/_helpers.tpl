@@ -138,6 +138,20 @@ env:
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- /* Nobody would read a misspelt one. There is no edit distance here, so those that begin alike are named. Names in
+secrets.values may be any: a file of channels refers to them. */ -}}
+{{- $settings := .Files.Lines "files/settings.txt" -}}
+{{- range $name, $_ := .Values.config -}}
+{{- if not (has $name $settings) -}}
+{{- $alike := list -}}
+{{- range $settings -}}
+{{- if hasPrefix (printf "%s_" (first (splitList "_" $name))) . }}{{ $alike = append $alike . }}{{ end -}}
+{{- end -}}
+{{- $hint := "docs/settings.md lists all settings; variables of your own belong in extraEnv" -}}
+{{- with $alike }}{{ $hint = printf "did you mean %s?" (join " or " .) }}{{ end -}}
+{{- fail (printf "config.%s is no setting of the service: %s" $name $hint) -}}
+{{- end -}}
+{{- end -}}
 {{- $database := .Values.database -}}
 {{- if eq $database.kind "sqlite" -}}
 {{- if .Values.autoscaling.enabled -}}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.manifests import CHART, MANIFEST, copies, manifest
+from modelwatch.config import Settings
+from scripts.manifests import CHART, MANIFEST, SETTINGS, copies, manifest, settings
 from tests.deploy.kubernetes.crosschecks import problems
 from tests.deploy.kubernetes.objects import Object, of_kind, parsed, pods
 from tests.deploy.kubernetes.rendering import KUBERNETES, Helm, schema_problems
@@ -45,6 +46,11 @@ def test_the_chart_holds_the_rules_and_dashboards_of_the_repository() -> None:
     for copy, source in copies().items():
         assert copy.read_bytes() == source.read_bytes(), f"{copy}: run `make k8s`"
     assert set((CHART / "files" / "dashboards").glob("*.json")) <= copies().keys(), "run `make k8s`"
+
+
+def test_the_chart_knows_the_settings_of_the_service() -> None:
+    assert SETTINGS.read_text() == settings(), "run `make k8s`"
+    assert set(SETTINGS.read_text().split()) == {"MODELWATCH_CONFIG", *(name.upper() for name in Settings.model_fields)}
 
 
 def test_the_objects_fit_each_other(documents: list[Object]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.manifests import CHART
+from scripts.manifests import CHART, SETTINGS
 from tests.deploy.kubernetes.objects import of_kind
 from tests.deploy.kubernetes.rendering import Helm
 
@@ -65,6 +65,8 @@ def test_the_schema_refuses_what_it_does_not_know(helms: list[Helm], settings: l
         (["config.PORT=9000"], "config.PORT is set by the chart: see service.port"),
         (["config.DATABASE_URL=sqlite:///x"], "config.DATABASE_URL is set by the chart: see database"),
         (["secrets.values.DATABASE_URL=postgresql://x"], "secrets.values.DATABASE_URL is set by the chart"),
+        (["config.NOSUCH=1"], "config.NOSUCH is no setting of the service: docs/settings.md lists all settings"),
+        (["config.PSI_WARNING=0.2"], "did you mean PSI_ALERT_THRESHOLD or PSI_WARNING_THRESHOLD?"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(helms: list[Helm], settings: list[str], message: str) -> None:
@@ -72,6 +74,18 @@ def test_values_that_contradict_each_other_are_refused(helms: list[Helm], settin
         told = helm.refusal(*settings)
         assert message in told
         assert "s3cret" not in told
+
+
+def test_every_setting_may_be_given_somewhere(helm: Helm) -> None:
+    """What `config` refuses of the service's settings is secret, or set by the chart."""
+    for name in SETTINGS.read_text().split():
+        result = helm("template", "modelwatch", CHART, "--set-string", f"config.{name}=1")
+        assert result.returncode == 0 or "is secret" in result.stderr or "is set by the chart" in result.stderr, name
+
+
+def test_a_secret_of_a_file_of_channels_may_have_any_name(helm: Helm) -> None:
+    [secret] = of_kind(helm.objects("minimal", "--set=secrets.values.SLACK_ML_URL=https://x"), "Secret")
+    assert secret["stringData"]["SLACK_ML_URL"] == "https://x"
 
 
 def test_every_value_is_described_by_the_schema() -> None:
