@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import time
@@ -251,11 +252,17 @@ def test_a_batch_larger_than_the_queue_is_taken_when_nothing_waits(batcher: Batc
     assert asyncio.run(batcher.submit([event(str(index)) for index in range(9)], 100)) == [True] * 9
 
 
-def test_a_store_that_is_away_for_a_moment_is_waited_for(batcher: Batcher, gate: Gate, store: Store) -> None:
+def test_a_store_that_is_away_for_a_moment_is_waited_for(
+    batcher: Batcher, gate: Gate, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     gate.open.set()
     gate.errors = [locked(), locked()]
     assert asyncio.run(batcher.submit([event("a")], 100)) == [True]
     assert stored_and_counted(store) == (1, 1)
+    [failed, ended] = [each.message for each in caplog.records if each.name == "modelwatch.ingest.outage"]
+    assert "database is locked" in failed
+    assert "stored again" in ended
 
 
 def test_a_store_that_stays_away_is_said_to_be(hasty: Batcher, gate: Gate, store: Store) -> None:

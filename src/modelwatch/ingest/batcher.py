@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from modelwatch.batches import PredictionBatch, joined
 from modelwatch.errors import InvalidInput, ProtectionUnavailable, StoreUnavailable
 from modelwatch.events import GroundTruth, Prediction
+from modelwatch.ingest.outage import OutageLog
 from modelwatch.ingest.queue import AGAIN, Answer, Deadlines, Job, JobQueue, Refused, Waiting, model_names
 from modelwatch.storage.engine.store import is_about_values
 from modelwatch.storage.ledger.labels import LabelStatus
@@ -71,6 +72,7 @@ class Batcher:
         self._observer = observer
         self._linger = linger_seconds
         self._give_up = give_up_seconds
+        self._outage = OutageLog()
         self._queue = JobQueue(max_events, max_bytes, observer.queue_depth)
         # Of the event loop that jobs came from last; there is one.
         self._deadlines: Deadlines | None = None
@@ -215,11 +217,11 @@ class Batcher:
                 if isinstance(error, SQLAlchemyError) and not is_about_values(error):
                     # Whether the last one was stored may be unknown.
                     reason = COULD_NOT
+                    self._outage.failed(error)
                     late, jobs = _sorted_out(jobs, math.inf if self._queue.closing else time.monotonic() + pause)
                     if late:
                         yield [(job, _unavailable(reason)) for job in late]
                     if jobs:
-                        log.warning("Commit failed, retry in %.2f s: %s", pause, str(error).splitlines()[0])
                         time.sleep(pause)
                         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 elif isinstance(error, StoreUnavailable):
@@ -293,6 +295,7 @@ class Batcher:
         labels = [label for job in jobs for label in job.labels]
         started = time.perf_counter()
         committed = self._ledger.commit(events, labels)
+        self._outage.succeeded()
         self._observer.committed(events, committed, time.perf_counter() - started)
         if labels:
             self._observer.labelled(labels, committed.labels)
