@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from modelwatch.config import describe_settings, load_settings
 from scripts.manifests import CHART
@@ -35,6 +36,9 @@ BASH = [text for language, text in BLOCKS if language == "bash"]
 YAML = [text for language, text in BLOCKS if language == "yaml"]
 NAMES = yaml.safe_load((CHART / "values.yaml").read_text()).keys()
 VALUES = [text for text in YAML if yaml.safe_load(text).keys() <= NAMES]
+GRANT = 'psql --command="GRANT SELECT ON ALL TABLES IN SCHEMA public TO modelwatch_reader" "$DATABASE_URL"'
+# Runs here what would be run in the container of the database by `docker compose exec -T postgres`.
+HERE = 'docker() { "${@:5}"; }'
 # Commands of programs that are not here, or that need a cluster, a daemon or the internet.
 ELSEWHERE = re.compile(r"(docker|kubectl|kind|minikube|kubeseal|helm (repo|test)|helm install prometheus)\b")
 
@@ -200,16 +204,45 @@ def test_postgresql_is_backed_up_while_it_is_written_to_and_restored(
 
 def test_a_backup_restored_in_place_is_all_that_there_is(of_a_role: str, tmp_path: Path) -> None:
     """Also of a newer schema than that of the backup: what is left of it would be in the way of the next upgrade."""
-    back_up, restore = re.findall(r"^```bash\n(.*?)^```$", POSTGRESQL, re.MULTILINE | re.DOTALL)
+    back_up, restore, _ = in_place()
     environment = {**on_path(), "DATABASE_URL": of_a_role}
-    with LiveService(tmp_path / "data", DATABASE_URL=of_a_role) as service:
+    is_restored_in_place(back_up, restore, tmp_path, environment)
+
+
+def test_a_backup_is_restored_in_place_where_the_role_is_the_first_superuser(postgres: Cluster, tmp_path: Path) -> None:
+    """As in Compose and in the chart: what else it owns is the server's own. Who may only read still may."""
+    [(is_first,)] = postgres.execute("SELECT rolsuper AND oid = 10 FROM pg_roles WHERE rolname = 'modelwatch'")
+    assert is_first
+    [back_up] = [line for line in commands(block("exec -T postgres")) if line.startswith("docker")]
+    postgres.execute("CREATE ROLE modelwatch_reader LOGIN PASSWORD 'change-me'")
+    postgres.execute("CREATE DATABASE modelwatch ENCODING 'UTF8' TEMPLATE template0")
+    try:
+        url = postgres.url("modelwatch")
+        connection = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PGPASSWORD": make_url(url).password or ""}
+        environment = {**on_path(), **connection, "DATABASE_URL": url}
+        is_restored_in_place(f"{GRANT}\n{HERE}\n{back_up}", f"{HERE}\n{in_place()[2]}", tmp_path, environment)
+        reader = postgres.url("modelwatch", "modelwatch_reader", "change-me")
+        run('psql --command="TABLE stream" "$DATABASE_URL"', tmp_path, **{**environment, "DATABASE_URL": reader})
+    finally:
+        postgres.execute("DROP DATABASE modelwatch WITH (FORCE)")
+        postgres.execute("DROP ROLE modelwatch_reader")
+
+
+def in_place() -> list[str]:
+    """The shell blocks of docs/postgresql.md: the backup, and how it is restored in place, also in Compose."""
+    return re.findall(r"^```bash\n(.*?)^```$", POSTGRESQL, re.MULTILINE | re.DOTALL)
+
+
+def is_restored_in_place(back_up: str, restore: str, folder: Path, environment: dict[str, str]) -> None:
+    url = environment["DATABASE_URL"]
+    with LiveService(folder / "data", DATABASE_URL=url) as service:
         predict(service, 70)
-        run(back_up, tmp_path, **environment)
+        run(back_up, folder, **environment)
         predict(service, 90)
-    run('psql --command="CREATE TABLE of_a_newer_version ()" "$DATABASE_URL"', tmp_path, **environment)
-    run(restore, tmp_path, **environment)
-    run("! psql --command='TABLE of_a_newer_version' \"$DATABASE_URL\"", tmp_path, **environment)
-    with LiveService(tmp_path / "again", DATABASE_URL=of_a_role) as again:
+    run('psql --command="CREATE TABLE of_a_newer_version ()" "$DATABASE_URL"', folder, **environment)
+    run(restore, folder, **environment)
+    run("! psql --command='TABLE of_a_newer_version' \"$DATABASE_URL\"", folder, **environment)
+    with LiveService(folder / "again", DATABASE_URL=url) as again:
         assert stored(again) == 70
 
 
