@@ -17,13 +17,13 @@ from prometheus_client.metrics import MetricWrapperBase
 from modelwatch.batches import PredictionBatch
 from modelwatch.errors import INTERNAL_ERROR
 from modelwatch.events import GroundTruth, Prediction
+from modelwatch.exposition.recent_durations import RecentDurations
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.ledger.counting import Increment
 from modelwatch.storage.ledger.labels import LabelStatus
 from modelwatch.storage.ledger.ledger import Committed
 from modelwatch.storage.ledger.received_profiles import TakenProfile
 from modelwatch.storage.references.layouts import Layout
-from modelwatch.views.durations import RecentDurations
 from modelwatch.views.service import EVALUATION, EVALUATION_STRETCH, INGEST_STRETCH, REQUESTS, ProcessCounts
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
