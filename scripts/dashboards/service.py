@@ -243,7 +243,8 @@ def _notifications() -> list[Panel]:
     return [
         lines(
             "Delivery attempts",
-            "By channel and outcome. `dead`: a notification that was given up.",
+            "By channel and outcome. `dead`: a notification that was given up. `refresh_failed`: refreshes of the open"
+            " alerts in Alertmanager that failed.",
             [
                 query(
                     f"sum by (channel, outcome) (increase(ml_notifications_total{{{OF}}}[$__rate_interval]))",

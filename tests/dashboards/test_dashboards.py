@@ -53,6 +53,12 @@ def test_the_files_are_what_the_code_makes() -> None:
         assert path.read_text() == made[path.name], "make dashboards"
 
 
+def test_the_outcomes_of_deliveries_that_are_no_answers_are_explained() -> None:
+    of_service = load(next(path for path in DASHBOARDS if path.stem == "modelwatch-service"))
+    [panel] = [each for each in panels(of_service) if each["title"] == "Delivery attempts"]
+    assert all(f"`{outcome}`" in panel["description"] for outcome in ("dead", "refresh_failed"))
+
+
 @each_dashboard
 def test_the_schema_of_classic_dashboards_takes_it(path: Path) -> None:
     document = load(path)

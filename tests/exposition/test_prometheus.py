@@ -103,6 +103,10 @@ def test_openmetrics_is_served_when_it_is_asked_for(store: Store, clock: Clock) 
     assert families["ml_feature_drift_score"].type == "gauge"
     assert families["modelwatch_build"].type == "info"
     assert families["ml_series_dropped_total"].samples[0].value == 0
+    assert (
+        "streams (a version in an environment) beyond the newest 20"
+        in families["ml_series_dropped_total"].documentation
+    )
 
 
 @pytest.mark.parametrize(

@@ -209,8 +209,9 @@ def _written(model: _Model) -> list[Written]:
     # It falls when features recover or go, so it is no counter, and its name is no gauge's.
     dropped = UnknownMetricFamily(
         "ml_series_dropped_total",
-        "Series omitted from this answer: features beyond METRICS_MAX_FEATURES, versions beyond the newest"
-        f" {STREAMS_A_MODEL}, alerts beyond the worst {ALERTS_A_MODEL}, findings beyond as many as features.",
+        "Series omitted from this answer: features beyond METRICS_MAX_FEATURES, streams (a version in an"
+        f" environment) beyond the newest {STREAMS_A_MODEL}, alerts beyond the worst {ALERTS_A_MODEL}, findings beyond"
+        " as many as features.",
         labels=("model_name",),
     )
     if model.streams or model.alerts or model.findings:
