@@ -55,7 +55,7 @@ class GroundTruthBody(msgspec.Struct, forbid_unknown_fields=True):
 
     model_name: str
     prediction_id: str
-    ground_truth: Scalar
+    ground_truth: bool | int | float | str
     timestamp: datetime | None = None
 
 

@@ -293,6 +293,25 @@ def test_the_request_names_the_model_of_labels_that_name_none(kind: str) -> None
     assert label.model_name == "m2"
 
 
+@pytest.mark.parametrize(("truth", "got"), [([1], "a list"), ({}, "an object"), (None, "null")])
+def test_a_label_that_is_none_is_told_what_one_is(truth: object, got: str) -> None:
+    label, good = ({"model_name": "m", "prediction_id": "a", "ground_truth": each} for each in (truth, 1))
+    message = f"Expected true or false, a number or text, got {got}"
+    for body, kind in ((json.dumps([good, label]).encode(), JSON), (as_lines([good, label]), NDJSON)):
+        assert decoder.ground_truths(body, kind).rejected == [Rejection(1, "/ground_truth", message)]
+    with pytest.raises(InvalidInput) as caught:
+        decoder.ground_truth(json.dumps(label).encode())
+    assert [(each.pointer, each.message) for each in caught.value.errors] == [("/ground_truth", message)]
+
+
+def test_a_column_of_labels_that_are_lists_is_told_what_they_are() -> None:
+    table = pa.table({"model_name": ["m"], "prediction_id": ["a"], "ground_truth": [[1]]})
+    with pytest.raises(InvalidInput) as caught:
+        decoder.ground_truths(parquet_file(table), PARQUET)
+    [problem] = caught.value.errors
+    assert problem.message.startswith("Expected numbers, booleans or text, got list<")
+
+
 def test_one_row_where_many_are_expected_is_told_where_it_belongs() -> None:
     with pytest.raises(MalformedBody, match="This is one row: send it to POST /api/v1/predictions, or in a list"):
         decoder.batch(json.dumps(GOOD).encode(), JSON)
