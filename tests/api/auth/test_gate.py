@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import Connection
 
-from modelwatch.access.known_keys import FRESH_SECONDS, STALE_SECONDS
+from modelwatch.access.known_keys import FRESH_SECONDS, RETRY_SECONDS, STALE_SECONDS
 from modelwatch.errors import StoreUnavailable
 from tests.support.app import App
 from tests.support.data.streams import SECOND
@@ -90,3 +93,38 @@ def test_while_no_keys_are_known_the_answer_is_503_in_time(keyed: App, monkeypat
             answer = scrape(keyed, text)
             assert answer.status_code == 503
             assert "did not answer for the API keys within 0.1 s" in answer.json()["detail"]
+
+
+@pytest.mark.timeout(50)
+def test_requests_share_one_read_of_the_keys_and_leave_nothing_behind_when_it_hangs(
+    keyed: App, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, text = make_key(keyed.store, "read")
+    submitted: list[str] = []
+    submit = ThreadPoolExecutor.submit
+
+    def counted(pool: ThreadPoolExecutor, *work: Any) -> Future[Any]:
+        submitted.append(str(pool._thread_name_prefix))
+        return submit(pool, *work)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", counted)
+
+    async def scrapes() -> None:
+        transport = httpx.ASGITransport(app=keyed.asgi, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://watch:8000") as client:
+
+            async def status() -> int:
+                return (await client.get("/metrics", headers=bearer(text))).status_code
+
+            with hanging(keyed, monkeypatch):
+                assert await asyncio.gather(*(status() for _ in range(20))) == [503] * 20
+                assert await status() == 503
+            assert submitted.count("modelwatch-keys") == 1
+            # The read ends by an error, which nobody waits for; then the store is asked anew.
+            while submitted.count("modelwatch-keys") == 1:
+                await asyncio.sleep(0.01)
+                clock.now += RETRY_SECONDS * SECOND
+                await status()
+            assert await status() == 200
+
+    asyncio.run(scrapes())

@@ -28,8 +28,6 @@ METRICS = "/metrics"
 # A request waits for the keys so long: while those that are known still count, and while none do. Both leave a scrape,
 # which Prometheus gives 10 s, the time to say that the store does not answer.
 KEYS_SECONDS, NO_KEYS_SECONDS = 1.0, 3.0
-# One may hang while the others find that, and return.
-KEY_READERS = 4
 BEARER = b"bearer "
 
 
@@ -45,7 +43,9 @@ class Gate:
         self._rate = state.settings.rate_limit_per_second
         self._local = state.settings.is_local
         # Not the default ones, which requests that wait for the store may all have.
-        self._threads = ThreadPoolExecutor(KEY_READERS, "modelwatch-keys")
+        self._thread = ThreadPoolExecutor(1, "modelwatch-keys")
+        # The last read of the keys, which all who come while it runs share.
+        self._refresh: asyncio.Future[None] | None = None
         self._names = names_of(state.settings.host, state.settings.reached_at)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,13 +113,20 @@ class Gate:
 
     async def _refresh_keys(self) -> None:
         """Reads the keys. A store that hangs holds up nobody for long. Raises StoreUnavailable where no keys count."""
+        loop, refresh = asyncio.get_running_loop(), self._refresh
+        if refresh is None or refresh.done() or refresh.get_loop() is not loop:
+            refresh = self._refresh = loop.run_in_executor(self._thread, self._keys.refresh)
+            # It may fail when nobody waits for it any more.
+            refresh.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        elif self._keys.do_count:
+            return
         seconds = KEYS_SECONDS if self._keys.do_count else NO_KEYS_SECONDS
-        refresh = asyncio.get_running_loop().run_in_executor(self._threads, self._keys.refresh)
-        try:
-            await asyncio.wait_for(refresh, seconds)
-        except TimeoutError:
-            if not self._keys.do_count:
-                raise StoreUnavailable(f"The store did not answer for the API keys within {seconds:g} s.") from None
+        # Unlike `wait_for`, this neither cancels the read, which others wait for, nor leaves anything behind in it.
+        await asyncio.wait({refresh}, timeout=seconds)
+        if refresh.done():
+            refresh.result()
+        elif not self._keys.do_count:
+            raise StoreUnavailable(f"The store did not answer for the API keys within {seconds:g} s.")
 
     def _let_wait(self, grant: Grant) -> None:
         wait = self._wait(grant)
