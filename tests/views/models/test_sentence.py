@@ -11,7 +11,7 @@ from modelwatch.alerting.alert import Alert, Member
 from modelwatch.findings import Finding
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.headline import Headline
-from modelwatch.views.models.sentence import metric_clause, sentence_of
+from modelwatch.views.models.sentence import drift_clause, metric_clause, sentence_of
 from tests.support.alerts.assessments import finding
 
 
@@ -61,6 +61,15 @@ def test_the_sentence_on_a_loss_is_about_what_is_worse(subject: str, lookback: s
     headline = Headline(subject="accuracy", value=0.66, reference=0.65, seconds=86_400)
     assert sentence(loss, headline) == text
     assert sentence(loss, None) == "It fell by 8 points."
+
+
+@pytest.mark.parametrize(
+    ("shown", "where"), [("2", ""), ("3", " in versions 1 and 2"), (None, "")], ids=["one of them", "another", "all"]
+)
+def test_what_drifts_in_other_versions_alone_is_said_to_be_theirs(shown: str | None, where: str) -> None:
+    found = finding("amount", "alert")
+    members = [Member(version, "verdict", found, 0) for version in ("1", "2")]
+    assert drift_clause(members, 3, shown) == f"1 of 3 features drifts{where}: amount"
 
 
 def test_what_names_its_subject_is_not_named_twice() -> None:

@@ -33,6 +33,18 @@ def test_it_says_what_drifts_since_when_how_much_why_and_what_to_do(app: App) ->
     assert page.links["Alert"] == f"../../ui/alerts/{app.desk.alert().id}"
 
 
+def test_what_drifts_in_another_version_is_not_shown_as_of_this_one(app: App) -> None:
+    set_reference(app.store)
+    open_ledger(app.store).commit([*traffic(400, shift={"amount": 1.0}), *traffic(400, version="next")])
+    evaluate_app(app)
+    drifting, calm = visit(app, f"{PATH}?version=1").text, visit(app, f"{PATH}?version=next").text
+    assert "1 of 2 features drifts since" in drifting
+    assert "1 of 2 features drifts in version 1 since" in calm
+    assert "in version 1; since" in calm
+    assert "amount 0.926 amount, reference and now" in drifting
+    assert "0.926 amount, reference and now" not in calm
+
+
 def test_its_tiles_have_the_psi_of_the_page_of_drift(app: App) -> None:
     set_reference(app.store)
     open_ledger(app.store).commit(traffic(400, shift={"amount": 1.0}))

@@ -147,6 +147,7 @@ def model_line(
         behind=behind(newest, verdict),
         silent=None if arrived is None else seconds_since(arrived, now),
         has_reference=reference is not None,
+        version=None if stream is None else stream.version,
     )
     return ModelLine(
         model_name=row.model,

@@ -44,19 +44,29 @@ def own_subjects(subjects: Iterable[str]) -> list[str]:
     return [OWN_SUBJECTS.get(each, each).replace("its", whose) for each in found]
 
 
-def drift_clause(members: Sequence[Member], features: int) -> str:
+def in_other_versions(members: Sequence[Member], version: str | None) -> str:
+    """Words on the versions that findings are about, where none is about this one; empty otherwise, and for None."""
+    versions = sorted({each.version for each in members if each.version})
+    if version is None or not versions or version in versions:
+        return ""
+    names = listed([shortened(each, LONGEST_NAME) for each in versions[:2]], len(versions))
+    return f" in version{'' if len(versions) == 1 else 's'} {names}"
+
+
+def drift_clause(members: Sequence[Member], features: int, version: str | None = None) -> str:
     """Clause on the drift: the number of features that drifted, of how many, and which of the prediction, its score and
-    latency."""
+    latency. version: the one that is shown; others are named."""
     moved = list(dict.fromkeys(each.finding.subject for each in members if each.finding.kind == "feature_drift"))
     subjects = dict.fromkeys(each.finding.subject for each in members if each.finding.kind != "feature_drift")
     others = own_subjects(subjects)
     with_them = listed(others[:3], len(others))
+    where = in_other_versions(members, version)
     if not moved:
-        return capitalized(f"{with_them} {'drifts' if len(others) == 1 else 'drift'}")
+        return capitalized(f"{with_them} {'drifts' if len(others) == 1 else 'drift'}{where}")
     one = len(moved) == 1
     number = f"{len(moved):,} of {features:,} features" if features else f"{len(moved):,} feature{'' if one else 's'}"
     names = listed([shortened(each, LONGEST_NAME) for each in moved[:2]], len(moved))
-    clause = f"{number} {'drifts' if one else 'drift'}: {names}"
+    clause = f"{number} {'drifts' if one else 'drift'}{where}: {names}"
     return f"{clause}; {with_them} with {'it' if one else 'them'}" if others else clause
 
 
@@ -82,14 +92,16 @@ def sentence_of(
     behind: int,
     silent: int | None,
     has_reference: bool,
+    version: str | None = None,
 ) -> str:
     """Sentence on a model in an environment.
 
     alerts: those that are open. severity: of the newest verdict on drift. drift, performance: headlines of the newest
     verdicts. behind: how many seconds of data are still to be evaluated. silent: seconds since the last arrival.
+    version: the one that is shown; findings are of all, and what drifts in others alone is said to be theirs.
     """
     if state in ("alert", "warning"):
-        return "; ".join(_clauses(alerts, drift, performance)) + "."
+        return "; ".join(_clauses(alerts, drift, performance, version)) + "."
     if state == "no_data":
         reference = "A reference is set, but" if has_reference else "No reference is set, and"
         return f"{reference} nothing has arrived{'' if silent is None else f' for {span(silent)}'}."
@@ -110,14 +122,16 @@ _UNJUDGED = {
 }
 
 
-def _clauses(alerts: Sequence[Alert], drift: Headline | None, performance: Headline | None) -> list[str]:
+def _clauses(
+    alerts: Sequence[Alert], drift: Headline | None, performance: Headline | None, version: str | None
+) -> list[str]:
     clauses = []
     silence = [each for each in alerts if each.kind == "freshness"]
     if silence:
         clauses.append(_detail(silence[0].members[0]))
     moved = members_of(alerts, *DRIFT_KINDS)
     if moved:
-        clauses.append(drift_clause(moved, 0 if drift is None else drift.features))
+        clauses.append(drift_clause(moved, 0 if drift is None else drift.features, version))
     worse = members_of(alerts, "performance")
     if worse:
         clause = _loss(worse, performance)

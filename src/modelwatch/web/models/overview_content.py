@@ -17,6 +17,7 @@ from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
 from modelwatch.views.drift.series import DriftLine, DriftSeries
+from modelwatch.views.models.sentence import in_other_versions
 from modelwatch.views.models.unwatched import Unwatched
 from modelwatch.views.newest_verdicts import ModelSituation
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
@@ -121,7 +122,8 @@ class OverviewPage:
         at = near(self.when_seconds(onset(member) if known else finding.times.detected_at))
         way = self.lanes.ways.get(finding.subject, "") or self._tab(TAB_OF_KIND[finding.kind])
         detail = detail_of(member).removeprefix(f"{subject}: ")
-        told = joined([detail, "; since " if known else "; found ", at], "")
+        where = in_other_versions([member], self.verdict_words.version)
+        told = joined([detail, where and f";{where}", "; since " if known else "; found ", at], "")
         return Wrong(state_of(member), subject, way, value, told)
 
     def _tab(self, last: str) -> str:
@@ -132,7 +134,7 @@ class OverviewPage:
     @property
     def together(self) -> list[Tile]:
         """Subjects that began to drift within an hour of the first, inputs first; empty when it is alone."""
-        moved = [each for each in self.verdict_words.members if each.finding.score_name == "PSI"]
+        moved = [each for each in self.verdict_words.of_version if each.finding.score_name == "PSI"]
         first = min(map(onset, moved), default=0)
         names = dict.fromkeys(each.finding.subject for each in moved if onset(each) - first <= TOGETHER_SECONDS)
         lines = [] if self.drift is None else [each for each in self.drift.subjects if each.feature_name in names]
@@ -180,7 +182,7 @@ class OverviewPage:
         # Of what is wrong, the number that the finding has.
         scores = {
             each.finding.subject: each.finding.score
-            for each in self.verdict_words.members
+            for each in self.verdict_words.of_version
             if each.finding.score_name == "PSI"
         }
         last = scores.get(line.feature_name, self._psi(line))

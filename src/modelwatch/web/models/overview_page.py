@@ -100,7 +100,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Ov
     )
     drift = _drift(state, series_query, volume, of_model)
     found: dict[str, State] = {}
-    for member in reversed(verdict_words.members):
+    for member in reversed(verdict_words.of_version):
         found[member.finding.subject] = state_of(member)
     lanes = OverviewLanes(
         (of_model.start, of_model.end),

@@ -13,7 +13,7 @@ from modelwatch.measures import metric_change, metric_interval, metric_name, met
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.text import capitalized, clipped, listed, lookback
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
-from modelwatch.views.models.sentence import DRIFT_KINDS, members_of, own_subjects, sentence_of
+from modelwatch.views.models.sentence import DRIFT_KINDS, in_other_versions, members_of, own_subjects, sentence_of
 from modelwatch.views.newest_verdicts import ModelSituation
 from modelwatch.views.performance.outcomes import MetricValue
 from modelwatch.views.performance.stretch import PerformanceStretch
@@ -42,6 +42,16 @@ class OverviewVerdict:
     def members(self) -> list[Member]:
         """All findings in force, the worst first."""
         return members_of(self.situation.alerts)
+
+    @property
+    def of_version(self) -> list[Member]:
+        """Those of the version that is shown: only they are about its charts and numbers."""
+        return [each for each in self.members if each.version == self.version]
+
+    @property
+    def version(self) -> str | None:
+        stream = self.of_model.stream
+        return None if stream is None else stream.version
 
     def of_kind(self, *kinds: Kind) -> list[Member]:
         return members_of(self.situation.alerts, *kinds)
@@ -95,16 +105,17 @@ class OverviewVerdict:
         others = own_subjects(each.finding.subject for each in moved if each.finding.kind != "feature_drift")
         since = joined([" since ", near(self.when(min(onset(each) for each in moved)))], "")
         with_them = listed(others, len(others))
+        where = in_other_versions(moved, self.version)
         if not features:
             word = "drifts" if len(others) == 1 else "drift"
-            return joined([strong(f"{with_them[:1].upper()}{with_them[1:]} {word}"), since, "."], "")
+            return joined([strong(f"{with_them[:1].upper()}{with_them[1:]} {word}"), where, since, "."], "")
         headline = self.situation.headline(DRIFT)
         total = headline.features if headline is not None else 0
         number = f"{len(features):,} of {total:,}" if total else f"{len(features):,}"
         plural = "feature" if len(features) == 1 and not total else "features"
         clause = strong(f"{number} {plural} {'drifts' if len(features) == 1 else 'drift'}")
         tail = f", and {with_them} with {'it' if len(features) == 1 else 'them'}." if others else "."
-        return joined([clause, since, tail], "")
+        return joined([clause, where, since, tail], "")
 
     def _main(self) -> tuple[str, MetricValue, float | None] | None:
         """The main metric since the onset, and that of the reference."""
