@@ -155,7 +155,7 @@ def agreement_curve(
     plot = Plot(height, gutter(tick_texts(scale.ticks)), 16)
     area = Area(0, height)
     plot.value_axis(area, scale)
-    plot.label("what was true", Spot(0, -8, dx=0))
+    plot.label("actual", Spot(0, -8, dx=0))
     plot.need(above=20)
     plot.curve(area, path([(0, area.height), (UNITS, 0)]), "s-reference")
     if before:

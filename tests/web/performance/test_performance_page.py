@@ -135,7 +135,7 @@ def test_while_only_quick_labels_can_have_come_nothing_is_said_of_how_late_most_
         text,
     )
     assert "most labels arrive within" not in text
-    assert "Delay of the labels so far" in text
+    assert "Label delay so far" in text
     [delay] = [each["label_delay"] for each in app.get("models/m/performance/stretch")["streams"]]
     assert delay["unknown"].startswith("the first prediction with a label is")
 

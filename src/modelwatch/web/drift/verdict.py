@@ -13,7 +13,7 @@ from modelwatch.views.newest_verdicts import OpenFinding
 from modelwatch.web.drift.rows import DriftRow
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import When, moment, name, near
-from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
+from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong, strong_name
 
 NAMED, MOST_REASONS = 3, 2
 PATTERNS = {
@@ -53,7 +53,7 @@ def drift_verdict(
             return Verdict(state, joined([some, f" {are} as in the reference{apart}.", further], ""))
         return Verdict(state, reason)
     since = min((each.began for each in moved if each.began is not None), key=lambda each: each.iso, default=None)
-    names = [strong(name(each.name)) for each in moved[:NAMED]]
+    names = [strong_name(each.name) for each in moved[:NAMED]]
     more = f" and {len(moved) - NAMED:,} more" if len(moved) > NAMED else ""
     sentence = joined(
         [
@@ -114,7 +114,7 @@ def _why(moved: Sequence[DriftRow], findings: Sequence[OpenFinding]) -> Answer:
             what = f"only {name(pattern.cell)} has shifted"
         else:
             what = PATTERNS.get(pattern.kind, pattern.kind)
-        lines.append(joined([strong(name(each.finding.subject)), f": {what}."], ""))
+        lines.append(joined([strong_name(each.finding.subject), f": {what}."], ""))
     if not lines:
         cells = [(each, each.report.top_cells[0]) for each in moved if each.report.top_cells]
         lines = [

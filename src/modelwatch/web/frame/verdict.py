@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.performance.labels.coverage import COVERAGE
-from modelwatch.web.frame.rendering import When, near
+from modelwatch.web.frame.rendering import When, name, near
 
 # How the step begins that is to be done first; of a drift of many features, and of one.
 _FIRST: dict[Kind, str] = {"performance": "Are the labels correct?", "label_drift": "The world has changed"}
@@ -62,6 +62,15 @@ def between(earliest: When, latest: When) -> list[Markup]:
     if earliest.text == latest.text:
         return []
     return [joined(["Approximately between ", near(earliest), " and ", near(latest), "."], "")]
+
+
+def strong_name(given: str) -> Markup:
+    """The name of a subject in bold, which may break where it is longer than the line.
+
+    >>> strong_name("amount")
+    Markup('<b><bdi>amount</bdi></b>')
+    """
+    return strong(Markup("<bdi>{}</bdi>").format(name(given)))
 
 
 def joined(parts: Sequence[str], between: str = ", ") -> Markup:

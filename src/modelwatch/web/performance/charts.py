@@ -169,7 +169,7 @@ class PerformanceCharts:
 
 def delay_title(delay: LabelDelay | None) -> str:
     """The title of that curve: of all labels, or where only the quick ones can have come, of those."""
-    return "Label delay" if delay is None or delay.unknown is None else "Delay of the labels so far"
+    return "Label delay" if delay is None or delay.unknown is None else "Label delay so far"
 
 
 def delay_chart(delay: LabelDelay | None) -> Markup:

@@ -17,7 +17,7 @@ from modelwatch.views.newest_verdicts import JudgedQuality
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import moment, name, near, when
 from modelwatch.web.frame.site import segment_of
-from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong
+from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong, strong_name
 from modelwatch.web.performance.lanes import hours
 from modelwatch.web.performance.verdict import behind_words
 
@@ -127,7 +127,7 @@ class QualityVerdict:
             found.append(
                 joined(
                     [
-                        strong(name(feature)),
+                        strong_name(feature),
                         f"is {IN_SENTENCE.get(rule.rule, rule.rule)}",
                         joined([rate, before, "."], ""),
                     ],
@@ -138,7 +138,7 @@ class QualityVerdict:
         if report is None:
             return found
         found += [
-            joined([strong(name(each.feature_name)), f"has {each.change}."], " ")
+            joined([strong_name(each.feature_name), f"has {each.change}."], " ")
             for each in report.schema
             if each.severity in ("alert", "warning")
         ]
@@ -158,7 +158,7 @@ class QualityVerdict:
                     found.append(
                         joined(
                             [
-                                strong(name(feature_report.feature_name)),
+                                strong_name(feature_report.feature_name),
                                 f"has {value} in {percent(code.share)}: it may stand for missing values.",
                             ],
                             " ",
