@@ -45,6 +45,8 @@ HEIGHT, FIRST_HEIGHT, MAIN_HEIGHT, LABELS_HEIGHT = 96.0, 180.0, 120.0, 34.0
 # Wide enough for the ticks of every metric.
 LEFT = gutter(["100.00 %"])
 MOST_LANES = 6
+# A share of predictions that get a label is not believed where it is less than this part of the share that has come.
+PLAUSIBLE_COVERAGE = 0.5
 # How far beyond the mature values and the thresholds, of their range, an immature value is drawn.
 REACH = 1.0
 # A range is divided into so many stretches at most.
@@ -198,20 +200,37 @@ class PerformanceLanes:
             flags=False,
             axis=axis,
         )
-        reading, remark = coverage_words(self.stretch.label_delay)
+        coming = self.stretch.to_come
+        reading, remark = coverage_words(self.stretch.label_delay, None if coming is None else coming.coverage)
         return Lane("Labelled", chart, "share of predictions", reading, remark)
 
 
-def coverage_words(delay: LabelDelay | None) -> tuple[str, str]:
-    """Text on the share of predictions that get a label, and the time within which most of them arrive."""
+def usual_coverage(delay: LabelDelay, so_far: float | None) -> float | None:
+    """Share of predictions that get a label; None where it is not known, or far below what has come already.
+
+    so_far: share of the newest predictions that have one. Labels that were sent all at once teach nothing about others.
+
+    >>> delay = LabelDelay(500, 3600.0, 7200.0, 9000.0, 7500, 0.01, [])
+    >>> usual_coverage(delay, 0.005), usual_coverage(delay, 0.35)
+    (0.01, None)
+    """
+    if not delay.coverage or (so_far is not None and delay.coverage < PLAUSIBLE_COVERAGE * so_far):
+        return None
+    return delay.coverage
+
+
+def coverage_words(delay: LabelDelay | None, so_far: float | None = None) -> tuple[str, str]:
+    """Text on the share of predictions that get a label, and the time within which most of them arrive. so_far: share
+    of the newest predictions that have one."""
     if delay is None or not delay.labels:
         return "", "no labels yet"
     if delay.unknown is not None:
         return "", "how late is not known yet"
-    if not delay.coverage:
+    coverage = usual_coverage(delay, so_far)
+    if coverage is None:
         # They came later than the data reaches, as those of a file that is sent at once: nothing is learned from them.
         return "", ""
-    return percent(delay.coverage), f"most within {hours(delay.lag_seconds)}" if delay.lag_seconds else "arrive at once"
+    return percent(coverage), f"most within {hours(delay.lag_seconds)}" if delay.lag_seconds else "arrive at once"
 
 
 def hours(seconds: float) -> str:

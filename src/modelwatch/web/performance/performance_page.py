@@ -28,7 +28,7 @@ from modelwatch.web.frame.rendering import moments, near, when
 from modelwatch.web.frame.site import root_of, views_page
 from modelwatch.web.frame.verdict import joined
 from modelwatch.web.performance.charts import PerformanceCharts
-from modelwatch.web.performance.lanes import PerformanceLanes, hours, step_for
+from modelwatch.web.performance.lanes import PerformanceLanes, hours, step_for, usual_coverage
 from modelwatch.web.performance.verdict import (
     COVERAGE,
     LABELS,
@@ -151,8 +151,9 @@ class PerformancePage:
         coming, delay = self.stretch.to_come, self.stretch.label_delay
         if coming is not None and coming.predictions and delay is not None and delay.labels:
             since = near(when(coming.start, self.of_model.now))
-            usual = f", {percent(delay.coverage)} is usual" if delay.coverage else ""
-            so_far = f"{usual}: most labels arrive within {hours(delay.lag_seconds)}"
+            usual = usual_coverage(delay, coming.coverage)
+            so_far = "" if usual is None else f", {percent(usual)} is usual"
+            so_far += f": most labels arrive within {hours(delay.lag_seconds)}"
             if delay.unknown is not None:
                 so_far = f"; how late most labels are is not known yet: {delay.unknown}"
             share = percent(math.nan if coming.coverage is None else coming.coverage)
