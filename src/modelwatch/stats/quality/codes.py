@@ -162,7 +162,12 @@ def sentinel_sides(current: Profile, *, least_share: float = SENTINEL_SHARE) -> 
 
 
 def sentinels(
-    reference: Profile, current: Profile, values: Mapping[float, int], *, least_share: float = SENTINEL_SHARE
+    reference: Profile,
+    current: Profile,
+    values: Mapping[float, int],
+    *,
+    least_share: float = SENTINEL_SHARE,
+    codes_only: bool = False,
 ) -> tuple[Sentinel, ...]:
     """The values outside the reference range that hold more than `least_share` of the window, most frequent first.
 
@@ -170,9 +175,9 @@ def sentinels(
         frequent values is enough. A profile does not keep them, so they come from the stored rows.
     A sentinel that the reference already has is inside its range, hence no news. Beside a reference of fewer than
     `LEAST_OTHERS` different values, a constant above all, a new value is a level that it has not had yet, and drift: a
-    sentinel only where it is written like a code. Empty for a categorical feature: there
-    a new value is an unseen category. Raises IncompatibleProfiles when the binnings differ, StatsError when the values
-    outside are more than the profile has counted there.
+    sentinel only where it is written like a code, and so is any of a column of ids (codes_only). Empty for a
+    categorical feature: there a new value is an unseen category. Raises IncompatibleProfiles when the binnings differ,
+    StatsError when the values outside are more than the profile has counted there.
 
     >>> from modelwatch.stats.counting.binning import numeric_binning
     >>> import numpy as np
@@ -196,7 +201,7 @@ def sentinels(
         "below": (reference.below, current.below),
         "above": (reference.above, current.above),
     }
-    has_few_levels = np.count_nonzero(reference.fine) < LEAST_OTHERS
+    codes_only = codes_only or int(np.count_nonzero(reference.fine)) < LEAST_OTHERS
     found = []
     for side, counted in outside.items():
         reference_count, current_count = expected[side]
@@ -206,7 +211,7 @@ def sentinels(
                 f"{current_count}: give the values of the same window"
             )
         for value, count in counted.items():
-            if has_few_levels and not is_code_number(value):
+            if codes_only and not is_code_number(value):
                 continue
             if count > least_share * current.n:
                 p_value = rate_increase_p_value(reference_count, reference.n, count, current.n)

@@ -13,7 +13,7 @@ import pytest
 import modelwatch as mw
 from modelwatch.config import Settings
 from modelwatch.config.monitors.monitor import parse_monitor
-from modelwatch.events import ReferenceFrame, ReferenceSample
+from modelwatch.events import ReferenceFrame, ReferenceSample, Scalar
 from modelwatch.monitoring.checks.drift.evaluation import new_names_p_value
 from modelwatch.monitoring.checks.quality.check import QualityCheck, check_quality
 from modelwatch.monitoring.checks.quality.evaluation import evaluate_quality
@@ -130,6 +130,33 @@ def test_the_verdict_allows_for_clients_where_the_monitor_names_them(store: Stor
     with store.read() as connection:
         again = QualityCheck.restore(connection, encode_quality(evidence))
     assert quality_report(evaluate_quality(again)) == quality_report(evaluate_quality(evidence))
+
+
+@pytest.mark.parametrize(
+    ("known", "come", "lost", "found"),
+    [
+        (clients(200), "client 201", "unknown", ["unknown"]),
+        (list(range(1, 201)) * EACH, 203, -1, [-1.0]),
+        # A large client that comes is no code, nor a number far away an error.
+        (list(range(1, 201)) * EACH, 5_000, 5_000, []),
+    ],
+)
+def test_a_lost_key_is_a_sentinel_also_where_new_values_of_it_are_no_finding(
+    store: Store, known: list[Scalar], come: Scalar, lost: Scalar, found: list[Scalar]
+) -> None:
+    config = parse_monitor({"drift": {"cluster_by": "client"}})
+    put_monitor(store, "m", config, source="test", actor="test", now=NOON, new_id=new_id)
+    samples = [ReferenceSample("feature", "client", "categorical" if isinstance(lost, str) else "continuous", known)]
+    set_reference_frame(store, ReferenceFrame("m", None, samples, in_rows=True), now=NOON, new_id=new_id)
+    keys = [lost] * 120 + [come] * 5 + known[:75]
+    events = [event(f"p{place}", {"client": key}, timestamp=NOON - 1_800_000_000) for place, key in enumerate(keys)]
+    assert all(open_ledger(store).commit(events).accepted)
+    rules = DriftRules.of(Settings())
+    [client] = check_quality(store, rules, QualityRules.of(rules), STREAM, NOON).features
+    assert [(each.value, each.count) for each in client.sentinels] == [(value, 120) for value in found]
+    assert client.severity == ("warning" if found else "stable")
+    assert {rule.rule for rule in client.rules} == {"missing", "invalid_type"}
+    assert (client.unsound, client.extremes) == (0.0, [])
 
 
 @pytest.mark.parametrize("keyed", [False, True])

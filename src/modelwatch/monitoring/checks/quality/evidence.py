@@ -154,7 +154,13 @@ def quality_evidence(
         chosen = {each.subject.name: each for each in reference}
         sample = Sample(0, {}, {})
         if watermark is not None and longest is not None:
-            sample = _sample(connection, stream, chosen, longest, appeared)
+            # Also what no rule judges, such as new values of the feature that groups predictions.
+            place = windows.index(longest)
+            counted = {
+                name: unsound_counts(inputs.counts[each.subject].profiles[place]) for name, each in chosen.items()
+            }
+            key = inputs.evidence.rules.cluster_by
+            sample = _sample(connection, stream, chosen, longest, counted, appeared, key)
         classes = _classes(connection, store, inputs, stream, rules.min_samples, known_by)
     outside = Outside({}, {}, {})
     if longest is not None:
@@ -243,7 +249,7 @@ def _windows(
 
 def _rates(reference: StoredReference, cluster_by: str | None) -> Counts:
     """The rates that windows are compared with. Of the feature that groups predictions a new value is no news: clients
-    come and go."""
+    come and go. A code for a missing one is: see `_standing_out`."""
     counts = reference_rates(reference.profile, reference.split)
     if reference.subject.name != cluster_by:
         return counts
@@ -280,14 +286,18 @@ def _sample(
     stream: StreamKey,
     references: Mapping[str, StoredReference],
     longest: WindowQuality,
+    counted: Mapping[str, Counts],
     appeared: Collection[str],
+    key: str | None,
 ) -> Sample:
-    """Facts from rows of a window. Values are read only of features whose counts say that one value may stand out."""
-    suspects = {name: (each, longest.features[name]) for name, each in references.items()}
-    suspects = {name: each for name, each in suspects.items() if _may_stand_out(each[1])}
+    """Facts from rows of the longest window. Values are read only of features whose counts say that one value may stand
+    out. counted: by feature, what breaks any rule in that window; key: the feature that groups predictions."""
+    suspects = {name: (each, counted[name]) for name, each in references.items() if _may_stand_out(counted[name])}
     seen = recent_values(connection, stream, longest.end, ROWS_LOOKED_AT, longest.start, list(suspects))
     given = dict.fromkeys(appeared, 0) | seen.given
-    found = {name: _standing_out(*suspect, seen.values[name]) for name, suspect in suspects.items()}
+    found = {
+        name: _standing_out(*suspect, seen.values[name], codes_only=name == key) for name, suspect in suspects.items()
+    }
     return Sample(seen.rows, dict(sorted(given.items())), {name: each for name, each in found.items() if each})
 
 
@@ -302,9 +312,11 @@ def _count(counts: Counts, *rules: Rule) -> int:
     return sum(counts[rule][0] for rule in rules if rule in counts)
 
 
-def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[Any]) -> tuple[Sentinel, ...]:
+def _standing_out(
+    reference: StoredReference, counts: Counts, values: Sequence[Any], *, codes_only: bool
+) -> tuple[Sentinel, ...]:
     """The values of a feature that no cell has and that seem to stand for missing ones. Only where the counts say that
-    there are enough of them values are read."""
+    there are enough of them values are read. codes_only: whether other frequent numbers are none, but large clients."""
     total = counts["missing"][1]
     found: tuple[Sentinel, ...] = ()
     binning = reference.profile.binning
@@ -312,7 +324,7 @@ def _standing_out(reference: StoredReference, counts: Counts, values: Sequence[A
         sample = Profile.of(binning, values)
         if sentinel_sides(sample):
             numbers = Counter(float(value) for value in values if is_finite_number(value))
-            found = sentinels(reference.profile, sample, numbers)
+            found = sentinels(reference.profile, sample, numbers, codes_only=codes_only)
     if _many(counts, total, "invalid_type", "unseen_category"):
         found += new_text_codes(reference.profile, values)
     return found
