@@ -8,7 +8,9 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,14 @@ import yaml
 from sqlalchemy import make_url
 
 from modelwatch.config import describe_settings, load_settings
+from modelwatch.storage.engine.store import Store
 from scripts.manifests import CHART
 from tests.conftest import REPOSITORY
 from tests.deploy.kubernetes.crosschecks import problems
 from tests.deploy.kubernetes.objects import of_kind, parsed
 from tests.deploy.kubernetes.rendering import Helm, schema_problems
+from tests.support.alerts.notifications import put, row, states
+from tests.support.servers.doubles import Receiver, eventually
 from tests.support.servers.live_service import LiveService
 from tests.support.servers.postgres import Cluster, programs
 
@@ -173,6 +178,33 @@ def test_a_sqlite_store_is_backed_up_while_it_is_written_to_and_restored(tmp_pat
         assert stored(service) == 90
 
 
+def test_a_copy_without_channels_sends_nothing_and_takes_no_key_of_the_original(tmp_path: Path) -> None:
+    with Receiver() as taken:
+        original = tmp_path / "original"
+        with LiveService(original, API_KEYS_REQUIRED="false"):
+            pass
+        address = f"sqlite:///{original / 'modelwatch.db'}"
+        here = {"PYTHONPATH": str(REPOSITORY / "src"), "DATABASE_URL": address}
+        program = f"{shlex.quote(sys.executable)} -m modelwatch"
+        run(f"{program} keys create trainer --scope admin > key", tmp_path, **here)
+        [key] = re.findall(r"\bmw_\S+", (tmp_path / "key").read_text())
+        with closing(Store(address)) as store:
+            put(store, row("webhook"))
+        shutil.copytree(original, tmp_path / "copy")
+        here["DATABASE_URL"] = f"sqlite:///{tmp_path / 'copy' / 'modelwatch.db'}"
+        run(re.sub(r"\bmodelwatch (?=keys)", f"{program} ", block("modelwatch keys revoke")), tmp_path, **here)
+        with closing(Store(here["DATABASE_URL"])) as store:
+            with LiveService(tmp_path / "copy", API_KEYS_REQUIRED="true") as copy:
+                eventually(lambda: states(store) == {"a1:1:webhook": "dead"})
+                answer = httpx.get(f"{copy.url}/api/v1/models", headers={"Authorization": f"Bearer {key}"})
+                assert answer.status_code == 401
+            # A later one goes out once there is a channel; the one before it never does.
+            put(store, row("webhook", alert="a2"))
+            with LiveService(tmp_path / "copy", ALERT_WEBHOOK_URL=taken.url):
+                eventually(lambda: taken.keys)
+            assert taken.keys == ["a2:1:webhook"]
+
+
 @pytest.fixture
 def of_a_role(postgres: Cluster) -> Iterator[str]:
     """The address of a database whose role owns it and has no other privileges, as docs/postgresql.md sets it up."""
@@ -247,7 +279,8 @@ def is_restored_in_place(back_up: str, restore: str, folder: Path, environment: 
 
 
 def test_every_command_is_run_or_known_to_need_more_than_this_machine() -> None:
-    run_here = ("printf", "python3", "pg_dump", "createdb", "pg_restore", "helm install modelwatch", "helm upgrade")
+    run_here = ("printf", "python3", "modelwatch keys", "pg_dump", "createdb", "pg_restore", "helm install modelwatch")
+    run_here += ("helm upgrade",)
     for line in (line for text in BASH for line in commands(text)):
         assert line.startswith(run_here) or ELSEWHERE.match(line), f"neither run nor known: {line}"
 
