@@ -537,3 +537,22 @@ def test_wide_rows_are_stored_some_megabytes_at_a_time(batcher: Batcher, gate: G
     events = [event(str(index)) for index in range(20)]
     assert asyncio.run(batcher.submit(events, 2 * MAX_BYTES_PER_COMMIT)) == [True] * 20
     assert observed.commits == [10, 10]
+
+
+def test_a_batch_that_was_too_slow_goes_on_from_what_was_stored_when_it_is_sent_again(
+    gate: Gate, observed: Observed, store: Store
+) -> None:
+    """What was begun before the 503 stays, so that each time there is less to store."""
+    events, size = [event(str(index)) for index in range(30)], 3 * MAX_BYTES_PER_COMMIT
+
+    async def too_slow(batcher: Batcher) -> None:
+        with pytest.raises(StoreUnavailable, match="may be stored or not"):
+            await batcher.submit(events, size)
+
+    with running(gate, observed, give_up_seconds=HASTE) as hasty:
+        asyncio.run(too_slow(hasty))
+        gate.open.set()
+    assert stored_and_counted(store) == (10, 10)
+    with running(gate, observed, give_up_seconds=60) as patient:
+        assert asyncio.run(patient.submit(events, size)) == [False] * 10 + [True] * 20
+    assert stored_and_counted(store) == (30, 30)
