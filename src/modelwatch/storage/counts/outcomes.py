@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
     Select,
     TextClause,
     and_,
@@ -84,12 +85,17 @@ def sum_outcomes(
     if version is not None:
         where["of_version"] = version
     statement = _windows_between(version is not None)
+    sums = sliding_sums(connection, (sum_outcomes, *where.values()), model, environment, version)
+
+    def rows_of(span: Span) -> CursorResult[int, int, str, bytes]:
+        return connection.execute(statement, {**where, "first": span[0], "end": span[1]})
 
     def read(stretches: Sequence[Span]) -> Iterator[Part]:
         """The sums of all stretches, by version and by which of these the windows lie in."""
         parts: dict[tuple[str, tuple[int, ...]], Total] = {}
-        for first, end in merged(stretches):
-            for start, length, name, raw in connection.execute(statement, {**where, "first": first, "end": end}):
+        for stretch in merged(stretches):
+            kept = None if sums.edges is None else sums.edges.between(stretch, rows_of)
+            for start, length, name, raw in rows_of(stretch) if kept is None else kept:
                 inside = tuple(
                     place for place, each in enumerate(stretches) if each[0] <= start and start + length <= each[1]
                 )
@@ -103,8 +109,10 @@ def sum_outcomes(
         for (name, inside), total in parts.items():
             yield Part(name, inside, total)
 
-    sums = sliding_sums(connection, (sum_outcomes, *where.values()), model, environment, version).of(spans, read)
-    return [{name: total.counts.copy() for name, total in totals.items() if total.counts.any()} for totals in sums]
+    return [
+        {name: total.counts.copy() for name, total in totals.items() if total.counts.any()}
+        for totals in sums.of(spans, read)
+    ]
 
 
 @cache

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, CursorResult, Select, bindparam, select
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.stats.counting.encoded_counts import decode_counts, sum_counts
@@ -64,7 +64,7 @@ def sum_windows(
     sums = sliding_sums(connection, (sum_windows, *where.values()), model, environment, version)
     return [
         {name: Slot(total.predictions, total.counts) for name, total in totals.items()}
-        for totals in sums.of(spans, partial(_window_parts, connection, where))
+        for totals in sums.of(spans, partial(_window_parts, connection, where, sums))
     ]
 
 
@@ -81,36 +81,55 @@ def sliding_sums(
     return remembered(connection, key, lambda: SlidingSums(is_edge))
 
 
-def _window_parts(connection: Connection, where: Mapping[str, str | int], spans: Sequence[Span]) -> Iterator[Part]:
+def _window_parts(
+    connection: Connection, where: Mapping[str, str | int], sums: SlidingSums, spans: Sequence[Span]
+) -> Iterator[Part]:
     """Sums of the stored windows inside of spans, a number of rows at a time: for each version, each day, and each set
     of the spans that some of its windows lie in. The sum of a day is known where it has been asked for before."""
     starts, ends = (np.array(edges, dtype=np.int64) for edges in zip(*spans, strict=True))
-    for first, end in merged(spans):
-        known = {**where, "first": first, "end": end}
-        with connection.execute(_windows_between("of_version" in where), known) as rows:
-            number, held, waiting = FIRST_ROWS, 0, dict[_Group, list[tuple[int, bytes]]]()
-            while some := rows.fetchmany(number):
-                begins, length, names, predictions, encoded = zip(*some, strict=True)
-                size = sum(map(len, encoded))
-                number, held = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + size)), held + size
-                start = np.array(begins, dtype=np.int64)
-                inside = (start[:, None] >= starts) & ((start + np.array(length, dtype=np.int64))[:, None] <= ends)
-                sets, of_rows = np.unique(
-                    np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True
-                )
-                within = [tuple(np.flatnonzero(np.frombuffer(each, dtype=np.bool_)).tolist()) for each in sets.tolist()]
-                days = (start // SECONDS_PER_DAY).tolist()
-                for name, place, day, row in zip(
-                    names, of_rows.tolist(), days, zip(predictions, encoded, strict=True), strict=True
-                ):
-                    if within[place]:
-                        waiting.setdefault(_Group(name, within[place], day), []).append(row)
-                # An index mostly gives them by their time, so the day of the last one may go on. Nothing depends on it,
-                # and so they are not sorted: a day that comes in pieces is summed, and remembered, in pieces.
-                done = [group for group in waiting if group.day != days[-1] or held > BYTES_AT_ONCE]
-                yield from (_part(group, waiting.pop(group)) for group in done)
-                held = sum(len(row[1]) for group in waiting.values() for row in group)
-            yield from (_part(group, of_group) for group, of_group in waiting.items())
+    for stretch in merged(spans):
+        held, waiting = 0, dict[_Group, list[tuple[int, bytes]]]()
+        for some in _rows_between(connection, where, sums, stretch):
+            begins, length, names, predictions, encoded = zip(*some, strict=True)
+            held += sum(map(len, encoded))
+            start = np.array(begins, dtype=np.int64)
+            inside = (start[:, None] >= starts) & ((start + np.array(length, dtype=np.int64))[:, None] <= ends)
+            sets, of_rows = np.unique(np.ascontiguousarray(inside).view(f"V{len(spans)}").ravel(), return_inverse=True)
+            within = [tuple(np.flatnonzero(np.frombuffer(each, dtype=np.bool_)).tolist()) for each in sets.tolist()]
+            days = (start // SECONDS_PER_DAY).tolist()
+            for name, place, day, row in zip(
+                names, of_rows.tolist(), days, zip(predictions, encoded, strict=True), strict=True
+            ):
+                if within[place]:
+                    waiting.setdefault(_Group(name, within[place], day), []).append(row)
+            # An index mostly gives them by their time, so the day of the last one may go on. Nothing depends on it,
+            # and so they are not sorted: a day that comes in pieces is summed, and remembered, in pieces.
+            done = [group for group in waiting if group.day != days[-1] or held > BYTES_AT_ONCE]
+            yield from (_part(group, waiting.pop(group)) for group in done)
+            held = sum(len(row[1]) for group in waiting.values() for row in group)
+        yield from (_part(group, of_group) for group, of_group in waiting.items())
+
+
+def _rows_between(
+    connection: Connection, where: Mapping[str, str | int], sums: SlidingSums, stretch: Span
+) -> Iterator[Sequence[Any]]:
+    """Rows of the windows that start in a stretch, some at a time."""
+
+    def read(span: Span) -> CursorResult[int, int, str, int, bytes]:
+        known = {**where, "first": span[0], "end": span[1]}
+        return connection.execute(_windows_between("of_version" in where), known)
+
+    kept = None if sums.edges is None else sums.edges.between(stretch, read)
+    if kept is not None:
+        if kept:
+            yield kept
+        return
+    with read(stretch) as rows:
+        number = FIRST_ROWS
+        while some := rows.fetchmany(number):
+            yield some
+            size = sum(len(row[-1]) for row in some)
+            number = min(MOST_ROWS, 1 + BYTES_AT_ONCE * len(some) // (1 + size))
 
 
 class _Group(NamedTuple):

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from modelwatch.stats.errors import MalformedProfile
 from modelwatch.storage.references.layouts import Counts
+from modelwatch.times import SECONDS_PER_HOUR
 
 Span = tuple[int, int]
 K = TypeVar("K")
@@ -19,6 +21,11 @@ V = TypeVar("V")
 
 # Sums that are kept of one stream.
 MOST_BYTES = 32 << 20
+# Seconds that a history moves on by in a few of its steps: what is read of it at once, instead of a step at a time.
+PAGE_SECONDS = 2 * SECONDS_PER_HOUR
+# Bytes of the rows of edges that are kept of one stream, and of those of one page.
+MOST_EDGE_BYTES, MOST_PAGE_BYTES = 16 << 20, 4 << 20
+ROWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +69,21 @@ class SlidingSums:
     """Sums of one stream over spans, by version.
 
     is_edge: whether no stored window reaches across a moment, in seconds; None where nothing is to be kept for later.
+    edges: rows at the ends of spans, for those who read them; None while the spans have not moved twice.
     """
 
     def __init__(self, is_edge: Callable[[int], bool] | None = None) -> None:
+        self.edges: EdgeRows | None = None
         self._is_edge = is_edge
+        self._moved = 0
         self._known: OrderedDict[Span, Totals] = OrderedDict()
 
     def of(self, spans: Sequence[Span], read: ReadParts) -> list[Totals]:
         """Sums of the windows inside each span [start, end), seconds. read: sums of those inside of several spans."""
         nearest = [self._nearest(span) for span in spans]
+        self._moved += any(before not in (None, span) for span, before in zip(spans, nearest, strict=True))
+        if self._moved > 1 and self.edges is None:
+            self.edges = EdgeRows()
         steps = [
             step
             for place, (span, before) in enumerate(zip(spans, nearest, strict=True))
@@ -135,10 +148,54 @@ def _add(totals: Totals, version: str, added: Total, sign: int) -> None:
         totals.pop(version, None)
 
 
-class Stretched(Generic[K, V]):
-    """Things found in a stretch of time that grows at its ends: each is read once.
+class EdgeRows:
+    """Stored rows of windows at the edges of spans. Each window comes in at the end of every span, and goes out at its
+    start, so the rows are read by the page and kept; those used longest ago go first.
 
-    found: by key, in the order of reading.
+    A row begins with the start of its window, in seconds, and ends with its encoded counts.
+    """
+
+    def __init__(self) -> None:
+        self._pages: OrderedDict[int, tuple[Sequence[Any], int]] = OrderedDict()
+        self._bytes = 0
+
+    def between(self, span: Span, read: Callable[[Span], Any]) -> list[Any] | None:
+        """Rows of the windows that start in a span, [start, end) in seconds. None where it is longer than a page, or a
+        page takes too many bytes: then it is to be read as it is. read: result of the statement for a span."""
+        if span[1] - span[0] > PAGE_SECONDS:
+            return None
+        found: list[Any] = []
+        for number in range(span[0] // PAGE_SECONDS, (span[1] - 1) // PAGE_SECONDS + 1):
+            rows = self._page(number, read)
+            if rows is None:
+                return None
+            found += [row for row in rows if span[0] <= row[0] < span[1]]
+        return found
+
+    def _page(self, number: int, read: Callable[[Span], Any]) -> Sequence[Any] | None:
+        if number in self._pages:
+            self._pages.move_to_end(number)
+            return self._pages[number][0]
+        rows, size = list[Any](), 0
+        with read((number * PAGE_SECONDS, (number + 1) * PAGE_SECONDS)) as result:
+            for some in result.partitions(ROWS_AT_ONCE):
+                rows += some
+                size += sum(len(row[-1]) for row in some)
+                if size > MOST_PAGE_BYTES:
+                    return None
+        self._pages[number] = (rows, size)
+        self._bytes += size
+        while self._bytes > MOST_EDGE_BYTES:
+            _, (_, freed) = self._pages.popitem(last=False)
+            self._bytes -= freed
+        return rows
+
+
+class Stretched(Generic[K, V]):
+    """Things found in a stretch of time that grows at its ends: each is read once. Where its end moves on, it is read
+    a page ahead.
+
+    found: by key, in the order of reading; of more than was asked for.
     """
 
     def __init__(self) -> None:
@@ -149,12 +206,22 @@ class Stretched(Generic[K, V]):
         """Reads what is missing of a stretch [start, end), in seconds; what lies apart from it is forgotten."""
         if self._covered is None or stretch[1] < self._covered[0] or stretch[0] > self._covered[1]:
             self.found.clear()
-            self._covered = (stretch[0], stretch[0])
+            self._covered, ahead = (stretch[0], stretch[0]), 0
+        else:
+            ahead = PAGE_SECONDS
         start, end = self._covered
-        for missing in ((stretch[0], start), (end, stretch[1])):
-            if missing[0] < missing[1]:
-                self.found.update(read(missing))
-        self._covered = (min(start, stretch[0]), max(end, stretch[1]))
+        if stretch[0] < start:
+            self.found.update(read((stretch[0], start)))
+            start = stretch[0]
+        if end < stretch[1]:
+            try:
+                self.found.update(read((end, stretch[1] + ahead)))
+            except MalformedProfile:
+                # What lies ahead is of no concern yet.
+                ahead = 0
+                self.found.update(read((end, stretch[1])))
+            end = stretch[1] + ahead
+        self._covered = (start, end)
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
