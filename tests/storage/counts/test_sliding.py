@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import CursorResult
 
 from modelwatch.events import Prediction
+from modelwatch.stats.errors import MalformedProfile
+from modelwatch.storage.counts import sliding as sliding_module
 from modelwatch.storage.counts.labels import times
 from modelwatch.storage.counts.labels.times import later_outcomes
 from modelwatch.storage.counts.outcomes import delays_by_window, sum_outcomes
 from modelwatch.storage.counts.profiles import counts_by_window, sum_windows, tails_by_window
 from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.rollup_levels import Grain
-from modelwatch.storage.counts.sliding import Part, SlidingSums, Span, Stretched, Total, merged
+from modelwatch.storage.counts.sliding import PAGE_SECONDS, EdgeRows, Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.counts.stored_values import recent_values
 from modelwatch.storage.counts.volumes import duplicates_in, first_window
 from modelwatch.storage.engine.models import StreamKey, generation_of
@@ -90,11 +95,69 @@ def test_a_stretch_that_grows_is_read_once() -> None:
         asked.append(span)
         return dict.fromkeys(range(*span), 0)
 
-    known = Stretched[int, int]()
-    for stretch in ((10, 20), (12, 25), (12, 25), (5, 12), (40, 50)):
+    known, far = Stretched[int, int](), 2 * PAGE_SECONDS
+    for stretch in ((10, 20), (12, 25), (12, 25), (5, 12), (20, 26), (far, far + 10)):
         known.extend(stretch, read)
-    assert asked == [(10, 20), (20, 25), (5, 10), (40, 50)]
-    assert sorted(known.found) == list(range(40, 50))
+    assert asked == [(10, 20), (20, 25 + PAGE_SECONDS), (5, 10), (far, far + 10)]
+    assert sorted(known.found) == list(range(far, far + 10))
+
+
+def test_what_lies_ahead_of_a_stretch_may_be_damaged() -> None:
+    def read(span: Span) -> dict[int, int]:
+        if span[1] > 30:
+            raise MalformedProfile("damaged")
+        return dict.fromkeys(range(*span), 0)
+
+    known = Stretched[int, int]()
+    for stretch in ((10, 20), (12, 25), (15, 30)):
+        known.extend(stretch, read)
+    assert sorted(known.found) == list(range(10, 30))
+    with pytest.raises(MalformedProfile, match="damaged"):
+        known.extend((20, 31), read)
+
+
+class PagedRows:
+    """Rows of a store, one in each minute. asked: spans that were read."""
+
+    def __init__(self, size: int) -> None:
+        self._counts = bytes(size)
+        self.asked: list[Span] = []
+
+    def read(self, span: Span) -> CursorResult[Any]:
+        self.asked.append(span)
+        rows = [(start, self._counts) for start in range(span[0], span[1], 60)]
+        return cast(CursorResult[Any], closing(Partitions(rows)))
+
+
+class Partitions(list[tuple[int, bytes]]):
+    """Result of a statement."""
+
+    def partitions(self, size: int) -> Iterator[list[tuple[int, bytes]]]:
+        return (self[at : at + size] for at in range(0, len(self), size))
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+def test_rows_at_edges_are_read_by_the_page() -> None:
+    rows, edges, page = PagedRows(10), EdgeRows(), PAGE_SECONDS
+    for first in (0, 600, page - 600, 0):
+        found = edges.between((first, first + 1_200), rows.read)
+        assert found is not None
+        assert [row[0] for row in found] == list(range(first, first + 1_200, 60))
+    assert rows.asked == [(0, page), (page, 2 * page)]
+    assert edges.between((0, page + 1), rows.read) is None
+
+
+def test_pages_of_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = PAGE_SECONDS // 60 * 10
+    monkeypatch.setattr(sliding_module, "MOST_EDGE_BYTES", 2 * size)
+    rows, edges = PagedRows(10), EdgeRows()
+    for number in (0, 1, 0, 2, 0, 1):
+        assert edges.between((number * PAGE_SECONDS, number * PAGE_SECONDS + 60), rows.read)
+    assert [first // PAGE_SECONDS for first, _ in rows.asked] == [0, 1, 2, 1]
+    monkeypatch.setattr(sliding_module, "MOST_PAGE_BYTES", size - 1)
+    assert EdgeRows().between((0, 60), rows.read) is None
 
 
 def observed(store: Store, end: int) -> object:

@@ -7,9 +7,8 @@ nearly the same predictions and labels each time, so each window's are read once
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -17,18 +16,17 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from modelwatch.stats.outcomes.outcome_layout import Outcomes
 from modelwatch.stats.performance.mergeable import Entries
-from modelwatch.storage.counts.sliding import Span, Stretched
+from modelwatch.storage.counts.sliding import PAGE_SECONDS, Span, Stretched
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.ledger.counting import PREDICTION_COLUMNS, LabelledPrediction
 from modelwatch.storage.ledger.predictions.pages import ROWS_PER_READ
-from modelwatch.storage.ledger.predictions.rows import decode_scalar
+from modelwatch.storage.ledger.predictions.rows import decode_probability, decode_scalar
 from modelwatch.storage.references.layouts import ModelLayouts
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
@@ -37,6 +35,7 @@ OVERHEAD_BYTES = 512
 
 Key = tuple[StreamKey, str, Span]
 Integers = NDArray[np.int64]
+NO_INTEGERS: Integers = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,17 +104,14 @@ def pairs_of_windows(
     states = _states(connection, stream, layouts, stretch, after)
     remembered = _of_store.setdefault(store, _Remembered())
     layout = layouts.of(stream.version).outcome
-    found, missing = dict[Span, WindowPairs](), list[Span]()
-    for window, state in states.items():
-        pairs = remembered.get((stream, layout.id, window), state)
-        if pairs is None:
-            missing.append(window)
-        else:
+    found = {window: remembered.get((stream, layout.id, window), state) for window, state in states.items()}
+    missing = [window for window, pairs in found.items() if pairs is None]
+    asked = {window for window in states if window[0] < stretch[1]}
+    if not asked.isdisjoint(missing):
+        for window, pairs in _read(connection, stream, layouts, missing).items():
+            remembered.put((stream, layout.id, window), states[window], pairs)
             found[window] = pairs
-    for window, pairs in _read(connection, stream, layouts, missing).items():
-        remembered.put((stream, layout.id, window), states[window], pairs)
-        found[window] = pairs
-    return found
+    return {window: pairs for window, pairs in found.items() if pairs is not None and window in asked}
 
 
 class _State(NamedTuple):
@@ -128,13 +124,15 @@ class _State(NamedTuple):
 def _states(
     connection: Connection, stream: StreamKey, layouts: ModelLayouts, stretch: Span, after: int
 ) -> dict[Span, bytes]:
-    """By window with a label from after then, a digest of its counts by every writer: any label changes it."""
+    """By window with a label from after then, a digest of its counts by every writer: any label changes it.
+
+    With the windows of the next page where they are known: a history asks for them soon."""
     known = remembered(connection, (_states, stream, layouts.outcome_generation), Stretched[Span, _State])
     known.extend(stretch, lambda missing: _read_states(connection, stream, layouts, missing))
     return {
         window: state.digest
         for window, state in known.found.items()
-        if stretch[0] <= window[0] < stretch[1] and state.newest > after
+        if stretch[0] <= window[0] < stretch[1] + PAGE_SECONDS and state.newest > after
     }
 
 
@@ -177,19 +175,22 @@ def _read(
     if not windows:
         return {}
     ordered = sorted(windows)
-    starts = [start for start, _ in ordered]
-    outcomes, known_at, of_window = Outcomes(), list[int](), list[int]()
-    for row in _rows(connection, stream, (starts[0], max(end for _, end in ordered))):
-        place = bisect_right(starts, row.ts // MICROS_PER_SECOND) - 1
-        if place < 0 or row.ts >= ordered[place][1] * MICROS_PER_SECOND:
-            continue
-        labelled = LabelledPrediction.from_row(row)
-        delay = (row.first_ts - row.ts) / MICROS_PER_SECOND if row.first_ts > row.ts else 0.0
-        outcomes.add(labelled.prediction, labelled.probability, decode_scalar(row.value), delay)
-        known_at.append(row.first_ts)
-        of_window.append(place)
+    starts, ends = (np.array(edges, dtype=np.int64) * MICROS_PER_SECOND for edges in zip(*ordered, strict=True))
+    outcomes, known_at, of_window = Outcomes(), [NO_INTEGERS], [NO_INTEGERS]
+    for some in _rows(connection, stream, (ordered[0][0], max(end for _, end in ordered))):
+        times, first = (np.array(column, dtype=np.int64) for column in list(zip(*some, strict=True))[:2])
+        places = starts.searchsorted(times, side="right") - 1
+        inside = np.flatnonzero((places >= 0) & (times < ends[places]))
+        known_at.append(first[inside])
+        of_window.append(places[inside])
+        outcomes.delays.extend((np.maximum(first - times, 0)[inside] / MICROS_PER_SECOND).tolist())
+        for place in inside.tolist():
+            _, _, predicted, probability, truth = some[place]
+            outcomes.predictions.append(decode_scalar(predicted))
+            outcomes.probabilities.append(None if probability is None else decode_probability(probability))
+            outcomes.truths.append(decode_scalar(truth))
     entries = layouts.of(stream.version).outcome.entries(outcomes)
-    return _divided(ordered, entries, np.array(known_at, dtype=np.int64), np.array(of_window, dtype=np.int64))
+    return _divided(ordered, entries, np.concatenate(known_at), np.concatenate(of_window))
 
 
 def _divided(
@@ -216,22 +217,35 @@ def _divided(
     return found
 
 
-def _rows(connection: Connection, stream: StreamKey, stretch: Span) -> Iterable[Any]:
-    label, prediction = tables.label, tables.prediction
-    pair = (label.c.model == prediction.c.model) & (label.c.prediction_id == prediction.c.prediction_id)
+def _rows(connection: Connection, stream: StreamKey, stretch: Span) -> Iterator[Sequence[Any]]:
+    """Labelled predictions of a stretch, some thousands at a time: their time, that from which their label was known,
+    prediction, probability and label."""
+    of_model = {"of_model": stream.model, "of_version": stream.version, "of_environment": stream.environment}
+    times = {"since": stretch[0] * MICROS_PER_SECOND, "until": stretch[1] * MICROS_PER_SECOND}
     for day in range(stretch[0] // SECONDS_PER_DAY, (stretch[1] - 1) // SECONDS_PER_DAY + 1):
-        rows = connection.execute(
-            select(*PREDICTION_COLUMNS, label.c.value, label.c.first_ts)
-            .join(label, pair)
-            .where(
-                prediction.c.day == day,
-                prediction.c.model == stream.model,
-                prediction.c.version == stream.version,
-                prediction.c.environment == stream.environment,
-                prediction.c.ts >= stretch[0] * MICROS_PER_SECOND,
-                prediction.c.ts < stretch[1] * MICROS_PER_SECOND,
-                label.c.applied_at.is_not(None),
-            )
-        )
-        for some in rows.partitions(ROWS_PER_READ):
-            yield from some
+        yield from connection.execute(_LABELLED, {**of_model, **times, "of_day": day}).partitions(ROWS_PER_READ)
+
+
+_LABELLED = (
+    select(
+        tables.prediction.c.ts,
+        tables.label.c.first_ts,
+        tables.prediction.c.prediction,
+        tables.prediction.c.probability,
+        tables.label.c.value,
+    )
+    .join(
+        tables.label,
+        (tables.label.c.model == tables.prediction.c.model)
+        & (tables.label.c.prediction_id == tables.prediction.c.prediction_id),
+    )
+    .where(
+        tables.prediction.c.day == bindparam("of_day"),
+        tables.prediction.c.model == bindparam("of_model"),
+        tables.prediction.c.version == bindparam("of_version"),
+        tables.prediction.c.environment == bindparam("of_environment"),
+        tables.prediction.c.ts >= bindparam("since"),
+        tables.prediction.c.ts < bindparam("until"),
+        tables.label.c.applied_at.is_not(None),
+    )
+)
