@@ -29,28 +29,37 @@ MOST_KNOWN = 100
 # Other spellings of a boolean. One side may also use them for classes of its own, such as letters.
 SENSES = {"1": "1", "yes": "1", "y": "1", "t": "1", "0": "0", "no": "0", "n": "0", "f": "0"}
 
-# A class is among the most frequent ones for sure where the last of them is so many standard deviations below.
+# A class is among the most frequent ones for sure where the first of the others is so many standard deviations below.
 CLEARLY = 3.0
 
 
-def counted_by_chance(matrix: NDArray[np.int64]) -> NDArray[np.bool_]:
+def counted_by_chance(matrix: NDArray[np.int64], next_frequency: int | None) -> NDArray[np.bool_]:
     """The counted classes that others, which are not counted one by one, may be as frequent as; shape (classes,).
 
     Which of them are counted, chance decided, by rows that are more than usual: in other rows they are less frequent,
     and recognised less often. matrix: confusion matrix of the rows that the classes were chosen by, shape
-    (classes + 1, classes + 1), with all other classes last.
+    (classes + 1, classes + 1), with all other classes last. next_frequency: labels and predictions of the most frequent
+    other class; None where it is not known: then it is taken for as frequent as it can be.
 
-    >>> counted_by_chance(np.array([[900, 0, 90], [0, 12, 5], [95, 4, 800]])).tolist()
+    >>> several = np.array([[900, 0, 90], [0, 400, 5], [95, 4, 800]])
+    >>> counted_by_chance(several, 20).tolist(), counted_by_chance(several, 790).tolist()
+    ([False, False], [False, True])
+    >>> counted_by_chance(several, None).tolist()
     [False, True]
-    >>> counted_by_chance(np.array([[900, 0, 0], [0, 12, 0], [0, 0, 0]])).tolist()
+    >>> counted_by_chance(np.array([[900, 0, 0], [0, 12, 0], [0, 0, 0]]), None).tolist()
     [False, False]
     """
     truth, predicted, hits = matrix.sum(axis=1)[:-1], matrix.sum(axis=0)[:-1], np.diagonal(matrix)[:-1]
     if not len(truth) or not (matrix[-1].any() or matrix[:, -1].any()):
         return np.zeros(len(truth), dtype=np.bool_)
-    # A hit counts in both, so the deviation of their sum is larger than that of independent ones.
-    frequency, deviation = truth + predicted, np.sqrt(truth + predicted + 2.0 * hits)
-    return np.asarray(frequency - frequency.min() <= CLEARLY * deviation)
+    frequency = truth + predicted
+    if next_frequency is None:
+        # No other class was more frequent than the last of those that were chosen, nor than all others together.
+        next_frequency = int(min(frequency.min(), matrix[-1].sum() + matrix[:, -1].sum()))
+    # A hit counts in both, so the variance of their sum is larger than that of independent ones. That of the other
+    # class is as much larger.
+    variance = (frequency + 2.0 * hits) * (1.0 + next_frequency / np.maximum(frequency, 1))
+    return np.asarray(frequency - next_frequency <= CLEARLY * np.sqrt(variance))
 
 
 def class_name(value: Scalar) -> str | None:

@@ -109,6 +109,8 @@ class OutcomeLayout:
     class_scores: whether the model sends the probabilities of all of its (more than two) classes.
     task_from, positive_from: what these rest on; empty for layouts of earlier releases.
     naming: whether values are known by what they mean (see classes.py), or by exact names, as in earlier releases.
+    next_frequency: labels and predictions of the most frequent class beside `classes`, in the labelled rows that these
+        were chosen by; None when there was no other one, and in layouts of earlier releases.
     """
 
     task: Task | None = None
@@ -120,10 +122,13 @@ class OutcomeLayout:
     naming: Naming = "canonical"
     task_from: TaskFrom = ""
     positive_from: PositiveFrom = ""
+    next_frequency: int | None = None
 
     def counts_like(self, other: OutcomeLayout) -> bool:
         """True when the other counts everything in the same cells, whatever the two rest on."""
-        return self == replace(other, task_from=self.task_from, positive_from=self.positive_from)
+        return self == replace(
+            other, task_from=self.task_from, positive_from=self.positive_from, next_frequency=self.next_frequency
+        )
 
     @property
     def is_full(self) -> bool:
@@ -171,6 +176,9 @@ class OutcomeLayout:
     def encode(self) -> bytes:
         """Bytes that `decode_outcome_layout` turns back into the same layout."""
         document = asdict(self)
+        # Layouts without one keep the bytes, and so the id, that they have in earlier releases.
+        if self.next_frequency is None:
+            del document["next_frequency"]
         if self.naming == "exact":
             document = {
                 name: document[name] for name in document if name not in ("naming", "task_from", "positive_from")
@@ -304,6 +312,7 @@ def decode_outcome_layout(raw: bytes) -> OutcomeLayout:
         document.naming,
         document.task_from,
         document.positive_from,
+        document.next_frequency,
     )
 
 
@@ -318,6 +327,7 @@ class _Document(msgspec.Struct):
     naming: Naming = "exact"
     task_from: TaskFrom = ""
     positive_from: PositiveFrom = ""
+    next_frequency: int | None = None
 
 
 def _number(value: Scalar) -> float:

@@ -149,7 +149,12 @@ def outcome_layout(
         return NO_OUTCOMES
     maps = len(classes) <= MAX_SCORED_CLASSES and any(isinstance(each, Mapping) for each in probabilities)
     if len(classes) > 2 or task == "multiclass":
-        return OutcomeLayout("multiclass", classes, class_scores=maps, task_from=rests_on)
+        following = None
+        if len(names) > MAX_CLASSES:
+            known = class_names(classes)
+            labelled = count_classes(predictions, truths)
+            following = max((n for name, n in labelled.items() if known.of(name) is None), default=0)
+        return OutcomeLayout("multiclass", classes, class_scores=maps, task_from=rests_on, next_frequency=following)
     return _binary((classes[0], classes[1]), predictions, truths, probabilities, positive_class, rests_on)
 
 

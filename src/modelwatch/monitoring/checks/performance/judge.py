@@ -203,7 +203,10 @@ def _flattered(name: str, reference: OutcomeCounts) -> bool:
     if confusion is None or not reference.layout.is_full or not name.endswith(OVER_CLASSES) or not confusion.n:
         return False
     others = confusion.matrix[-1].sum() / confusion.n
-    return bool(others >= MOST_OTHERS and counted_by_chance(confusion.matrix).mean() >= MOST_BY_CHANCE)
+    return bool(
+        others >= MOST_OTHERS
+        and counted_by_chance(confusion.matrix, reference.layout.next_frequency).mean() >= MOST_BY_CHANCE
+    )
 
 
 def absent(name: str, counts: OutcomeCounts) -> Estimate:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import modelwatch as mw
 from modelwatch.library.performance import PerformanceComparison
+from modelwatch.stats.outcomes.classes import counted_by_chance
+from modelwatch.stats.outcomes.outcome_layout import decode_outcome_layout
+from modelwatch.stats.outcomes.outcomes import outcome_layout
 
 EQUAL = np.full(300, 1 / 300)
 # Ten classes have half of the rows, and 290 the other half.
 SOME_FREQUENT = np.array([0.05] * 10 + [0.5 / 290] * 290)
+# Fifty classes that are about as frequent as one another, and 250 that are a fifteenth of that.
+CLEARLY_FIFTY = np.array([0.015] * 50 + [0.001] * 250)
 STEEP = (1 / np.arange(1, 101)) ** 2
 
 
@@ -64,6 +71,49 @@ def test_a_worse_mean_over_classes_that_are_clearly_the_most_frequent_is_found()
     before, now = rows(1, STEEP, 20_000), rows(2, STEEP, 20_000, right=0.5)
     metrics = {each.name: each.severity for each in performance(before, now).metrics}
     assert (metrics["accuracy"], metrics["f1_macro"]) == ("alert", "alert")
+
+
+def test_equally_frequent_classes_are_no_chance_where_the_others_are_far_rarer() -> None:
+    before = rows(1, CLEARLY_FIFTY, 20_000)
+    worse = performance(before, rows(3, CLEARLY_FIFTY, 20_000, right=0.4))
+    assert next(each for each in worse.metrics if each.name == "f1_macro").severity == "alert"
+    assert worse.label_drift is not None
+    assert worse.label_drift.severity == "stable"
+
+
+@pytest.mark.parametrize("size", [5_000, 20_000])
+def test_a_shift_among_fifty_equal_classes_beside_a_rare_one_is_found(size: int) -> None:
+    """Each was taken for as rare as the rarest of the fifty."""
+    before = np.array([1.0] * 50 + [0.02])
+    now = np.array([3.0] * 25 + [1.0] * 25 + [0.02])
+    found = performance(rows(5, before, size), rows(6, now, size)).label_drift
+    assert found is not None
+    assert found.severity == "alert"
+
+
+def test_unlabelled_predictions_choose_classes_and_are_in_no_frequency() -> None:
+    names = [f"c{number}" for number in range(60)]
+    layout = outcome_layout(names * 2 + ["c0"], names * 2 + ["C0"], more_predictions=names[:50] * 9)
+    assert layout.classes == tuple(sorted(names[:50]))
+    assert layout.next_frequency == 4
+    assert decode_outcome_layout(layout.encode()) == layout
+    assert layout.counts_like(replace(layout, next_frequency=None))
+
+
+def test_without_another_class_a_layout_keeps_the_bytes_of_earlier_releases() -> None:
+    names = [f"c{number}" for number in range(50)]
+    layout = outcome_layout(names, names)
+    assert layout.next_frequency is None
+    assert b"next_frequency" not in layout.encode()
+
+
+def test_a_layout_of_an_earlier_release_has_the_others_as_frequent_as_they_can_be() -> None:
+    """The rarest of the fifty, and all others together, are at least as frequent as the next class."""
+    matrix = np.diag([100] * 50 + [5])
+    assert not counted_by_chance(matrix, None).any()
+    matrix[-1, -1] = 5_000
+    assert counted_by_chance(matrix, None).all()
+    assert not counted_by_chance(matrix, 50).any()
 
 
 def test_accuracy_is_judged_over_all_classes() -> None:

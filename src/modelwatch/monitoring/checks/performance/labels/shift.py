@@ -125,7 +125,8 @@ def judge_labels(
         if not truth.sum() or not known.sum():
             return undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
         if reference.layout.is_full:
-            known, truth = _with_the_others(counted_by_chance(reference.confusion.matrix), known, truth)
+            by_chance = counted_by_chance(reference.confusion.matrix, reference.layout.next_frequency)
+            known, truth = _with_the_others(by_chance, known, truth)
             if not known[:-1].any():
                 return undecided(LABELS, "insufficient_data", estimate, alpha, AS_FREQUENT)
         classes = (*reference.confusion.layout.classes, OTHER)
