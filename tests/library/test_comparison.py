@@ -254,6 +254,31 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("suffix", "codec"), [(".csv.gz", "gzip"), (".csv.bz2", "bz2"), (".tsv.zst", "zstd"), (".CSV.lz4", "lz4")]
+)
+def test_compressed_csv_is_read_as_csv_is(tmp_path: Path, suffix: str, codec: str) -> None:
+    plain, compressed = tmp_path / "plain.csv", tmp_path / f"data{suffix}"
+    plain.write_text("a,b\n" + "".join(f"{row % 7},{'xyz'[row % 3]}\n" for row in range(500)))
+    with pa.CompressedOutputStream(compressed, codec) as stream:
+        stream.write(plain.read_bytes())
+    found = mw.compare(plain, compressed)
+    assert ({each.name for each in found.subjects}, found.severity, found.left_out) == ({"a", "b"}, "stable", {})
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.ndjson", "rows.json", "rows.parquet.gz", "rows.gz", "rows"])
+def test_a_file_of_another_format_is_told_which_are_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"a": 1}\n{"a": 2}\n')
+    with pytest.raises(UnreadableSource, match=r"this is no Parquet file; what can be read: .*\.csv.*\.gz"):
+        mw.compare({"a": [1]}, tmp_path / name)
+
+
+def test_a_file_that_is_not_compressed_as_its_name_says(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv.gz").write_text("a\n1\n")
+    with pytest.raises(UnreadableSource, match=r"rows\.csv\.gz: "):
+        mw.compare({"a": [1]}, tmp_path / "rows.csv.gz")
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [({"alpha": 0}, "alpha"), ({"min_samples": 0}, "min_samples"), ({"psi_warning": 0.5}, "psi_warning is 0.5")],
 )

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 KINDS = (
     "a frame of pandas, polars, pyarrow or DuckDB, a mapping from name to values, or a file or folder of Parquet or CSV"
 )
+CSV = (".csv", ".tsv", ".txt")
+ARROW = (".arrow", ".feather", ".ipc")
+# Those that pyarrow tells by the ends of names.
+COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
+FILES = (
+    f"Parquet files, Arrow files ({', '.join(ARROW)}) and CSV files ({', '.join(CSV)}, each also compressed:"
+    f" {', '.join(COMPRESSIONS)})"
+)
 LONGEST_TYPE = 60
 
 
@@ -63,11 +71,11 @@ def _of_path(path: Path) -> Source:
     if not path.exists():
         raise UnreadableSource(f"{path}: there is no such file or folder")
     try:
-        if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        if _is_csv(path):
             shape = shape_of(str(path), {})
             batches = list(shape.open(str(path)))
             return replace(_of_table(pa.Table.from_batches(batches, pa.schema(shape.types))), untyped=True)
-        if path.suffix.lower() in (".arrow", ".feather", ".ipc"):
+        if path.suffix.lower() in ARROW:
             dataset = ds.dataset(path, format="feather")
         else:
             dataset = _parquet(path)
@@ -79,12 +87,23 @@ def _of_path(path: Path) -> Source:
     return Source(tuple(dataset.schema.names), rows, lambda name: _read(dataset, name))
 
 
+def _is_csv(path: Path) -> bool:
+    """True for a name of a CSV file, which may be compressed."""
+    name = path.with_suffix("") if path.suffix in COMPRESSIONS else path
+    return name.suffix.lower() in CSV
+
+
 def _parquet(path: Path) -> ds.FileSystemDataset:
     """A file or folder whose texts are read as dictionaries: one that is repeated is decoded once."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    found = ds.dataset(path, format="parquet", exclude_invalid_files=path.is_dir())
+    try:
+        found = ds.dataset(path, format="parquet", exclude_invalid_files=path.is_dir())
+    except pa.ArrowInvalid as error:
+        if path.suffix.lower() == ".parquet":
+            raise
+        raise UnreadableSource(f"{path}: this is no Parquet file; what can be read: {FILES}") from error
     texts = [field.name for field in found.schema if pa.types.is_string(field.type)]
     if not texts:
         return found
