@@ -19,8 +19,9 @@ from modelwatch.stats.performance import (
     worsening,
     worsening_metrics,
 )
-from modelwatch.stats.performance.confusion import MEANS, Margins, mean_columns
+from modelwatch.stats.performance.confusion import MEANS, mean_columns
 from modelwatch.stats.performance.gradients import metric_gradient
+from modelwatch.stats.performance.margins import Margins
 from tests.proofs.lock import Proofs
 
 NAMES = ("a", "b", "c")

@@ -19,7 +19,7 @@ from modelwatch.stats.drift.odds import log_odds
 from modelwatch.stats.errors import MalformedProfile
 from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.stats.performance.confusion import OTHER
+from modelwatch.stats.performance.margins import OTHER
 from modelwatch.stats.performance.worsening import Worsening, worsening, worsening_metrics
 
 # Seconds of the stretches that a reference is cut into.

@@ -12,7 +12,6 @@ is a function of the sum.
 """
 
 from modelwatch.stats.performance.confusion import (
-    OTHER,
     ClassMetrics,
     ConfusionCounts,
     ConfusionLayout,
@@ -20,6 +19,7 @@ from modelwatch.stats.performance.confusion import (
     confusion_metrics,
 )
 from modelwatch.stats.performance.intervals import Estimate, wilson
+from modelwatch.stats.performance.margins import OTHER
 from modelwatch.stats.performance.regression import RegressionCounts, RegressionLayout, mean_target, regression_metrics
 from modelwatch.stats.performance.score_metrics import (
     CalibrationBin,

@@ -12,6 +12,7 @@ import numpy as np
 from modelwatch.stats.counting.categorical import category_names
 from modelwatch.stats.counting.numeric import Scalar
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
+from modelwatch.stats.performance.confusion_resamples import sparse_bootstrap
 from modelwatch.stats.performance.intervals import (
     BOOTSTRAP_SEED,
     Estimate,
@@ -21,9 +22,8 @@ from modelwatch.stats.performance.intervals import (
     proportion,
     undefined,
 )
+from modelwatch.stats.performance.margins import Margins, ratio
 from modelwatch.stats.performance.mergeable import Booleans, Entries, Floats, Integers, MergeableCounts
-
-OTHER = "(other)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,8 @@ class ConfusionCounts(MergeableCounts[ConfusionLayout]):
 
 NO_ROWS = "there are no labelled rows"
 PRIOR_MASS = 2.0
-# Of pairs of an independent truth and prediction, those of which it is not known whether they are of one class, as far
-# as Matthews' correlation can bear them.
-MOST_UNKNOWN_PAIRS = 0.01
+# Of a larger matrix the cells with rows are drawn, and the others together: most of them are empty.
+MOST_CELLS = 1_000
 MEANS = (
     "balanced_accuracy",
     "mcc",
@@ -145,66 +144,6 @@ class ClassMetrics:
     recall: Estimate
     specificity: Estimate
     f1: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Margins:
-    """Hits, rows and predictions a class, of one confusion matrix or of a stack of them; the last class is `other`.
-
-    hits: (..., classes), without other. truth, predicted: (..., classes + 1). correct, n: (...).
-    """
-
-    hits: Floats
-    truth: Floats
-    predicted: Floats
-    correct: Floats
-    n: Floats
-
-    @classmethod
-    def of(cls, cells: Floats | Integers, classes: int) -> Margins:
-        """cells: (..., (classes + 1)² + 1), laid out as the vector of `ConfusionCounts`."""
-        matrix = cells[..., :-1].reshape(*cells.shape[:-1], classes + 1, classes + 1)
-        alike = cells[..., -1]
-        hits = np.diagonal(matrix, axis1=-2, axis2=-1)[..., :classes].astype(np.float64)
-        truth, predicted = matrix.sum(axis=-1, dtype=np.float64), matrix.sum(axis=-2, dtype=np.float64)
-        truth[..., -1] += alike
-        predicted[..., -1] += alike
-        return cls(hits, truth, predicted, hits.sum(axis=-1) + alike, truth.sum(axis=-1))
-
-    def precision(self) -> Floats:
-        """Per class, 0 where undefined."""
-        return ratio(self.hits, self.predicted[..., :-1])
-
-    def recall(self) -> Floats:
-        """Per class, 0 where undefined."""
-        return ratio(self.hits, self.truth[..., :-1])
-
-    def f1(self) -> Floats:
-        """Per class, 0 where undefined."""
-        return ratio(2.0 * self.hits, self.truth[..., :-1] + self.predicted[..., :-1])
-
-    def without_mcc(self) -> str | None:
-        """Why one matrix has no Matthews' correlation; None where it has.
-
-        The chance of agreement within `other` is not known: it holds one class or thousands.
-        """
-        if max(self.truth.max(), self.predicted.max()) == self.n:
-            return "the truth or the predictions are of one class only"
-        if self.truth[-1] * self.predicted[-1] > MOST_UNKNOWN_PAIRS * self.n**2:
-            return f"too many rows are of classes that are counted together, as {OTHER}"
-        return None
-
-    def mcc(self) -> Floats:
-        """Matthews' correlation of all classes (Gorodkin's R_K), 0 where undefined."""
-        covariance = self.correct * self.n - (self.truth * self.predicted).sum(axis=-1)
-        spread_truth = self.n**2 - (self.truth**2).sum(axis=-1)
-        spread_predicted = self.n**2 - (self.predicted**2).sum(axis=-1)
-        return ratio(covariance, np.sqrt(np.maximum(spread_truth, 0.0)) * np.sqrt(np.maximum(spread_predicted, 0.0)))
-
-
-def ratio(above: Floats, below: Floats) -> Floats:
-    """above / below, 0 where below is not positive."""
-    return np.divide(above, below, out=np.zeros(np.broadcast_shapes(above.shape, below.shape)), where=below > 0.0)
 
 
 def confusion_metrics(counts: ConfusionCounts, *, seed: int = BOOTSTRAP_SEED) -> dict[str, Estimate]:
@@ -282,15 +221,24 @@ def _resampled(
     if not n:
         return {name: undefined(NO_ROWS) for name in MEANS}, (undefined(NO_ROWS),) * classes
 
-    def statistics(cells: Floats) -> Floats:
-        # Column by column, since there are many rows and few columns.
-        return mean_columns(Margins.of(np.asfortranarray(cells), classes), supported, occurring)
+    def statistics(found: Margins) -> Floats:
+        return mean_columns(found, supported, occurring)
 
-    values = statistics(counts.vector[None, :].astype(np.float64))[0]
+    def of_cells(cells: Floats) -> Floats:
+        # Column by column, since there are many rows and few columns.
+        return statistics(Margins.of(np.asfortranarray(cells), classes))
+
+    def resamples() -> Floats:
+        prior = prior_of(counts)
+        if len(counts.vector) > MOST_CELLS:
+            return sparse_bootstrap(counts.vector, prior, classes, statistics, seed=seed)
+        return bootstrap(counts.vector, prior, of_cells, seed=seed)
+
+    values = of_cells(counts.vector[None, :].astype(np.float64))[0]
 
     @cache
     def intervals() -> tuple[list[float], list[float]]:
-        low, high = percentile_interval(bootstrap(counts.vector, prior_of(counts), statistics, seed=seed))
+        low, high = percentile_interval(resamples())
         # The prior pulls the resamples a little towards chance; the interval holds the value all the same.
         return np.minimum(low, values).tolist(), np.maximum(high, values).tolist()
 

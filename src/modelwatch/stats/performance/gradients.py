@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelwatch.stats.performance.confusion import ConfusionCounts, Margins, prior_of, ratio
+from modelwatch.stats.performance.confusion import ConfusionCounts, prior_of
+from modelwatch.stats.performance.margins import Margins, ratio
 from modelwatch.stats.performance.mergeable import Booleans, Floats
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.recovery import F1Size, MeanSize, RateSize, Size
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.performance.confusion import MEANS, ConfusionCounts, Margins, mean_columns
+from modelwatch.stats.performance.confusion import MEANS, ConfusionCounts, mean_columns
 from modelwatch.stats.performance.gradients import delta_variances
+from modelwatch.stats.performance.margins import Margins
 from modelwatch.stats.performance.mergeable import Sums, effective_df
 from modelwatch.stats.performance.regression import RegressionCounts
 from modelwatch.stats.performance.score_metrics import (
