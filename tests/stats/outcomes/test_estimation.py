@@ -213,9 +213,43 @@ def test_a_metric_that_will_hardly_be_defined_has_no_interval() -> None:
     calibration = calibrate([0, 30, 100], [3_000, 270, 0], rng=rng())
     assert isinstance(calibration, Calibration)
     metrics = estimated(estimate(calibration, [0, 0, 10], [10, 0, 0])).metrics
-    assert (metrics["recall"].low, metrics["recall"].high, metrics["recall"].reason) == (1.0, 1.0, None)
+    # One of 3,000 negative labels could have been positive.
+    assert metrics["recall"].low == pytest.approx(0.984, abs=1e-3)
+    assert (metrics["recall"].high, metrics["recall"].reason) == (1.0, None)
     hardly = estimated(estimate(calibration, [0, 0, 1], [0, 0, 0])).metrics
     assert (hardly["roc_auc"].low, hardly["recall"].low) == (None, 1.0)
+
+
+def test_a_cell_whose_labels_are_all_of_one_class_is_not_sure_of_it() -> None:
+    """A reference of 300 labels, whose 75 highest are often all positive though 2 % of such are not."""
+    generator, covered, all_positive = rng(12), [], 0
+    for _ in range(200):
+        high = generator.random(300) < 0.25
+        scores = np.where(high, 0.975, 0.15)
+        labels = generator.random(300) < np.where(high, 0.98, 0.15)
+        calibration = calibrate(*cells_by(scores, labels), rng=generator, draws=50)
+        assert isinstance(calibration, Calibration)
+        truth = generator.random(250) < 0.98
+        metric = estimated(estimate(calibration, *cells_by(np.full(250, 0.975), np.ones(250, dtype=np.bool_))))
+        precision = metric.metrics["precision"]
+        assert precision.low is not None
+        assert precision.high is not None
+        assert precision.low < precision.high
+        covered.append(precision.low <= truth.mean() <= precision.high)
+        all_positive += precision.value == 1.0
+    # Those intervals had no width, and 76 % covered.
+    assert all_positive > 20
+    assert np.mean(covered) >= 0.92
+
+
+def test_a_perfect_reference_proves_no_perfect_window() -> None:
+    calibration = calibrate([0, 100], [100, 0], rng=rng())
+    metrics = estimated(estimate(calibration, [0, 500], [500, 0])).metrics
+    for name, metric in metrics.items():
+        assert metric.value == metric.high == 1.0, name
+        assert metric.low is not None
+        # Wilson's interval of 100 right ones of 100 is [0.963, 1].
+        assert 0.95 < metric.low < 0.985, name
 
 
 def test_a_smaller_window_has_a_wider_interval() -> None:

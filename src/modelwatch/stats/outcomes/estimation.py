@@ -27,6 +27,8 @@ MAX_OUTSIDE = 0.01
 MAX_UNCOVERED = 0.1
 DRAWS = 400
 NORMAL_95 = 1.959963984540054
+# Labels of each class that are added to cells with labels of one class only.
+ADDED = 2.0
 # A metric that is less likely than this to be defined at all has no interval.
 LEAST_CHANCE = 0.005
 # Stands for a denominator of 0 where the result is not used.
@@ -59,13 +61,14 @@ class Calibration:
 
     probability: shape (cells,), in [0, 1]: what rises with the score (isotonic), less the optimism of that fit.
     refitted: shape (cells,), the mean of the fits to redrawn labels. covariance: shape (cells, cells), that of these
-    fits, which says how sure the reference is of it.
+    fits, which says how sure the reference is of it. label_variance: shape (cells,), of a label of a cell, in [0, 1/4].
     labels: the number of labels. first, last: the outermost cells that have any.
     """
 
     probability: Floats
     refitted: Floats = field(repr=False)
     covariance: Floats = field(repr=False)
+    label_variance: Floats = field(repr=False)
     labels: int
     first: int
     last: int
@@ -194,10 +197,24 @@ def calibrate(
     redrawn = rng.binomial(sizes.astype(np.int64), fitted, size=(draws, len(sizes)))
     again = np.array([isotonic(row, sizes) for row in redrawn / np.maximum(sizes, 1.0)]).clip(0.0, 1.0)
     refitted, covariance = again.mean(axis=0), np.atleast_2d(np.cov(again, rowvar=False))
-    known = np.flatnonzero(sizes)
-    return Calibration(
-        np.clip(2.0 * fitted - refitted, 0.0, 1.0), refitted, covariance, labels, int(known[0]), int(known[-1])
-    )
+    probability, known = np.clip(2.0 * fitted - refitted, 0.0, 1.0), np.flatnonzero(sizes)
+    label_variance = probability * (1.0 - probability)
+    for alike, certain in ((misses, 0.0), (hits, 1.0)):
+        cells = fitted == certain
+        of_label, of_share = _variances_of_one_class(float(alike[cells].sum()))
+        label_variance = np.where(cells, np.maximum(label_variance, of_label), label_variance)
+        covariance = covariance + of_share * np.outer(cells, cells)
+    return Calibration(probability, refitted, covariance, label_variance, labels, int(known[0]), int(known[-1]))
+
+
+def _variances_of_one_class(labels: float) -> tuple[float, float]:
+    """The variance of a next label, and of its probability, after so many labels that were all of one class.
+
+    Redrawn from that share they never vary: it is taken to be what it is with two labels more of each class.
+    Source: Agresti and Coull (1998), Approximate is better than exact for interval estimation of binomial proportions.
+    """
+    share = ADDED / (labels + 2.0 * ADDED)
+    return share * (1.0 - share), share * (1.0 - share) / (labels + 2.0 * ADDED)
 
 
 def estimate(
@@ -262,7 +279,7 @@ def _expected_metrics(calibration: Calibration, counts: Floats) -> dict[Metric, 
     values, refitted = _metrics(counts, p), _metrics(counts, calibration.refitted)
     gradients = _gradients(counts, p, values["roc_auc"])
     likely = _chances_of_a_value(counts, p)
-    label_variance = p * (1.0 - p)
+    label_variance = calibration.label_variance
     # The number of positive labels varies, too: the mean of its inverse is larger than the inverse of its mean.
     spread = float(counts.sum(axis=0) @ label_variance) / max(float((counts @ p).sum()), TINY) ** 2
     found = {}
