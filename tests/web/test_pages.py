@@ -108,6 +108,21 @@ def test_the_cells_of_the_verdict_show_where_a_subject_moved(app: App) -> None:
     assert [numbers.index(part) for part in ("≤ ", "> ")] == sorted(numbers.index(part) for part in ("≤ ", "> "))
 
 
+def test_a_finding_that_is_only_held_is_not_said_to_be_found_nor_shown_with_cells_of_another_window(app: App) -> None:
+    address = real_alert(app)
+    page = visit(app, address)
+    assert "Still found by the newest evaluation." in page.text
+    assert "10.0 →" in page.text
+    [member] = app.desk.alert().members
+    held = structs.replace(member.finding, holding=True, window_start=member.finding.window_start - 3_600)
+    told = structs.replace(assessment(1, model="m", kinds=("feature_drift",)), verdict_id=member.verdict_id)
+    app.desk.take(structs.replace(told, findings=(held,)))
+    page = visit(app, address)
+    assert ". It has decreased since, but is still in force. How bad" in page.text
+    assert "10.0 →" not in page.text
+    assert "Still found" not in page.text
+
+
 def test_every_link_of_a_page_leads_somewhere(app: App) -> None:
     address = real_alert(app, version="a/b ü")
     for path in (address, "/ui/alerts", "/ui/alerts?state=resolved&model=m"):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.rows import Category
 from modelwatch.monitoring.checks.drift.observations import KINDS
-from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
+from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport, WindowReport
 from modelwatch.storage.verdicts.verdicts import DRIFT, verdict_by_id
 from modelwatch.web.frame.rendering import name
 
@@ -23,9 +23,10 @@ _decode = msgspec.json.Decoder(DriftReport).decode
 
 @dataclass(frozen=True, slots=True)
 class CellShares:
-    """Shares of all cells of a subject, in their order, and how many of them there are."""
+    """Shares of all cells of a subject, in their order, in the window that decides the verdict: [start, end)."""
 
     rows: tuple[Category, ...]
+    window_start: str
     window_end: str
 
 
@@ -46,7 +47,7 @@ def cells_of(connection: Connection, members: Iterable[MemberReport]) -> Cells:
             continue
         for subject in report.drift_results:
             if subject.kind in KINDS and subject.counts is not None and subject.window is not None:
-                found[verdict_id, KINDS[subject.kind], subject.feature_name] = _shares(subject, subject.window.end)
+                found[verdict_id, KINDS[subject.kind], subject.feature_name] = _shares(subject, subject.window)
     return found
 
 
@@ -55,7 +56,7 @@ def _cell_name(subject: SubjectReport, cell: str) -> str:
     return name(f"≤ {cell.removeprefix('<= ')}" if is_first_range else cell)
 
 
-def _shares(subject: SubjectReport, end: str) -> CellShares:
+def _shares(subject: SubjectReport, window: WindowReport) -> CellShares:
     counts = subject.counts
     assert counts is not None, "a subject that was compared has counts"
     before, now = max(sum(counts.reference), 1), max(sum(counts.current), 1)
@@ -65,4 +66,4 @@ def _shares(subject: SubjectReport, end: str) -> CellShares:
         # Of categories, those that were never sent: the cell for what is new.
         if reference or current
     ]
-    return CellShares(tuple(rows), end)
+    return CellShares(tuple(rows), window.start, window.end)

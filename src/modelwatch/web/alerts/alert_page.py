@@ -118,7 +118,10 @@ class AlertPage:
 
     def _card(self, member: MemberReport) -> Card:
         shares = self.cells.get((member.verdict_id, self.report.alert.kind, member.subject))
-        rows = () if shares is None else shares.rows
+        of_finding = (member.window_start, member.window_end)
+        # A finding that is no longer found keeps its look-back; the verdict then shows another.
+        is_same = shares is not None and (shares.window_start, shares.window_end) == of_finding
+        rows = shares.rows if shares is not None and is_same else ()
         title = f"{name(member.subject)}: shares of the reference and now"
         facts = [
             joined([self.lookback(member), near(self.when(member.window_end))], " to "),

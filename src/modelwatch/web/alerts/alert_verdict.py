@@ -23,7 +23,7 @@ from modelwatch.web.frame.rendering import (
     size_name,
     when,
 )
-from modelwatch.web.frame.verdict import Answer, Verdict, between, first_step, joined, strong
+from modelwatch.web.frame.verdict import Answer, Verdict, between, first_step, joined, strong, strong_name
 
 NAMED = 3
 # How far a notification has come, in the order in which it is told.
@@ -66,7 +66,7 @@ def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:
         words = joined(["No predictions since ", strong(since), "."], "")
     elif alert.kind in DRIFTS:
         subjects = list(dict.fromkeys(member.subject for member in report.members))
-        shown = [strong(name(each)) for each in subjects[:NAMED]]
+        shown = [strong_name(each) for each in subjects[:NAMED]]
         left = len(subjects) - NAMED
         ending = f"{left} more" if left > 0 else shown.pop() if len(shown) > 1 else ""
         listed = joined([joined(shown), ending], " and ") if ending else joined(shown)
@@ -98,6 +98,8 @@ def _since(report: AlertReport, now: int) -> Sequence[str]:
     if alert.silent_since is not None:
         silent = near(when(alert.silent_since, now))
         return [*lines, joined([found, ". Nothing newer: the model has been silent since ", silent, "."], "")]
+    if all(member.holding for member in report.members):
+        return [*lines, joined([found, ". It has decreased since, but is still in force."], "")]
     return [*lines, joined([found, ". Still found by the newest evaluation."], "")]
 
 
