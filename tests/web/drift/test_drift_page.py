@@ -42,6 +42,16 @@ def test_what_drifts_is_said_first_with_since_when_and_how_far(app: App) -> None
     assert page.links["prediction"].endswith("ui/models/m/prediction")
     assert page.links["Runbook"].endswith("#modeldriftsignificant")
     assert "style" not in page.attributes
+    assert "Shifts that began together often have one cause: start with the first." in page.text
+
+
+def test_shifts_that_began_together_are_spoken_of_where_there_are_several(moved: App, mixed: App) -> None:
+    together = "Shifts that began together often have one cause"
+    for app in (moved, mixed):
+        text = seen(app).text
+        assert "1 of 4 subjects drifts: " in text
+        assert "It shifted alone: find out whether its source is wrong" in text
+        assert together not in text
 
 
 def test_a_model_that_is_as_its_reference_says_so(plain: App) -> None:

@@ -195,7 +195,8 @@ class DriftPage:
         named, compared = self.report.summary.provisional_subjects, len(self.rows)
         if not named:
             return ""
-        some = "The reference is" if len(named) == compared else f"{len(named):,} references are"
+        some = f"{len(named):,} reference{' is' if len(named) == 1 else 's are'}"
+        some = "The reference is" if len(named) == compared else some
         return f"{some} provisional: the model's own first predictions."
 
     @property

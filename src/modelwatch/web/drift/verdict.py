@@ -70,7 +70,7 @@ def drift_verdict(
         _since(since, moved),
         _how_bad(moved, state),
         _why(moved, findings),
-        _what_to_do(of_model, state, findings, root),
+        _what_to_do(of_model, state, findings, root, alone=len(moved) == 1),
     ]
     return Verdict(state, sentence, [each for each in answers if each.lines])
 
@@ -130,13 +130,18 @@ def _why(moved: Sequence[DriftRow], findings: Sequence[OpenFinding]) -> Answer:
     return Answer("Why", lines[:MOST_REASONS])
 
 
-def _what_to_do(of_model: ModelFrame, state: State, findings: Sequence[OpenFinding], root: str) -> Answer:
+def _what_to_do(
+    of_model: ModelFrame, state: State, findings: Sequence[OpenFinding], root: str, *, alone: bool
+) -> Answer:
     runbook = "modeldriftsignificant" if state == "alert" else "modeldriftmoderate"
     ways: list[Markup] = [link("Runbook", f"{root}ui/runbooks#{runbook}")]
     if findings:
         ways.append(link("Alert", f"{root}ui/alerts/{findings[0].alert_id}"))
     if "/models/{model_name:segment}/segments" in of_model.paths:
         ways.insert(0, link("Segments", f"{root}{of_model.below}/segments{of_model.selection.elsewhere()}"))
-    return Answer(
-        "What to do", ["Shifts that began together often have one cause: start with the first.", joined(ways, " · ")]
+    step = (
+        "It shifted alone: find out whether its source is wrong or the world has changed."
+        if alone
+        else "Shifts that began together often have one cause: start with the first."
     )
+    return Answer("What to do", [step, joined(ways, " · ")])

@@ -26,7 +26,7 @@ from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import dated, drawn, microseconds, name, when
 from modelwatch.web.frame.site import segment_of
-from modelwatch.web.frame.verdict import Verdict, joined, strong
+from modelwatch.web.frame.verdict import Verdict, joined, strong, strong_name
 from modelwatch.web.quality.charts import even_bars
 
 MOST_SUBJECTS, MOST_VERSIONS = 200, 5
@@ -93,8 +93,8 @@ class ComparePage:
             said.append(
                 joined(
                     [
-                        f"{len(moved)} of {compared} subjects differ, ",
-                        strong(name(first.feature_name)),
+                        f"{len(moved)} of {compared} subjects differ{'s' if len(moved) == 1 else ''}, ",
+                        strong_name(first.feature_name),
                         f" most (PSI {psi_text(first.psi)}).",
                     ],
                     "",
