@@ -82,7 +82,9 @@ def test_each_verdict_of_before_verifies_or_says_what_newer_rules_come_to(releas
         assert found.evidence_intact
         assert found.problems == []
         assert found.rules_version == FIRST_RULES
-        assert found.outcome == ("other_rules" if found.differences else "reproduced")
+        # Another type of processor than the one that made the store rounds otherwise.
+        others = ("other_rules", "reproduced_up_to_rounding")
+        assert found.outcome in (others if found.differences else ("reproduced",))
         assert not any("can't be read" in difference for difference in found.differences), found
         assert found.counts > 0
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +14,7 @@ from sqlalchemy import update
 from modelwatch.errors import UnknownResource
 from modelwatch.monitoring.checks.check import RULES_VERSION
 from modelwatch.monitoring.checks.drift.evidence import decode_evidence, encode_evidence
-from modelwatch.monitoring.verification import differences, verify_verdict
+from modelwatch.monitoring.verification import differences, equal_up_to_rounding, verify_verdict
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, evidence_of, verdicts_of
@@ -71,6 +74,51 @@ def test_a_report_that_was_changed_is_found_out(store: Store, verdicts: list[Sto
     assert verify_verdict(store, target.id).problems == ["The recomputed report differs from the stored one."]
 
 
+@pytest.mark.parametrize("rules_version", [RULES_VERSION, 1])
+def test_the_rounding_of_another_processor_is_no_change(
+    store: Store, verdicts: list[StoredVerdict], rules_version: int
+) -> None:
+    target = verdicts[-1]
+    stored, fractions = _with_fractions(target.result, lambda fraction: fraction * (1.0 + 1e-14))
+    assert fractions > 10
+    _overwrite(store, target.id, result=zlib.compress(stored), rules_version=rules_version)
+    found = verify_verdict(store, target.id)
+    assert (found.outcome, found.reproduced, found.problems) == ("reproduced_up_to_rounding", True, [])
+    assert found.evidence_intact
+    assert " then, " in found.differences[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda report: _with_fractions(report, lambda fraction: fraction * (1.0 + 1e-8))[0],
+        lambda report: report.replace(b'"alert"', b'"stable"'),
+        lambda report: _with_first_count(report, 1),
+        lambda report: report.replace(b"true", b"1"),
+        lambda report: report.replace(b"null", b"0.0"),
+    ],
+)
+def test_a_fraction_a_state_or_a_count_that_was_changed_is_no_rounding(
+    store: Store, verdicts: list[StoredVerdict], change: Callable[[bytes], bytes]
+) -> None:
+    target = verdicts[-1]
+    # Beside the rounding of all others.
+    stored = change(_with_fractions(target.result, lambda fraction: fraction * (1.0 + 1e-14))[0])
+    assert not equal_up_to_rounding(target.result, stored)
+    _overwrite(store, target.id, result=zlib.compress(stored))
+    found = verify_verdict(store, target.id)
+    assert (found.outcome, found.reproduced, found.differences) == ("not_reproduced", False, [])
+    assert found.problems == ["The recomputed report differs from the stored one."]
+
+
+def test_rounding_does_not_excuse_evidence_that_was_changed(store: Store, verdicts: list[StoredVerdict]) -> None:
+    target = verdicts[-1]
+    stored = _with_fractions(target.result, lambda fraction: fraction * (1.0 + 1e-14))[0]
+    _overwrite(store, target.id, inputs_hash="0" * 64, result=zlib.compress(stored))
+    found = verify_verdict(store, target.id)
+    assert (found.outcome, found.reproduced, found.differences) == ("not_reproduced", False, [])
+
+
 def test_a_verdict_by_earlier_rules_is_intact_and_says_what_those_of_now_come_to(
     store: Store, verdicts: list[StoredVerdict]
 ) -> None:
@@ -121,6 +169,29 @@ def test_evidence_that_can_not_be_read_is_a_finding_not_a_crash(store: Store, ve
 def test_a_verdict_that_is_not_there(store: Store) -> None:
     with pytest.raises(UnknownResource, match="no verdict"):
         verify_verdict(store, "nothing")
+
+
+def _with_fractions(report: bytes, change: Callable[[float], float]) -> tuple[bytes, int]:
+    """A report with each number that is no integer changed, and how many of them are other ones then."""
+    changed = 0
+
+    def of(member: Any) -> Any:
+        nonlocal changed
+        if isinstance(member, dict):
+            return {name: of(each) for name, each in member.items()}
+        if isinstance(member, list):
+            return [of(each) for each in member]
+        if not isinstance(member, float):
+            return member
+        changed += change(member) != member
+        return change(member)
+
+    return msgspec.json.encode(of(msgspec.json.decode(report))), changed
+
+
+def _with_first_count(report: bytes, more: int) -> bytes:
+    """A report with one of its integers changed."""
+    return re.sub(rb'"predictions":(\d+)', lambda found: b'"predictions":%d' % (int(found[1]) + more), report, count=1)
 
 
 def _overwrite(store: Store, identity: str, **columns: bytes | str | int) -> None:

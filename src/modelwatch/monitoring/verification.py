@@ -1,11 +1,13 @@
 """Computing a verdict again from the evidence that was kept with it: the same bytes must come out.
 
-That holds for the rules that made it. Rules of another version may give another result, which does not invalidate the
-verdict: then the differences are listed.
+Another type of processor adds numbers in another order: there only the last digits may differ. That holds for the rules
+that made it. Rules of another version may give another result, which does not invalidate the verdict. Differences of
+either kind are listed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -27,22 +29,27 @@ from modelwatch.storage.verdicts.verdicts import (
 from modelwatch.times import iso_of_seconds
 
 CHECKS: dict[str, type[AnyCheck]] = {each.name: each for each in (DriftCheck, PerformanceCheck, QualityCheck)}
+Outcome = Literal["reproduced", "reproduced_up_to_rounding", "other_rules", "not_reproduced", "summary_only"]
 # A report as JSON, and what it rests on.
 Recomputed = tuple[bytes, Extent]
 MOST_DIFFERENCES = 10
+# Sums in another order, as another type of processor adds them, differ by about 1e-15 of a number.
+ROUNDING = 1e-9
 
 
 class Verification(msgspec.Struct, frozen=True):
     """Result of computing a verdict again.
 
     outcome: `reproduced` when the evidence is the one that was hashed, and gives the stored report to the bit;
-    `other_rules` when it is, but rules of another version made the report and the current ones give another;
-    `not_reproduced` when something was changed; `summary_only` when the evaluation was quiet and a summary of it is all
-    that is kept, so that there is nothing to compute it from. reproduced: the same as true, null, false and null.
-    problems: what does not agree. differences: the result of the current rules instead. references, counts: how many
-    the evidence holds. late_predictions: number of predictions that the longest window has gained since; None when a
-    newer reference has laid the counts out anew, so that they can't be compared. nearest_full, nearest_full_window_end:
-    of a summary, the verdict of the same check with full evidence that is nearest in time.
+    `reproduced_up_to_rounding` when it does but for fractions that differ by at most 1e-9 of their size, as on another
+    type of processor; `other_rules` when it is, but rules of another version made the report and the current ones give
+    another; `not_reproduced` when something was changed; `summary_only` when the evaluation was quiet and a summary of
+    it is all that is kept, so that there is nothing to compute it from. reproduced: the same as true, true, null, false
+    and null. problems: what does not agree. differences: the result of the current rules or processor instead.
+    references, counts: how many the evidence holds. late_predictions: number of predictions that the longest window has
+    gained since; None when a newer reference has laid the counts out anew, so that they can't be compared.
+    nearest_full, nearest_full_window_end: of a summary, the verdict of the same check with full evidence that is
+    nearest in time.
     """
 
     verdict_id: str
@@ -57,7 +64,7 @@ class Verification(msgspec.Struct, frozen=True):
     references: int
     counts: int
     late_predictions: int | None
-    outcome: Literal["reproduced", "other_rules", "not_reproduced", "summary_only"]
+    outcome: Outcome
     evidence_intact: bool
     rules_version: int
     current_rules_version: int
@@ -78,16 +85,17 @@ def verify_verdict(store: Store, identity: str) -> Verification:
         problems = []
         if found != verdict.inputs_hash:
             problems.append(f"The evidence has the hash {found}, not {verdict.inputs_hash}: it was changed.")
-        again = None
+        again, rounded = None, False
         try:
             again = CHECKS[verdict.check].recompute(connection, raw)
         except ValueError as error:
             disagreement = [f"The evidence can't be read: {error}."]
         else:
             disagreement = [] if again[0] == verdict.result else differences(verdict.result, again[0])
-    if verdict.rules_version == RULES_VERSION and disagreement:
+            rounded = bool(disagreement) and equal_up_to_rounding(verdict.result, again[0])
+    if verdict.rules_version == RULES_VERSION and disagreement and not rounded:
         problems.append(disagreement[0] if again is None else "The recomputed report differs from the stored one.")
-    return _verification(verdict, found == verdict.inputs_hash, problems, disagreement, again)
+    return _verification(verdict, found == verdict.inputs_hash, problems, disagreement, again, rounded=rounded)
 
 
 def _summary_only(verdict: StoredVerdict, nearest: tuple[str, int] | None) -> Verification:
@@ -121,6 +129,28 @@ def differences(stored: bytes, found: bytes) -> list[str]:
     return lines or ["the same values, written otherwise"]
 
 
+def equal_up_to_rounding(stored: bytes, found: bytes) -> bool:
+    """True when two reports have the same values in the same places, but for fractions that rounding may tell apart.
+
+    >>> equal_up_to_rounding(b'{"n": 3, "psi": 0.30000000000000004}', b'{"n": 3, "psi": 0.3}')
+    True
+    >>> equal_up_to_rounding(b'{"n": 3, "psi": 0.3}', b'{"n": 4, "psi": 0.3}')
+    False
+    """
+    return _alike(msgspec.json.decode(stored), msgspec.json.decode(found))
+
+
+def _alike(then: object, now: object) -> bool:
+    if isinstance(then, dict) and isinstance(now, dict):
+        return list(then) == list(now) and all(_alike(member, now[name]) for name, member in then.items())
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(map(_alike, then, now))
+    if isinstance(then, float) and isinstance(now, float):
+        return math.isclose(then, now, rel_tol=ROUNDING)
+    # True is 1 in Python, and 1 is 1.0.
+    return type(then) is type(now) and then == now
+
+
 def _by_importance(place: str) -> tuple[bool, int, str]:
     """Verdicts before what they rest on, and the whole before its parts."""
     return (not place.endswith("severity"), place.count("."), place)
@@ -145,8 +175,15 @@ def _verification(
     problems: list[str],
     disagreement: list[str],
     again: Recomputed | None,
+    *,
+    rounded: bool = False,
 ) -> Verification:
-    others = not problems and bool(disagreement)
+    others = not problems and bool(disagreement) and not rounded
+    outcome: Outcome = "reproduced_up_to_rounding" if rounded else "reproduced"
+    if problems:
+        outcome = "not_reproduced"
+    elif others:
+        outcome = "other_rules"
     return Verification(
         verdict_id=verdict.id,
         model_name=verdict.model,
@@ -160,9 +197,9 @@ def _verification(
         references=0 if again is None else again[1].references,
         counts=0 if again is None else again[1].counts,
         late_predictions=None if again is None else again[1].late,
-        outcome="not_reproduced" if problems else "other_rules" if others else "reproduced",
+        outcome=outcome,
         evidence_intact=intact,
         rules_version=verdict.rules_version,
         current_rules_version=RULES_VERSION,
-        differences=disagreement if others else [],
+        differences=[] if problems else disagreement,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from pathlib import Path
 
@@ -44,6 +45,32 @@ def test_a_verdict_is_reproduced_from_the_store(verdict: tuple[str, str], run_cl
     assert "reproduced bit by bit" in done.stdout
     done = run_cli("verify-verdict", identity, "--database-url", url, "--json")
     assert json.loads(done.stdout)["reproduced"] is True
+
+
+def test_one_that_another_processor_rounds_otherwise_is_reproduced(verdict: tuple[str, str], run_cli: RunCli) -> None:
+    url, identity = verdict
+    store = Store(url)
+    with store.read() as connection:
+        [stored] = [each for each in verdicts_of(connection, "m", limit=10) if each.id == identity]
+    result = re.sub(rb'("score":)(0\.\d+)', lambda found: found[1] + _rounded_otherwise(found[2]), stored.result)
+    assert result != stored.result
+    with store.write() as connection:
+        connection.execute(
+            update(tables.verdict).where(tables.verdict.c.id == identity).values(result=zlib.compress(result))
+        )
+    store.close()
+    done = run_cli("verify-verdict", identity, DATABASE_URL=url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "reproduced from the evidence up to rounding" in done.stdout
+    assert "score" in done.stdout
+    assert "bit by bit" not in done.stdout
+    done = run_cli("verify-verdict", identity, "--database-url", url, "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["outcome"], found["reproduced"]) == (0, "reproduced_up_to_rounding", True)
+
+
+def _rounded_otherwise(number: bytes) -> bytes:
+    return repr(float(number) * (1.0 + 1e-14)).encode()
 
 
 def test_one_that_was_changed_is_exit_code_1(verdict: tuple[str, str], run_cli: RunCli) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {
     "reproduced": EXIT_OK,
+    "reproduced_up_to_rounding": EXIT_OK,
     "not_reproduced": EXIT_FOUND,
     "other_rules": EXIT_OTHER_RULES,
     "summary_only": EXIT_OK,
@@ -91,8 +92,12 @@ def _show(found: Mapping[str, Any]) -> None:
             end = found["nearest_full_window_end"]
             print_out(f"  nearest full evidence: {found['nearest_full']}, windows that end at {end}")
         return
-    if found["reproduced"]:
+    if found["outcome"] == "reproduced":
         print_out("  reproduced bit by bit from the evidence")
+    if found["outcome"] == "reproduced_up_to_rounding":
+        print_out("  reproduced from the evidence up to rounding, as on another type of processor:")
+        for difference in found["differences"]:
+            print_out(f"    {difference}")
     if found["outcome"] == "other_rules":
         print_out(
             f"  evidence intact; it was made by version {found['rules_version']} of the rules, and this release has"
