@@ -120,15 +120,16 @@ def segments_comparison(
         sum(p_value is not None for each in compared if each for _, _, p_value in each.by_segment.values()),
         rules.alpha if metric is None else rules.alpha / 2,
     )
-    found = []
+    found: list[tuple[SegmentComparison, float]] = []
     for (before, now), comparison, places in zip(pairs, compared, present, strict=True):
+        of_all = 0.0 if comparison is None else comparison.now.value or 0.0
         for place in places:
             drift = _drift(before, now, place, binnings, rules, looks)
             line = _line(before, now, place, drift)
             if comparison is not None and metric is not None and labels is not None and rules.performance is not None:
                 line = _with_metric(line, before, now, place, comparison, metric, labels, rules.performance, looks)
-            found.append(line)
-    ranked = sorted(found, key=_rank)
+            found.append((line, of_all))
+    ranked = [line for line, _ in sorted(found, key=lambda pair: _rank(*pair))]
     return SegmentsComparison(
         [each.feature.feature for each in reference],
         rules.alpha,
@@ -296,12 +297,13 @@ def _with_metric(
     )
 
 
-def _rank(found: SegmentComparison) -> tuple[int, float, float, str]:
-    """Lower is worse: by severity, then by the loss of its own values, then by how far its columns moved."""
+def _rank(found: SegmentComparison, of_all: float) -> tuple[int, float, float, str]:
+    """Lower is worse: by severity, then by the loss of its own values, then by how far its columns moved. of_all: the
+    metric of all rows now."""
     loss = 0.0
     if found.metric is not None:
         change = found.metric.change if found.contribution is None else found.contribution.level
-        loss = 0.0 if change is None else loss_of(found.metric.name, change, found.metric.current.value or 0.0)
+        loss = 0.0 if change is None else loss_of(found.metric.name, change, of_all)
     moved = max((each.psi for each in found.drift), default=0.0)
     return PRECEDENCE.index(found.severity), -loss, -moved, found.segment
 

@@ -15,6 +15,7 @@ from modelwatch.stats.performance import (
     RegressionCounts,
     RegressionLayout,
     ScoreCounts,
+    mean_error_moved,
     performance,
     worsening,
     worsening_metrics,
@@ -168,6 +169,20 @@ def test_a_mean_error_is_worse_when_it_grows_either_way() -> None:
     assert result.change == pytest.approx(-1.1)
     assert result.loss == pytest.approx(0.9)
     assert result.p_value < 1e-6
+
+
+def test_a_mean_error_that_moves_is_seen_on_either_side_of_zero_and_one_way() -> None:
+    """From -5.0 to +4.85 its size shrinks, but it went up."""
+    layout, truth = RegressionLayout(1.0), np.zeros(200)
+    noise = np.random.default_rng(16).normal(size=200)
+    low, high = (RegressionCounts.of(layout, noise + mean, truth) for mean in (-5.0, 4.85))
+    moved = [mean_error_moved(*sides, upwards=up) for sides in ((low, high), (high, low)) for up in (True, False)]
+    assert moved == [pytest.approx(0.0, abs=1e-12), 1.0, 1.0, pytest.approx(0.0, abs=1e-12)]
+    assert worsening("mean_error", low, high).p_value > 0.5
+    assert mean_error_moved(low, low, upwards=True) == 1.0
+    one = RegressionCounts.of(layout, np.full(1, 5.0), np.zeros(1))
+    assert mean_error_moved(low, one, upwards=True) == 1.0
+    assert mean_error_moved(low, RegressionCounts.empty(layout), upwards=True) is None
 
 
 def test_what_is_undefined_has_a_reason_and_no_evidence() -> None:

@@ -12,6 +12,7 @@ from modelwatch.stats.performance import (
     Estimate,
     PerformanceCounts,
     ScoreCounts,
+    mean_error_moved,
     performance,
     worsening,
     worsening_metrics,
@@ -41,35 +42,29 @@ def metric_names(layout: OutcomeLayout) -> list[str]:
 def compare(
     metric: str, before: Mapping[str, OutcomeCounts], now: Mapping[str, OutcomeCounts], layout: OutcomeLayout
 ) -> Comparison:
-    """The metric of each segment on both sides. A p-value is one-sided, that the segment got worse by chance."""
+    """The metric of each segment on both sides. A p-value is one-sided, that the segment got worse by chance; for
+    mean_error that it moved by chance, the way of the metric of all rows."""
     totals = [_sum(side, layout) for side in (before, now)]
     empty = OutcomeCounts.empty(layout)
     old, new = (estimate(metric, each) for each in totals)
     found = {}
     for segment in sorted({*before, *now}):
         first, last = before.get(segment, empty), now.get(segment, empty)
-        found[segment] = (estimate(metric, first), estimate(metric, last), _p_value(metric, first, last))
+        found[segment] = (estimate(metric, first), estimate(metric, last), _p_value(metric, first, last, new.value))
     parts, reason = _divided(metric, before, now, old, new)
     return Comparison(old, new, found, parts, reason)
 
 
 def loss_of(metric: str, change: float, now: float) -> float:
-    """Loss that a change makes in the metric; negative when it improves. now: the metric of all rows."""
+    """Loss that a change makes in the metric; negative when it improves. now: the metric of all rows, which says in
+    which direction a mean_error gets worse.
+
+    >>> loss_of("accuracy", 0.25, 0.75), loss_of("mean_error", 9.75, 5.0), loss_of("mean_error", 9.75, -5.0)
+    (-0.25, 9.75, -9.75)
+    """
     if metric == "mean_error":
         return change if now >= 0.0 else -change
     return change if metric in LOSSES or metric == "ece" else -change
-
-
-def own_loss(metric: str, before: float | None, now: float | None) -> float | None:
-    """Loss of a segment in the metric by its own values, negative when it got better; for mean_error the growth of its
-    size. None where a side is undefined.
-
-    >>> own_loss("accuracy", 0.5, 0.75), own_loss("mean_error", -1.0, -3.0), own_loss("mae", None, 1.0)
-    (-0.25, 2.0, None)
-    """
-    if before is None or now is None:
-        return None
-    return abs(now) - abs(before) if metric == "mean_error" else loss_of(metric, now - before, now)
 
 
 def estimate(metric: str, counts: OutcomeCounts) -> Estimate:
@@ -109,7 +104,10 @@ def _divided(
     return parts, None if parts is not None else f"the classes that {metric} runs over are not the same before and now"
 
 
-def _p_value(metric: str, before: OutcomeCounts, now: OutcomeCounts) -> float | None:
+def _p_value(metric: str, before: OutcomeCounts, now: OutcomeCounts, of_all: float | None) -> float | None:
+    """of_all: the metric of all rows now."""
+    if metric == "mean_error" and before.regression is not None and now.regression is not None:
+        return mean_error_moved(before.regression, now.regression, upwards=(of_all or 0.0) >= 0.0)
     for first, last in zip(before.families(), now.families(), strict=True):
         if metric in worsening_metrics(first):
             found = worsening(metric, first, last)

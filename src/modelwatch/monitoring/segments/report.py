@@ -56,9 +56,10 @@ class FeatureDrift(msgspec.Struct, frozen=True):
 
 
 class SegmentLine(msgspec.Struct, frozen=True):
-    """One segment. share, share_before: of the predictions. p_value: one-sided, that its own value got worse by chance;
-    adjusted_p_value: times the number of segments that were compared. drift: the features to whose drift it contributes
-    most. quality_score: 1 minus the mean share of values with an issue.
+    """One segment. share, share_before: of the predictions. p_value: one-sided, that its own value got worse by
+    chance; of mean_error, that it moved by chance, the way of all rows. adjusted_p_value: times the number of segments
+    that were compared. drift: the features to whose drift it contributes most. quality_score: 1 minus the mean share of
+    values with an issue.
     """
 
     segment: str

@@ -13,7 +13,7 @@ from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.monitoring.segments.drift import divided_drift, shares_before, soundness_profiles
 from modelwatch.monitoring.segments.evidence import SegmentInputs, SegmentQuery, Stretch, gather_segments
-from modelwatch.monitoring.segments.metric import Comparison, compare, estimate, loss_of, metric_names, own_loss
+from modelwatch.monitoring.segments.metric import Comparison, compare, estimate, loss_of, metric_names
 from modelwatch.monitoring.segments.report import (
     BaselineReport,
     Contribution,
@@ -236,11 +236,11 @@ def _worst(
             continue
         for line in feature.segments:
             part = line.contribution
-            if line.metric is None or line.before is None:
+            if line.metric is None or line.before is None or line.change is None:
                 continue
-            own = own_loss(metric, line.before.value, line.metric.value)
+            own = loss_of(metric, line.change, now)
             level = own if part is None else loss_of(metric, part.level, now)
-            if own is None or level is None or min(own, level) <= 0.0:
+            if min(own, level) <= 0.0:
                 continue
             found.append(
                 WorseSegment(

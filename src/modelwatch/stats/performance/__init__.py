@@ -28,7 +28,13 @@ from modelwatch.stats.performance.score_metrics import (
     score_metrics,
 )
 from modelwatch.stats.performance.scores import ClassScoreCounts, ClassScoreLayout, ScoreCounts, ScoreLayout
-from modelwatch.stats.performance.worsening import PerformanceCounts, Worsening, worsening, worsening_metrics
+from modelwatch.stats.performance.worsening import (
+    PerformanceCounts,
+    Worsening,
+    mean_error_moved,
+    worsening,
+    worsening_metrics,
+)
 
 __all__ = [
     "OTHER",
@@ -49,6 +55,7 @@ __all__ = [
     "class_metrics",
     "class_score_metrics",
     "confusion_metrics",
+    "mean_error_moved",
     "mean_target",
     "performance",
     "regression_metrics",

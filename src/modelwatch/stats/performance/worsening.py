@@ -267,6 +267,22 @@ def _errors(metric: str, reference: RegressionCounts, current: RegressionCounts)
     return _means(metric, reference.errors, current.errors, scale)
 
 
+def mean_error_moved(reference: RegressionCounts, current: RegressionCounts, *, upwards: bool) -> float | None:
+    """p-value that the mean error went up, or down: Welch's test, two-sided, since the rows themselves show which way.
+    None where a side is undefined."""
+    if worsening("mean_error", reference, current).change is None:
+        return None
+    first, last = reference.errors, current.errors
+    if min(first.n, last.n) < 2:
+        return 1.0
+    moved = last.mean - first.mean if upwards else first.mean - last.mean
+    return min(1.0, 2.0 * tail(moved, _parts(first, last)))
+
+
+def _parts(reference: Sums, current: Sums) -> tuple[Part, Part]:
+    return Part(reference.variance, reference.n), Part(max(reference.variance, current.variance), current.n)
+
+
 def _means(metric: str, reference: Sums, current: Sums, scale: float = 1.0, *, root: bool = False) -> Worsening:
     """Welch's test that the mean has grown; for mean_error that its size has, whichever way."""
     if not reference.n or not current.n:
@@ -277,7 +293,7 @@ def _means(metric: str, reference: Sums, current: Sums, scale: float = 1.0, *, r
     loss = abs(after) - abs(before) if sided else after - before
     if min(reference.n, current.n) < 2:
         return _judged(before, after, loss, 1.0, TOO_FEW)
-    parts = (Part(reference.variance, reference.n), Part(max(reference.variance, current.variance), current.n))
+    parts = _parts(reference, current)
     grown = abs(means[1]) - abs(means[0]) if sided else means[1] - means[0]
     # The size of a mean grows by an error either way.
     p_value = min(1.0, tail(grown, parts) * (2.0 if sided else 1.0))

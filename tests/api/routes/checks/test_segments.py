@@ -152,6 +152,36 @@ def test_segments_that_got_worse_are_ranked_by_their_own_loss(app: App) -> None:
         assert each["mix"] + each["level"] == pytest.approx(each["loss"], abs=1e-12)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_segment_whose_bias_changes_sign_got_worse(app: App, sign: float) -> None:
+    """Germany's errors went from one side of zero to the other, and with them the mean error of all rows; Italy's are
+    where they were. Germany was left out, since its bias is no larger than before."""
+    monitor(app, segments=["country"], positive_class=None)
+    rng = np.random.default_rng(3)
+
+    def priced(germany: float) -> list[Any]:
+        found = []
+        for number in range(2_000):
+            country, truth = ("DE", "IT")[number % 2], float(rng.uniform(100.0, 200.0))
+            error = sign * (germany if country == "DE" else 5.0) + float(rng.normal())
+            row = {"country": country, "amount": truth, "prediction": truth + error, "ground_truth": truth}
+            found.append(row | {"prediction_probability": None, "seed": f"{germany}-{number}"})
+        return found
+
+    before = priced(-5.0)
+    body = {"model_name": "m", "features": {name: [row[name] for row in before] for name in ("country", "amount")}}
+    app.post("reference", body | {name: [row[name] for row in before] for name in ("prediction", "ground_truth")}, 201)
+    send(app, priced(4.85))
+    [report] = app.get("models/m/segments", metric="mean_error")["streams"]
+    [country] = report["features"]
+    germany = report["worst"][0]
+    assert germany["segment"] == "country=DE"
+    assert germany["level"] == pytest.approx(sign * country["level"], abs=0.1)
+    assert germany["level"] == pytest.approx(4.9, abs=0.2)
+    assert germany["adjusted_p_value"] < 1e-6
+    assert all(each["adjusted_p_value"] > 1e-3 for each in report["worst"][1:])
+
+
 def test_the_psi_is_that_of_a_drift_check(italy: App) -> None:
     [report] = italy.get("models/m/segments")["streams"]
     start, end = report["window"]["start"], report["window"]["end"]
