@@ -13,12 +13,18 @@ from modelwatch.events import Scalar
 from modelwatch.library.sources import Source, UnreadableColumn, type_name
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout, Outcomes
 from modelwatch.stats.outcomes.tasks import Probability
+from modelwatch.stats.performance.mergeable import Floats
+from modelwatch.stats.quality.codes import is_code_number
 
 if TYPE_CHECKING:
     from modelwatch.library.reference import ColumnNames
 
-# Where more of the scores are finite and beyond 0 to 1, they are those of a ranking or a margin, not errors.
-MOST_BEYOND = 0.01
+# Where more of the scores are codes for missing ones, they are those of a ranking or a margin.
+MOST_CODES = 0.01
+MOST_CODE_VALUES = 2
+# Other numbers beyond 0 to 1 are errors where they are few in number and share: else they are of another scale, where
+# those beyond 1 are the surest (percent of a rare class).
+MOST_ERRORS, MOST_ERRORS_SHARE = 9, 0.001
 
 NO_TASK = "its labels do not determine a task: two classes or numbers are needed, in rows that have a prediction"
 
@@ -96,12 +102,21 @@ def _no_probabilities(given: Sequence[Probability]) -> str | None:
     between 0 and 1 by chance, tell nothing of how well the model ranks."""
     numbers = [number for each in given for number in _numbers_in(each)]
     found = np.array(numbers, dtype=np.float64)
-    beyond = int((np.isfinite(found) & ((found < 0.0) | (found > 1.0))).sum())
+    outside = found[np.isfinite(found) & ((found < 0.0) | (found > 1.0))]
+    beyond = len(outside)
     usable = int(((found >= 0.0) & (found <= 1.0)).sum())
-    if beyond <= MOST_BEYOND * len(numbers) and (usable or not beyond):
+    if not beyond or (usable and _are_errors(outside, len(numbers))):
         return None
     are = "is" if beyond == 1 else "are"
     return f"{beyond:,} of {len(numbers):,} scores {are} not between 0 and 1, so they are no probabilities"
+
+
+def _are_errors(outside: Floats, n: int) -> bool:
+    """True when single numbers of n scores are codes or errors, and the others are probabilities all the same."""
+    values = np.unique(outside)
+    if len(values) <= MOST_CODE_VALUES and all(map(is_code_number, values.tolist())):
+        return len(outside) <= MOST_CODES * n
+    return len(outside) <= min(MOST_ERRORS, MOST_ERRORS_SHARE * n)
 
 
 def _without_odd_scores(given: Sequence[Probability]) -> tuple[list[Probability], str | None]:

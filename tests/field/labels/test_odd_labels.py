@@ -116,6 +116,52 @@ def test_scores_with_many_beyond_0_to_1_are_no_probabilities() -> None:
     assert f"The metrics of scores are left out: {why}." in found.warnings
 
 
+def in_percent(seed: int) -> dict[str, Any]:
+    """Scores in percent of a class of 1 %: nearly all are below 1 %, those of most positives above."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random(20_000) < 0.01
+    found = rng.random(20_000) < 0.7
+    score = np.minimum(np.exp(rng.normal(np.log(0.05), 0.9, 20_000) + 4.5 * (found & truth)), 100.0)
+    assert 0.003 < np.mean(score > 1.0) < 0.01
+    assert np.mean(score[truth] > 1.0) > 0.6
+    return {"prediction": score > 2.0, "prediction_probability": score, "ground_truth": truth}
+
+
+@pytest.mark.parametrize("rows", [20_000, 1_000])
+def test_scores_of_a_rare_class_in_percent_are_not_judged_by_what_is_below_1(rows: int) -> None:
+    before, after = ({name: each[:rows] for name, each in in_percent(seed).items()} for seed in (1, 2))
+    found = performance(before, after)
+    values = {each.name: each.current.value for each in found.metrics}
+    assert [values[name] for name in ("roc_auc", "pr_auc", "log_loss", "brier")] == [None] * 4
+    beyond = int((after["prediction_probability"] > 1.0).sum())
+    why = (
+        f"in the data set to compare, {beyond} of {rows:,} scores are not between 0 and 1, so they are no probabilities"
+    )
+    assert f"The metrics of scores are left out: {why}." in found.warnings
+
+
+@pytest.mark.parametrize(
+    ("odd", "usable"),
+    [
+        ([-1.0] * 20, True),
+        ([-1.0] * 10 + [-999.0] * 10, True),
+        ([-1.0] * 21, False),
+        ([-1.0, -9.0, -999.0], False),
+        ([1.5, -0.2], True),
+        ([1.5, -0.2, 3.0], False),
+        ([1.5] * 3, False),
+        ([np.inf] * 40 + [-1.0], True),
+    ],
+)
+def test_only_codes_and_a_score_in_a_thousand_are_taken_for_errors(odd: list[float], usable: bool) -> None:
+    broken = SCORED | {"prediction_probability": np.concatenate([odd, SCORE[len(odd) :]])}
+    found = performance(SCORED, broken)
+    roc_auc = next(each for each in found.metrics if each.name == "roc_auc")
+    assert (roc_auc.current.value is not None) is usable
+    if usable:
+        assert roc_auc.current.n == ROWS - len(odd)
+
+
 @pytest.mark.parametrize("column", ["prediction", "ground_truth"])
 def test_one_infinite_number_of_a_regression_is_left_out_and_counted(column: str) -> None:
     rng = np.random.default_rng(7)
