@@ -42,6 +42,9 @@ from modelwatch.stats.errors import EmptySample, MalformedProfile
 # A smaller reference has too little to give a part of it away, and nothing is judged beside it. Without a split, each
 # name that chance left out of a reference would be new.
 LEAST_SPLIT = 10
+# References of such a size lose half of their power by a split. They are tested as a whole where at most one name
+# occurs less than three times: chance can hardly have left out names that together are frequent.
+WHOLE, MOST_RARE = range(15, 30), 1
 NAMING_PART = 3
 # A group of names is expected to hold so many values of the tested part, or clusters of them.
 MIN_NAMED_GROUP = 10.0
@@ -106,7 +109,8 @@ def split_reference(
 
     clusters: the number of the cluster of each value, where those of one cluster are alike: whole clusters are drawn
     then, in the order of their numbers, unless they count as less than ten, or each has one value. None for the split
-    of a sample of less than ten values. Raises EmptySample when no value is left.
+    of a sample of less than ten values, and of less than 30 that leave no room for new names.
+    Raises EmptySample when no value is left.
 
     >>> binning, split = split_reference(["a"] * 60 + ["b"] * 30)
     >>> int(split.naming.sum()), split.tested(Profile.of(binning, ["a"] * 60 + ["b"] * 30)).sum()
@@ -121,10 +125,11 @@ def split_names(
 ) -> tuple[CategoricalBinning, Split | None]:
     """The cells of names that occur so often, and how they were split, as by `split_reference`."""
     total = sum(frequency.values())
-    if total < LEAST_SPLIT:
-        return binning_of_names(frequency), None
     names = sorted(frequency)
     counts = np.array([frequency[name] for name in names], dtype=np.int64)
+    whole = clustered is None and total in WHOLE and int((counts <= 2).sum()) <= MOST_RARE
+    if whole or total < LEAST_SPLIT:
+        return binning_of_names(frequency), None
     content = "\0".join(f"{name}\0{count}" for name, count in zip(names, counts.tolist(), strict=True))
     rng = np.random.default_rng(list(sha256(content.encode("utf-8", "surrogatepass")).digest()))
     if clustered is None:
