@@ -18,14 +18,14 @@ RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h",), 3_600)
 PATH = "/ui/models/m/quality"
 
 
-def send(app: App, missing: bool, name: str = "age", hours: int = 3) -> None:
-    """Hours of 300 predictions; in the last one every fourth value is missing. All is evaluated."""
+def send(app: App, missing: bool, name: str = "age", hours: int = 3, rows: int = 300) -> None:
+    """Hours of `rows` predictions; in the last one every fourth value is missing. All is evaluated."""
     known: dict[str, Any] = {name: [float(each) for each in range(500)], "country": ["DE", "FR"] * 250}
     app.post("reference", {"model_name": "m", "features": known}, 201)
     ledger = open_ledger(app.store, later(100))
     for hour in range(hours):
         events = []
-        for index in range(300):
+        for index in range(rows):
             value = None if missing and hour == hours - 1 and index % 4 == 0 else float(index)
             features = {name: value, "country": "DE"}
             events.append(event(f"{hour}-{index}", features, timestamp=NOON + hour * HOUR + index * SECOND))
@@ -73,6 +73,17 @@ def test_sound_data_says_so_and_what_is_not_judged_says_why(app: App) -> None:
     assert "Not judged" in text
     assert "the same hours of at least 4 earlier weeks are needed" in text
     assert "Freshness" in text
+
+
+def test_what_is_not_judged_has_its_own_reason(app: App) -> None:
+    send(app, missing=False, hours=1, rows=24)
+    text = visit(app, PATH).text
+    assert "Nothing has been judged yet, for several reasons" in text
+    assert "age, country 24 of at least 100 values: 76 more are needed." in text
+    assert "volume of 7 d the same hours of at least 4 earlier weeks are needed" in text
+    of_model = visit(app, "/ui/models/m").text
+    assert "country 24 of at least 100 values: 76 more are needed." in of_model
+    assert "volume of 1 h The same hours of at least 4 earlier weeks are needed" in of_model
 
 
 def test_a_model_before_its_first_evaluation(app: App) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ class NotJudged(msgspec.Struct, frozen=True):
     """Subjects that share a state without a judgement.
 
     state: such as `insufficient_data`. count: how many there are; subjects: the names of the first 20. reason: why the
-    first one is not judged.
+    first one is not judged; others may have their own, which stand beside them in the report.
     """
 
     state: str
@@ -40,6 +40,32 @@ def not_judged(subjects: Iterable[tuple[str, str, str | None]]) -> list[NotJudge
         NotJudged(state, len(found), [name for name, _ in found[:NAMES_SHOWN]], found[0][1])
         for state, found in by_state.items()
     ]
+
+
+def by_reason(groups: Iterable[NotJudged], reasons: Mapping[str, str | None]) -> list[NotJudged]:
+    """The groups, those apart whose subjects have several reasons: first by reason, then subjects without a name.
+
+    reasons: of subjects, by name, as the report has them beside these. Subjects that it has none of there have that of
+    their group where its first subject is one of them, else none that is known.
+
+    >>> apart = by_reason([NotJudged("no_data", 3, ["age", "fare"], "Gone.")], {"age": "Gone.", "fare": "No numbers."})
+    >>> [(each.subjects, each.count, each.reason) for each in apart]
+    [(['age'], 1, 'Gone.'), (['fare'], 1, 'No numbers.'), ([], 1, None)]
+    """
+    found: list[NotJudged] = []
+    for group in groups:
+        otherwise = group.reason if group.subjects and group.subjects[0] not in reasons else None
+        apart: dict[str | None, list[str]] = {}
+        for name in group.subjects:
+            apart.setdefault(reasons.get(name, otherwise), []).append(name)
+        if len(apart) < 2:
+            found.append(group)
+            continue
+        found += [NotJudged(group.state, len(names), names, reason) for reason, names in apart.items()]
+        unnamed = group.count - len(group.subjects)
+        if unnamed:
+            found.append(NotJudged(group.state, unnamed, [], None))
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

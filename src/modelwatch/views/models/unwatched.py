@@ -3,7 +3,7 @@ others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES, NotJudged
+from modelwatch.monitoring.checks.performance.report import PerformanceReport, unjudged_metrics
+from modelwatch.monitoring.checks.quality.report import QualityReport, unjudged_values
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.scheduler.jobs.freshness import usual_of
@@ -67,12 +69,13 @@ class _Drift(msgspec.Struct):
     drift_results: list[JudgedSubject] = []
 
 
-class _Other(msgspec.Struct):
-    not_judged: list[NotJudged] = []
-
-
 _decode_drift = msgspec.json.Decoder(_Drift).decode
-_decode_other = msgspec.json.Decoder(_Other).decode
+_decode_performance = msgspec.json.Decoder(PerformanceReport).decode
+_decode_quality = msgspec.json.Decoder(QualityReport).decode
+_UNJUDGED: dict[str, Callable[[bytes], list[NotJudged]]] = {
+    PERFORMANCE: lambda result: unjudged_metrics(_decode_performance(result)),
+    QUALITY: lambda result: unjudged_values(_decode_quality(result)),
+}
 
 
 def newest_drift(connection: Connection, stream: StreamKey) -> list[JudgedSubject] | None:
@@ -133,13 +136,12 @@ def not_compared(connection: Connection, stream: StreamKey, rules: DriftRules, e
 
 def _of(connection: Connection, stream: StreamKey, check: str) -> Iterator[Unwatched]:
     verdict = newest_verdict(connection, stream, check)
-    if verdict is None:
-        return
-    for group in _decode_other(verdict.result).not_judged:
+    for group in () if verdict is None else _UNJUDGED[check](verdict.result):
+        if not group.subjects:
+            yield _line(check, f"{group.count:,} others", group.state, group.reason)
         for place, name in enumerate(group.subjects):
-            # The reason is that of the first.
             more = group.count - len(group.subjects) if place == len(group.subjects) - 1 else 0
-            yield _line(check, name, group.state, group.reason if place == 0 else None, more)
+            yield _line(check, name, group.state, group.reason, more)
 
 
 def _silence(connection: Connection, stream: StreamKey, rules: QualityRules, now: int) -> Iterator[Unwatched]:

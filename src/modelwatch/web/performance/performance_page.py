@@ -16,7 +16,7 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.measures import metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.history import performance_history
-from modelwatch.monitoring.checks.performance.report import MetricReport
+from modelwatch.monitoring.checks.performance.report import MetricReport, unjudged_metrics
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.text import lookback
 from modelwatch.times import MICROS_PER_SECOND
@@ -166,9 +166,9 @@ class PerformancePage:
         if self.stretch.immature is not None and self.stretch.outcomes is not None:
             found.append((self.span, f"{self.stretch.immature}."))
         report = None if self.judged is None else self.judged.report
-        for each in () if report is None else report.not_judged:
-            names = ", ".join(SUBJECTS.get(name, metric_name(name)) for name in each.subjects)
-            found.append((names, each.reason or ""))
+        for each in () if report is None else unjudged_metrics(report):
+            names = [SUBJECTS.get(name, metric_name(name)) for name in each.subjects]
+            found.append((", ".join(names) or f"{each.count:,} others", each.reason or ""))
         return found
 
     @property

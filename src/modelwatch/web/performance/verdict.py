@@ -13,7 +13,7 @@ from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.findings import NOT_SHOWN
 from modelwatch.measures import in_sentence, metric_change, metric_interval, metric_name, metric_value
 from modelwatch.monitoring.checks.performance.judge import why_absent
-from modelwatch.monitoring.checks.performance.report import EarlyReport, MetricReport
+from modelwatch.monitoring.checks.performance.report import EarlyReport, MetricReport, unjudged_metrics
 from modelwatch.text import capitalized
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.newest_verdicts import JudgedPerformance
@@ -124,8 +124,9 @@ class PerformanceVerdict:
             said.append(f"Nothing has been judged yet: {judged.window.immature}.")
         elif judged.report.reason:
             said.append(judged.report.reason)
-        elif judged.report.not_judged:
-            said.append(f"Not judged: {judged.report.not_judged[0].reason}")
+        elif groups := unjudged_metrics(judged.report):
+            several = len({each.reason for each in groups}) > 1
+            said.append("Not judged, for several reasons." if several else f"Not judged: {groups[0].reason}")
         return joined(said, " ")
 
     def _now(self, metric: str) -> Markup:

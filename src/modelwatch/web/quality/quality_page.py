@@ -12,7 +12,7 @@ from starlette.requests import Request
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.monitoring.checks.quality.report import FeatureQuality, RateReport
+from modelwatch.monitoring.checks.quality.report import FeatureQuality, RateReport, unjudged_values
 from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import SECONDS_PER_HOUR
@@ -170,13 +170,21 @@ class QualityPage:
         """Subjects that are not judged, with the reasons."""
         report = self.words.report
         return [
-            (
-                ", ".join(map(subject, each.subjects[:MOST_NAMED]))
-                + (f" and {each.count - MOST_NAMED} more" if each.count > MOST_NAMED else ""),
-                each.reason or "",
-            )
-            for each in (() if report is None else report.not_judged)
+            (listed([subject(each) for each in group.subjects], group.count), group.reason or "")
+            for group in (() if report is None else unjudged_values(report))
         ]
+
+
+def listed(names: Sequence[str], count: int) -> str:
+    """The first five names of `count` subjects, and how many there are more.
+
+    >>> listed(["age", "fare"], 4), listed([], 3)
+    ('age, fare and 2 more', '3 others')
+    """
+    if not names:
+        return f"{count:,} others"
+    more = count - min(len(names), MOST_NAMED)
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _cell(rule: RateReport | None) -> GridCell:

@@ -11,7 +11,7 @@ from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
-from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport
+from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport, unjudged_values
 from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport
 from modelwatch.views.newest_verdicts import JudgedQuality
 from modelwatch.web.frame.model_frame import ModelFrame
@@ -36,6 +36,7 @@ IN_SENTENCE = {
     "above_range": "above the reference's range in",
 }
 STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "stable": "stable", "no_data": "no_data"}
+SEVERAL_REASONS = "Nothing has been judged yet, for several reasons: what is not judged has its own."
 KINDS = ("data_quality", "volume", "freshness")
 MOST_SAID = 2
 NEVER = "Data quality has not been evaluated yet."
@@ -116,7 +117,10 @@ class QualityVerdict:
             return f"No issues: the values{of}{number} and the schema are as in the reference.{apart}"
         if report.reason:
             return report.reason
-        return report.not_judged[0].reason or NEVER if report.not_judged else "Nothing has been judged yet."
+        groups = unjudged_values(report)
+        if len({each.reason for each in groups}) > 1:
+            return SEVERAL_REASONS
+        return groups[0].reason or NEVER if groups else "Nothing has been judged yet."
 
     def _said(self) -> list[Markup]:
         """A sentence for each thing that is wrong."""

@@ -17,7 +17,7 @@ from modelwatch.monitoring.checks.quality.evaluation import appeared_in, evaluat
 from modelwatch.monitoring.checks.quality.evidence import Volumes, decode_quality, gather_quality
 from modelwatch.monitoring.checks.quality.judge import rise_thresholds, volume_of_hours, volume_thresholds
 from modelwatch.monitoring.checks.quality.observations import quality_observations
-from modelwatch.monitoring.checks.quality.report import QualityReport
+from modelwatch.monitoring.checks.quality.report import QualityReport, unjudged_values
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
@@ -145,6 +145,10 @@ def test_few_values_that_show_nothing_are_not_judged_and_not_stable(store: Store
     assert unjudged.subjects == ["colour", "number", "sparse", "volume of 1h", "volume of 24h", "volume of 7d"]
     assert unjudged.reason == "24 of at least 100 values: 76 more are needed."
     assert others == []
+    values, volumes = unjudged_values(found)
+    assert (values.subjects, values.count, values.reason) == (["colour", "number", "sparse"], 3, unjudged.reason)
+    assert (volumes.subjects, volumes.count) == (["volume of 1h", "volume of 24h", "volume of 7d"], 3)
+    assert volumes.reason == found.volume[0].reason != unjudged.reason
 
 
 def test_few_values_show_a_feature_that_is_always_missing(store: Store) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
-from modelwatch.monitoring.checks.not_judged import NotJudged
+from modelwatch.monitoring.checks.not_judged import NotJudged, by_reason
 from modelwatch.monitoring.checks.performance.judge import Severity
+from modelwatch.monitoring.checks.performance.labels.shift import LABELS
 from modelwatch.monitoring.checks.rules import AlphaReport
 
 
@@ -196,3 +199,21 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     warnings: list[str] = []
     alpha_from: AlphaReport | None = None
     early: EarlyReport | msgspec.UnsetType = msgspec.UNSET
+
+
+def unjudged_metrics(report: PerformanceReport) -> list[NotJudged]:
+    """What no matured window judges, by state and by reason: that of the longest window."""
+    matured = sorted((each for each in report.windows if each.matured), key=_seconds, reverse=True)
+    reasons: dict[str, str | None] = {}
+    for group in report.not_judged:
+        for name in group.subjects:
+            metrics = [each.label_drift if name == LABELS else each.metrics.get(name) for each in matured]
+            own = (each.reason for each in metrics if each is not None and each.severity == group.state)
+            reasons[name] = next(own, None)
+        reasons |= dict.fromkeys(group.subjects[:1], group.reason)
+    return by_reason(report.not_judged, reasons)
+
+
+def _seconds(window: LabelledWindowReport) -> float:
+    start, end = (datetime.fromisoformat(each) for each in (window.start, window.end))
+    return (end - start).total_seconds()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from modelwatch.monitoring.checks.not_judged import NotJudged
+from modelwatch.monitoring.checks.not_judged import KNOWN_STATES, NotJudged, by_reason
 from modelwatch.monitoring.checks.rules import AlphaReport
 
 Severity = Literal["stable", "warning", "alert", "insufficient_data", "no_reference", "no_data"]
@@ -161,3 +161,16 @@ class QualityReport(msgspec.Struct, frozen=True):
     not_judged: list[NotJudged] = []
     classes: list[ClassUseReport] = []
     alpha_from: AlphaReport | None = None
+
+
+def unjudged_values(report: QualityReport) -> list[NotJudged]:
+    """What the report does not judge, by state and by reason."""
+    reasons: dict[str, str | None] = {f"volume of {each.span}": each.reason for each in report.volume}
+    reasons |= {f"{each.feature_name}: {each.change}": None for each in report.schema}
+    for feature in report.features:
+        if feature.severity in KNOWN_STATES:
+            reasons |= {f"{feature.feature_name}: {rule.rule}": rule.reason for rule in feature.rules}
+        else:
+            own = (rule.reason for rule in feature.rules if rule.severity == feature.severity)
+            reasons[feature.feature_name] = next(own, None)
+    return by_reason(report.not_judged, reasons)
