@@ -11,7 +11,7 @@ from scipy import stats
 from modelwatch.stats.counting.binning import categorical_binning, numeric_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
-from modelwatch.stats.quality.codes import sentinel_sides, sentinels
+from modelwatch.stats.quality.codes import codes_in_reference, sentinel_sides, sentinels
 from modelwatch.stats.quality.rates import (
     RateCheck,
     compare_rates,
@@ -218,6 +218,26 @@ def test_beside_a_reference_of_few_levels_a_new_one_is_no_code_for_a_missing_val
     coded = Profile.of(binning, [-999.0] * 40 + given[:860])
     (found,) = sentinels(reference, coded, {-999.0: 40})
     assert (found.value, found.side, found.count) == (-999.0, "below", 40)
+
+
+def test_codes_beside_mostly_zero_numbers_are_found_however_few_cells_hold_them() -> None:
+    """Hundreds of different amounts are in two or three cells, since nearly all values are 0."""
+    rng = np.random.default_rng(1)
+    amounts = np.where(rng.random(100_000) < 0.99, 0.0, rng.exponential(100.0, 100_000))
+    binning = numeric_binning(amounts)
+    reference = Profile.of(binning, amounts)
+    assert np.count_nonzero(reference.fine) < 5
+    now = amounts.copy()
+    now[:3_000] = -200.0
+    (found,) = sentinels(reference, Profile.of(binning, now), {-200.0: 3_000})
+    assert (found.value, found.side, found.count) == (-200.0, "below", 3_000)
+    coded = amounts.copy()
+    coded[:2_000] = -999.0
+    binning = numeric_binning(coded)
+    reference = Profile.of(binning, coded)
+    now[:8_000] = -999.0
+    (known,) = codes_in_reference(reference, Profile.of(binning, now))
+    assert (known.value, known.reference_count, known.current_count) == (-999.0, 2_000, 8_000)
 
 
 def test_a_categorical_feature_has_no_sentinels() -> None:

@@ -109,7 +109,7 @@ def _stands_apart(binning: NumericBinning, fine: NDArray[np.int64], value: float
     others = fine.copy()
     others[[cell, *(int(binning.edges.searchsorted(end)) for end in (binning.low, binning.high))]] = 0
     held = np.flatnonzero(others)
-    if len(held) < LEAST_OTHERS:
+    if _are_few_values(binning, held):
         return False
     # A cell is known by its borders; those of the outer cells are the smallest and the largest value.
     upper = np.append(binning.edges, binning.high)
@@ -124,6 +124,11 @@ def _stands_apart(binning: NumericBinning, fine: NDArray[np.int64], value: float
     if is_code_number(value):
         return negative or apart
     return apart and (value == 0.0 < nearest or (negative and value % 10.0 == 0.0))
+
+
+def _are_few_values(binning: NumericBinning, held: NDArray[np.intp]) -> bool:
+    """True for cells of fewer than `LEAST_OTHERS` different values: a cell of several values may hold any number."""
+    return len(held) < LEAST_OTHERS and bool(binning.atomic[held].all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ def sentinels(
         "below": (reference.below, current.below),
         "above": (reference.above, current.above),
     }
-    codes_only = codes_only or int(np.count_nonzero(reference.fine)) < LEAST_OTHERS
+    codes_only = codes_only or _are_few_values(binning, np.flatnonzero(reference.fine))
     found = []
     for side, counted in outside.items():
         reference_count, current_count = expected[side]
