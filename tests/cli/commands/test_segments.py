@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -65,6 +67,21 @@ def test_the_segments_are_a_table_with_the_worst_below(divided: LiveService, run
     assert re.search(
         r"Change of accuracy: −[\d.]+ points by the segments themselves, .+ by a shift of their shares", done.stdout
     )
+
+
+def test_the_answer_of_an_earlier_release_is_shown(
+    divided: LiveService, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no mix and no level of a whole feature."""
+    answer = httpx.get(f"{divided.url}/api/v1/models/{MODEL}/segments", params={"metric": "accuracy"}).json()
+    for feature in answer["streams"][0]["features"]:
+        del feature["mix"], feature["level"]
+    earlier = SimpleNamespace(get=lambda path, params: answer)
+    monkeypatch.setattr("modelwatch.cli.commands.segments.connected", lambda url, patience: nullcontext(earlier))
+    done = run_cli("segments", MODEL, "--metric", "accuracy")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "country=IT" in done.stdout
+    assert "Change of accuracy" not in done.stdout
 
 
 def test_the_answer_is_json_for_programs(divided: LiveService, run_cli: RunCli) -> None:

@@ -105,7 +105,8 @@ def _feature(feature: Mapping[str, Any], metric: str | None) -> None:
             "drift": ", ".join(_drift(each) for each in line["drift"] if each["contribution"] >= SHOWN_DRIFT),
         }
         notes.append((line["value"], "; ".join(f"{name} {text}" for name, text in said.items() if text)))
-    if feature["mix"] is not None:
+    # A service of an earlier release sends none.
+    if feature.get("mix") is not None:
         level, mix = (_change(metric, feature[name]) for name in ("level", "mix"))
         print_out(f"Change of {metric}: {level} by the segments themselves, {mix} by a shift of their shares (mix).")
     print_table(COLUMNS, rows, numbers=COLUMNS[1:])
