@@ -94,6 +94,24 @@ def test_a_segment_that_only_gained_share_is_not_before_one_that_got_worse() -> 
     assert [each.value for each in found.segments] == ["C", "A", "B"]
 
 
+def test_a_bias_that_became_smaller_on_the_other_side_of_zero_is_no_loss() -> None:
+    def side(seed: int, bias: dict[str, float]) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        truth, country = rng.uniform(100.0, 1_000.0, 4_000), np.array(["A", "B"] * 2_000)
+        said = truth + np.array([bias[each] for each in country]) + rng.normal(size=4_000)
+        return pd.DataFrame({"country": country, "prediction": said, "ground_truth": truth})
+
+    before, after = side(1, {"A": -3.0, "B": 0.0}), side(2, {"A": 0.3, "B": 0.2})
+    found = mw.compare(before, after, by="country", natural_variation=False).segments
+    assert found is not None
+    assert found.metric == "mae"
+    assert [(each.value, each.severity) for each in found.segments] == [("B", "stable"), ("A", "stable")]
+    improved = found.segments[1]
+    assert improved.metric is not None
+    assert improved.metric.loss == pytest.approx(-2.2, abs=0.1)
+    assert improved.adjusted_p_value == 1.0
+
+
 def test_each_segment_is_compared_as_its_rows_alone(before: pd.DataFrame, after: pd.DataFrame) -> None:
     found = mw.compare(before, after, by="country").segments
     assert found is not None
