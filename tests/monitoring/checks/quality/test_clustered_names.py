@@ -25,6 +25,7 @@ from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.stats.counting.categorical import categorical_binning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.evidence import rate_increase_p_value
+from modelwatch.stats.drift.significance.combined import combined_tests
 from modelwatch.stats.drift.significance.names import expected_new, split_reference
 from modelwatch.stats.drift.variation.clusters import KeyedRows, clusters_of
 from modelwatch.storage.engine.models import StreamKey
@@ -83,6 +84,39 @@ def test_many_clients_with_names_that_nobody_had_are_found() -> None:
     p_value = new_names_p_value(reference, Profile.of(reference.profile.binning, names), "client", None)
     assert p_value is not None
     assert p_value < 1e-6
+
+
+def reference_of_few(seed: int) -> StoredReference:
+    """The reference of 12 clients with one city of 300 each, and about five rows: they count as fewer than ten."""
+    rng = np.random.default_rng([seed, 1])
+    sizes = rng.geometric(0.2, 12)
+    names = [f"city {city}" for city in np.repeat(rng.integers(0, 300, 12), sizes).tolist()]
+    keys = [f"client {client}" for client in np.repeat(np.arange(12), sizes).tolist()]
+    rows = KeyedRows("client", keys, categorical_binning(keys))
+    binning, split = split_reference(names, rows.cluster_of)
+    profile = Profile.of(binning, names)
+    stored = StoredReference("", "", None, Subject("feature", "city"), profile, None, 0, "", "active", split)
+    return replace(stored, clusters=clusters_of(profile, names, rows))
+
+
+def test_beside_few_unequal_clients_new_names_are_not_judged() -> None:
+    """What was to be expected was counted by rows: up to 31 % of unchanged windows had more at a level of 1 %."""
+    judged = []
+    for seed in range(12):
+        reference = reference_of_few(seed)
+        assert reference.split is not None
+        if reference.split.clusters:
+            continue
+        rng = np.random.default_rng([seed, 2])
+        names = [f"city {city}" for city in np.repeat(rng.integers(0, 300, 10), rng.geometric(0.2, 10)).tolist()]
+        current = Profile.of(reference.profile.binning, names)
+        judged.append(new_names_p_value(reference, current, "client", None))
+        assert reference.clusters is not None
+        dispersion = reference.clusters.dispersion(current.n, reference.profile.n, None)
+        [[found]] = combined_tests([(reference.profile, reference.split, [current])], [[dispersion]])
+        assert found.new_names_p_value == 1.0
+    assert len(judged) >= 6
+    assert set(judged) == {1.0}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, PS
 from modelwatch.monitoring.checks.rules import DriftRules, Thresholds
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.counting.profile import Profile
-from modelwatch.stats.drift.significance.names import beside, expected_new, names_p_value
+from modelwatch.stats.drift.significance.names import beside, expected_new, names_are_unknown, names_p_value
 from modelwatch.stats.drift.variation.clusters import Clusters
 from modelwatch.stats.drift.variation.overdispersion import Dispersion
 from modelwatch.storage.references.subjects import StoredReference, Subject
@@ -317,7 +317,7 @@ def new_names_p_value(
     reference: StoredReference, current: Profile, cluster_by: str | None, keys: Profile | float | None
 ) -> float | None:
     """Chance of as many unseen names in a window where those of one key are alike; None where nothing is known of that,
-    and counts alone tell it. keys: as of `dispersion_of`."""
+    and counts alone tell it. 1 where clusters are too few or too unequal to say. keys: as of `dispersion_of`."""
     clusters, split = reference.clusters, reference.split
     if clusters is None or clusters.key != cluster_by or split is None:
         return None
@@ -325,6 +325,8 @@ def new_names_p_value(
     expected = expected_new(reference.profile, split)
     if dispersion is None or expected is None:
         return None
+    if names_are_unknown(split, dispersion):
+        return 1.0
     return names_p_value(expected, current, beside(split, dispersion), _tested(reference))
 
 

@@ -21,7 +21,14 @@ from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.directed import DirectedTests, directed_tests
 from modelwatch.stats.drift.significance.homogeneity import OMNIBUS_WEIGHT, Homogeneity, Part, parts_of_tests
 from modelwatch.stats.drift.significance.names import WEIGHTS as SPLIT
-from modelwatch.stats.drift.significance.names import Split, beside, comparison, expected_new, names_p_value
+from modelwatch.stats.drift.significance.names import (
+    Split,
+    beside,
+    comparison,
+    expected_new,
+    names_are_unknown,
+    names_p_value,
+)
 from modelwatch.stats.drift.significance.power import DetectablePsi, samples_needed, smallest_window
 from modelwatch.stats.drift.variation.overdispersion import (
     AT_MOST,
@@ -105,7 +112,9 @@ def _new_names(cases: Sequence[Case], dispersions: Sequence[Sequence[Dispersion 
             continue
         expected, tested = expected_new(reference, split), reference.n - int(split.naming.sum())
         found += [
-            names_p_value(expected, window, beside(split, dispersion), tested)
+            1.0
+            if names_are_unknown(split, dispersion)
+            else names_p_value(expected, window, beside(split, dispersion), tested)
             for window, dispersion in zip(windows, of_case, strict=True)
         ]
     return np.array(found)

@@ -338,6 +338,12 @@ def beside(split: Split | None, dispersion: Dispersion | None) -> Dispersion | N
     return dispersion.independent_draws()
 
 
+def names_are_unknown(split: Split, dispersion: Dispersion | None) -> bool:
+    """True where the values of one cluster are alike, and clusters were too few or too unequal to be drawn: names that
+    occur once among the values then say little of how many new ones come. dispersion: of a window."""
+    return not split.clusters and dispersion is not None and dispersion.times > 1.0
+
+
 def window_needed(reference: Profile, alpha: float, split: Split | None = None) -> int | None:
     """The smallest window for which the test can reach `alpha` at all, as `samples_needed` says it."""
     if split is None:
