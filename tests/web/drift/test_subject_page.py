@@ -65,12 +65,23 @@ def test_other_subjects_have_the_same_page(plain: App, path: str) -> None:
 
 def test_a_subject_without_reference_is_not_judged_and_says_why(app: App) -> None:
     filled(app)
-    for path in ("latency", "features/nothing"):
-        page = seen(app, path)
-        assert "not judged" in page.text
-        assert "No reference is set" in page.text
+    page = seen(app, "latency")
+    assert "not judged" in page.text
+    assert "No reference is set" in page.text
+    open_ledger(app.store, prefix="u").commit([event("x", {"extra": 1.0}, timestamp=NOW - 1)])
+    assert "No reference is set" in seen(app, "features/extra").text
     open_ledger(app.store, prefix="v").commit([event("x", model="bare", timestamp=NOW - 1)])
     assert "No reference is set" in visit(app, "/ui/models/bare/features/x").text
+
+
+def test_an_unknown_feature_is_not_found_and_the_nearest_are_named(app: App) -> None:
+    filled(app)
+    page = seen(app, "features/amuont", 404)
+    assert "m has no feature named 'amuont'" in page.text
+    assert "Did you mean 'amount'?" in page.text
+    open_ledger(app.store, prefix="u").commit([event("x", {"extra": 1.0}, timestamp=NOW - 1)])
+    assert "Did you mean 'extra'?" in seen(app, "features/extras", 404).text
+    assert "Did you mean" not in seen(app, "features/NOPE", 404).text
 
 
 def test_a_model_before_its_first_prediction_says_so(app: App) -> None:
