@@ -63,7 +63,7 @@ def performance() -> list[Panel]:
     )
     lag = lines(
         "Label lag",
-        "Delay within which most labels arrive. The windows of the metrics end that far back.",
+        "Delay within which most labels arrive, once it is known. The windows of the metrics end that far back.",
         [query(f"max by ({by}) (ml_model_label_lag_seconds{{{STREAM}}})", "{{model_version}} {{environment}}")],
         "s",
         nothing="No labels yet",

@@ -13,7 +13,14 @@ from modelwatch.monitoring.checks.performance.report import PerformanceReport
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import PERFORMANCE, latest_verdicts, save_verdict
 from tests.exposition.scraping import Scrape, evaluate, scrape
-from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
+from tests.support.data.labelled import (
+    later,
+    outcomes,
+    send_labelled,
+    send_slowly_labelled,
+    set_labelled_reference,
+    watch_yes,
+)
 from tests.support.data.streams import HOUR
 from tests.support.events import NOON, Clock
 
@@ -69,6 +76,19 @@ def test_every_gauge_is_what_the_newest_verdict_says(store: Store, clock: Clock)
     assert found.value("ml_model_labeled_ratio", **HOURLY) == 1.0
     assert found.value("ml_model_labeled_predictions", **HOURLY) == windows["1h"].labelled > 0
     assert found.value("ml_model_label_lag_seconds", **STREAM) == 0
+
+
+def test_how_late_most_labels_are_has_no_sample_while_only_quick_ones_can_have_come(store: Store) -> None:
+    watch_yes(store)
+    set_labelled_reference(store, outcomes(3_000, 99))
+    send_slowly_labelled(store, later(3))
+    evaluate(store, later(3))
+    arrivals = newest(store).arrivals
+    assert arrivals.lag_seconds > 0
+    assert "how late most of them are is known after" in (arrivals.unknown or "")
+    found = collect(store)
+    assert found.types["ml_model_label_lag_seconds"] == "gauge"
+    assert found["ml_model_label_lag_seconds"] == []
 
 
 def test_an_accuracy_of_nothing_is_0_and_an_undefined_precision_is_left_out(store: Store, clock: Clock) -> None:

@@ -33,7 +33,8 @@ def written_performance(verdict: StoredVerdict) -> tuple[Written, ...]:
     for window in report.windows:
         if window.matured and window.lookback is not None and window.immature is None:
             _add_window(families, (*verdict.stream, window.lookback), window)
-    families["ml_model_label_lag_seconds"].add_metric(verdict.stream, report.arrivals.lag_seconds)
+    if report.arrivals.unknown is None:
+        families["ml_model_label_lag_seconds"].add_metric(verdict.stream, report.arrivals.lag_seconds)
     return tuple(map(written, families.values()))
 
 
@@ -56,7 +57,11 @@ def _performance_families() -> dict[str, GaugeMetricFamily]:
         ("ml_model_performance_severity", "Verdict on the metric: 2 alert, 1 warning, 0 stable.", metric),
         ("ml_model_labeled_ratio", "Share of labelled predictions in the window.", window),
         ("ml_model_labeled_predictions", "Labelled predictions in the window.", window),
-        ("ml_model_label_lag_seconds", "Delay of most labels; the windows end this far back.", STREAM),
+        (
+            "ml_model_label_lag_seconds",
+            "Delay of most labels, once known; the windows end this far back.",
+            STREAM,
+        ),
     ):
         found[name] = GaugeMetricFamily(name, text, labels=labels)
     return found

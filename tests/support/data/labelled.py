@@ -14,7 +14,7 @@ from modelwatch.stats.outcomes.outcome_layout import Outcome
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.monitors import put_monitor
 from tests.support.background import new_id
-from tests.support.data.streams import SECOND
+from tests.support.data.streams import HOUR, SECOND
 from tests.support.events import NOON, Clock, event, open_ledger
 
 _batches = itertools.count()
@@ -98,6 +98,20 @@ def send_labelled(
         late.close()
 
     return label_now
+
+
+def send_slowly_labelled(store: Store, clock: Callable[[], int]) -> None:
+    """Predictions of three hours from noon on, with the labels that have come: these take four hours on average."""
+    rng, now, events, labels = np.random.default_rng(1), clock(), [], []
+    for number, row in enumerate(outcomes(1_800, 5)):
+        at = NOON + number * 6 * SECOND
+        events.append(event(f"p{number}", {}, timestamp=at, prediction=row.prediction, probability=row.probability))  # type: ignore[arg-type]
+        known = at + int(rng.exponential(4.0) * HOUR)
+        if known < now:
+            labels.append(GroundTruth("m", f"p{number}", row.truth, known))  # type: ignore[arg-type]
+    ledger = open_ledger(store, clock)
+    ledger.commit(events, labels)
+    ledger.close()
 
 
 def later(hours: float) -> Clock:

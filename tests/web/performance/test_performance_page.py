@@ -27,10 +27,16 @@ from tests.api.routes.checks.test_performance_stretch import rides
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
 from tests.support.app import App
 from tests.support.background import background, run_out
-from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference, watch_yes
-from tests.support.data.streams import HOUR, SECOND
+from tests.support.data.labelled import (
+    later,
+    outcomes,
+    send_labelled,
+    send_slowly_labelled,
+    set_labelled_reference,
+    watch_yes,
+)
+from tests.support.data.streams import HOUR
 from tests.support.events import NOON, event, open_ledger
-from tests.support.stores.labels import label
 from tests.web.reading import Page
 from tests.web.test_pages import BASE, HOSTILE, visit
 
@@ -120,14 +126,7 @@ def test_while_only_quick_labels_can_have_come_nothing_is_said_of_how_late_most_
     """A model of three hours, whose labels take four on average."""
     watch_yes(app.store)
     set_labelled_reference(app.store, outcomes(3_000, 99))
-    rng, now, events, labels = np.random.default_rng(1), later(3)(), [], []
-    for number, row in enumerate(outcomes(1_800, 5)):
-        at = NOON + number * 6 * SECOND
-        events.append(event(f"p{number}", {}, timestamp=at, prediction=row.prediction, probability=row.probability))  # type: ignore[arg-type]
-        known = at + int(rng.exponential(4.0) * HOUR)
-        if known < now:
-            labels.append(label(f"p{number}", row.truth, timestamp=known))  # type: ignore[arg-type]
-    open_ledger(app.store, later(3)).commit(events, labels)
+    send_slowly_labelled(app.store, later(3))
     text = visit(app, PATH).text
     assert re.search(
         r"[\d.]+ % are labelled so far; how late most labels are is not known yet: the first prediction with a label"

@@ -152,7 +152,8 @@ class ArrivalsReport(msgspec.Struct, frozen=True):
     """Arrivals of labels: delays in seconds after the prediction; share of predictions that get one in the end.
 
     lag_seconds: lag of the judgements. waiting: labels without a prediction yet; orphaned: those given up. expired:
-    labels for a day whose predictions had expired.
+    labels for a day whose predictions had expired. unknown: why it is not known yet how late most labels are, so that
+    all of these are of quick ones; else null.
     """
 
     labels: int
@@ -164,6 +165,7 @@ class ArrivalsReport(msgspec.Struct, frozen=True):
     waiting: int
     orphaned: int
     expired: int = 0
+    unknown: str | None = None
 
 
 class PerformanceReport(msgspec.Struct, frozen=True):

@@ -262,6 +262,7 @@ def brief_performance_report(evaluation: PerformanceEvaluation) -> PerformanceRe
             waiting=evidence.waiting,
             orphaned=evidence.orphaned,
             expired=evidence.expired,
+            unknown=arrivals.unknown,
         ),
         windows=[],
         reason=_why(evaluation),
