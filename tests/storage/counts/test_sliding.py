@@ -23,6 +23,7 @@ from modelwatch.storage.counts.rolled_windows import rolled_windows
 from modelwatch.storage.counts.rollup_levels import Grain
 from modelwatch.storage.counts.sliding import PAGE_SECONDS, EdgeRows, Part, SlidingSums, Span, Stretched, Total, merged
 from modelwatch.storage.counts.stored_values import recent_values
+from modelwatch.storage.counts.streams import count_streams
 from modelwatch.storage.counts.volumes import duplicates_in, first_window
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
@@ -181,6 +182,7 @@ def observed(store: Store, end: int) -> object:
             stale_outcome_days(connection, model, layouts.outcome_generation + 1, *spans[1]),
         ]
         rolled = [rolled_windows(connection, model, environment, *spans[0], of) for of in (version, None)]
+        streams = [count_streams(connection, model, *span) for span in spans]
         first = first_window(connection, STREAM)
         recent = recent_values(connection, STREAM, end, 50, spans[1][0], ["x"])
     return (
@@ -196,7 +198,7 @@ def observed(store: Store, end: int) -> object:
             for start, each in tails
         ),
         (starts, counts.tolist()),
-        (repeats, stale, rolled, first, recent),
+        (repeats, stale, rolled, streams, first, recent),
     )
 
 

@@ -7,10 +7,15 @@ from functools import cache
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, func, select
 
+from modelwatch.storage.counts.sliding import Span, Stretched
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.caches import remembered
 from modelwatch.storage.engine.models import Stream, StreamKey
 from modelwatch.storage.ledger.slots import decode_pace
 from modelwatch.times import SECONDS_PER_DAY
+
+# Calls of a snapshot from which on its windows are remembered: a history asks at each of its moments.
+MANY_CALLS = 3
 
 
 def streams(connection: Connection, model: str | None = None) -> list[Stream]:
@@ -158,8 +163,33 @@ def newest_window(connection: Connection, stream: StreamKey, until: int | None =
 
 def count_streams(connection: Connection, model: str, since: int, until: int) -> int:
     """Number of (version, environment) pairs of the model with data in windows that overlap [since, until), seconds."""
-    where = {"of_model": model, "after": since - SECONDS_PER_DAY, "since": since, "until": until}
-    return connection.execute(_streams_with_data(), where).scalar_one()
+    known = remembered(connection, (count_streams, model), _Windows)
+    known.calls += 1
+    if known.calls < MANY_CALLS:
+        where = {"of_model": model, "after": since - SECONDS_PER_DAY, "since": since, "until": until}
+        return connection.execute(_streams_with_data(), where).scalar_one()
+    stretch = (since - SECONDS_PER_DAY + 1, until)
+    known.windows.extend(stretch, lambda missing: _windows_with_data(connection, model, missing))
+    return len({key[2:] for key in known.windows.found if stretch[0] <= key[0] < until and key[0] + key[1] > since})
+
+
+class _Windows:
+    """Windows with data that a snapshot has been asked for so many times: start and length in seconds, version,
+    environment."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.windows = Stretched[tuple[int, int, str, str], None]()
+
+
+def _windows_with_data(connection: Connection, model: str, span: Span) -> dict[tuple[int, int, str, str], None]:
+    table = tables.profile
+    rows = connection.execute(
+        select(table.c.window_start, table.c.window_len, table.c.version, table.c.environment)
+        .where(table.c.model == model, table.c.window_start >= span[0], table.c.window_start < span[1])
+        .distinct()
+    )
+    return dict.fromkeys((row[0], row[1], row[2], row[3]) for row in rows)
 
 
 @cache
