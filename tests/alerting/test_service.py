@@ -9,14 +9,14 @@ from functools import partial
 
 import pytest
 from msgspec import structs
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from modelwatch.alerting.policy import AlertPolicy, FlapRule, Route
 from modelwatch.alerting.queries import list_audit
 from modelwatch.alerting.service import AlertService
 from modelwatch.alerting.silences import Matcher, Silence, SilenceRequest
-from modelwatch.errors import Conflict, InvalidInput, UnknownResource
+from modelwatch.errors import Conflict, DamagedData, InvalidInput, UnknownResource
 from modelwatch.findings import FindingSeverity, Kind
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, save_verdict
@@ -607,6 +607,23 @@ def test_an_alert_that_can_not_be_dealt_with_does_not_keep_the_others(desk: Desk
     with pytest.raises(IntegrityError):
         desk.book.tick(desk.clock.now)
     assert [sent.notice.model for sent in desk.sent() if sent.event == "reminder"] == ["model-1", "model-2"]
+
+
+def test_alerts_of_a_model_whose_monitor_is_damaged_do_not_keep_the_others(desk: Desk) -> None:
+    desk.policy = replace(desk.policy, repeat_seconds=HOUR)
+    for index in range(3):
+        desk.take(assessment(0, {"amount": "warning"}, model=f"model-{index}"))
+
+    def policy(_connection: Connection, model: str) -> AlertPolicy:
+        if model == "model-1":
+            raise DamagedData("The stored monitor of 'model-1' can't be read.")
+        return desk.policy
+
+    desk.clock.advance(HOUR)
+    book = AlertService(desk.store, policy=policy, public_url=desk.public_url, clock=desk.clock, new_id=desk.new_id)
+    with pytest.raises(DamagedData):
+        book.tick(desk.clock.now)
+    assert [sent.notice.model for sent in desk.sent() if sent.event == "reminder"] == ["model-0", "model-2"]
 
 
 def test_two_incidents_in_one_tick_of_the_clock_are_told_apart(desk: Desk) -> None:

@@ -27,14 +27,14 @@ from modelwatch.alerting.silences import (
     silence_from_row,
     silence_row,
 )
-from modelwatch.errors import Conflict, FieldError, InvalidInput, UnknownResource, excerpt
+from modelwatch.errors import Conflict, DamagedData, FieldError, InvalidInput, UnknownResource, excerpt
 from modelwatch.findings import Assessment, Kind
 from modelwatch.storage.alerts.alerts import alert_by_id, alerts_page, latest_incidents, remove_alert, unfinished_alerts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.alerts.silences import add_silence, move_silence, silence_by_id, silences_in_force
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.verdicts.verdicts import newest_verdict
+from modelwatch.storage.verdicts.verdicts import newest_trace
 from modelwatch.text import clean
 
 LONGEST_ACTOR = 200
@@ -112,13 +112,18 @@ class AlertService:
         with self._store.read() as connection:
             silences = _silences(connection, now)
             rows = unfinished_alerts(connection)
-            policies = {row.model: self._policy(connection, row.model) for row in rows}
+            policies: dict[str, AlertPolicy] = {}
+            failure: Exception | None = None
+            for model in dict.fromkeys(row.model for row in rows):
+                try:
+                    policies[model] = self._policy(connection, model)
+                except DamagedData as error:
+                    failure = failure or error
         due = [
             alert.id
             for alert in map(alert_from_row, rows)
-            if _due(alert, silences, policies[alert.model], now).alert != alert
+            if alert.model in policies and _due(alert, silences, policies[alert.model], now).alert != alert
         ]
-        failure: Exception | None = None
         for alert_id in due:
             try:
                 self._tick_alert(alert_id, now)
@@ -289,7 +294,7 @@ def _silences(connection: Connection, now: int) -> list[Silence]:
 def _is_outdated(connection: Connection, assessment: Assessment) -> bool:
     """True when the check has a verdict on newer data of this version: findings in older data open nothing."""
     stream = StreamKey(assessment.model, assessment.version, assessment.environment)
-    newest = newest_verdict(connection, stream, assessment.check)
+    newest = newest_trace(connection, stream, assessment.check)
     return newest is not None and newest.window_end > assessment.window_end
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from modelwatch.errors import (
     INTERNAL_ERROR,
+    DamagedData,
     FieldError,
     InvalidInput,
     RequestError,
@@ -26,6 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 # Relative, as RFC 9457 allows: the address of a page about this kind of problem.
 TYPE_PREFIX = "/problems/"
 MAX_ERRORS = 100
+UNEXPECTED = "The request could not be served because of an error in the service; its log has the details."
 
 # What pydantic says of a parameter, by its kind of error.
 _EXPECTED = {
@@ -63,7 +65,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
 def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
     """Status, headers and body for a raw ASGI answer.
 
-    An unexpected error is a 500 without its cause.
+    An unexpected error is a 500 without its cause; of stored data that can't be read it says which.
     """
     headers: RawHeaders = []
     if isinstance(error, RequestError):
@@ -82,12 +84,10 @@ def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
     else:
         # The server closes the connection after such an error, and the next request on it would be cut off.
         headers.append((b"connection", b"close"))
-        problem = Problem(
-            TYPE_PREFIX + slug_of(error),
-            "The service made an error",
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "The request could not be served because of an error in the service; its log has the details.",
-        )
+        title, detail = "The service made an error", UNEXPECTED
+        if isinstance(error, DamagedData):
+            title, detail = "What is stored can't be read", f"{error} The rest of the store is served as before."
+        problem = Problem(TYPE_PREFIX + slug_of(error), title, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
     return _answer(problem, headers)
 
 

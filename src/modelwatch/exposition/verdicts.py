@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
+from modelwatch.errors import DamagedData
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdict_ids, verdict_by_id
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,11 @@ class NewestVerdicts(Generic[T]):
         return sorted(found.values(), key=lambda verdict: verdict.labels)
 
     def _read(self, connection: Connection, identity: str) -> NewestVerdict[T] | None:
-        verdict = verdict_by_id(connection, identity)
+        try:
+            verdict = verdict_by_id(connection, identity)
+        except DamagedData as error:
+            log.warning("%s Its stream has no %s gauges until the next one.", error, self._check)
+            return None
         if verdict is None:  # removed since its id was read
             return None
         try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from sqlalchemy import event as sql
+from sqlalchemy import update
 
+from modelwatch.config.monitors.monitor import parse_monitor
+from modelwatch.errors import DamagedData
 from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.references.references import set_reference_frame
 from modelwatch.monitoring.scheduler.agenda import Agenda
@@ -17,12 +20,14 @@ from modelwatch.monitoring.scheduler.jobs.maintenance import Maintenance
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import fresh_labels
 from modelwatch.storage.counts.streams import fresh_windows
+from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.leases import acquire
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_outcomes import backfill_outcomes
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
-from modelwatch.storage.verdicts.evaluations import evaluation_progress
+from modelwatch.storage.references.monitors import put_monitor
+from modelwatch.storage.verdicts.evaluations import evaluation_failures, evaluation_progress
 from modelwatch.storage.verdicts.verdicts import latest_verdicts
 from tests.support.background import Seen, Taken, background, new_id, run_out
 from tests.support.data.streams import HOUR, SECOND, finish, normal
@@ -249,3 +254,23 @@ def test_maintenance_ends_after_its_share_of_time_and_goes_on_where_it_stopped(s
     run_out(background(store, RULES, clock))
     with store.read() as connection:
         assert {verdict.severity for verdict in latest_verdicts(connection)} <= {"stable", "insufficient_data"}
+
+
+def test_a_model_whose_monitor_is_damaged_fails_alone(store: Store) -> None:
+    clock = Clock(NOON + HOUR)
+    send(store, clock, {("good", "1"): 300, ("bad", "1"): 300})
+    for model in ("good", "bad"):
+        set_reference(store, model)
+        put_monitor(store, model, parse_monitor({"budget": 2}), source="api", actor="ann", now=NOON, new_id=new_id)
+    with store.write() as connection:
+        this = tables.monitor.c.model == "bad"
+        connection.execute(update(tables.monitor).where(this).values(config="{"))
+    loop = background(store, RULES, clock)
+    for _ in range(3):
+        with suppress(DamagedData):
+            loop.once()
+    with store.read() as connection:
+        assert {each.model for each in latest_verdicts(connection)} == {"good"}
+        [failure] = evaluation_failures(connection)
+    assert failure.stream.model == "bad"
+    assert "DamagedData" in failure.error

@@ -6,10 +6,10 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, text, update
 
 from modelwatch.config.monitors.monitor import as_document, parse_monitor
-from modelwatch.errors import Conflict, UnknownModel
+from modelwatch.errors import Conflict, DamagedData, UnknownModel
 from modelwatch.storage.alerts.audit import audit_page
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.migrations import migrate
@@ -159,3 +159,16 @@ def test_every_change_is_in_the_audit_trail_with_what_it_was(store: Store) -> No
     ]
     assert [each["revision"] for each in details] == [1, 2, 2]
     assert [entry.at for entry in entries] == [NOON, NOON + 1, NOON + 2]
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"budget": "x"}'])
+def test_a_damaged_monitor_is_an_error_that_names_its_model_and_missing_in_lists(store: Store, damaged: str) -> None:
+    put(store)
+    put_monitor(store, "other", SECOND, source="api", actor="ann", now=NOON, new_id=new_id)
+    with store.write() as connection:
+        this = tables.monitor.c.model == "m"
+        connection.execute(update(tables.monitor).where(this).values(config=damaged))
+    with pytest.raises(DamagedData, match="The stored monitor of 'm' can't be read"):
+        present(store)
+    with store.read() as connection:
+        assert [each.model for each in all_monitors(connection)] == ["other"]

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from sqlalchemy import Connection
+
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.errors import DamagedData
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.checks.schedule import closed_until, labels_until
 from modelwatch.storage.counts.outcomes import NewestLabel, fresh_labels, newest_labels
@@ -98,10 +101,17 @@ class Agenda:
                 self._rules.pop(model, None)
             for model, revision in revisions.items():
                 if self._revisions.get(model) != revision:
-                    monitor = monitor_of(connection, model)
-                    self._rules[model] = rules_for(self._defaults, None if monitor is None else monitor.config)
+                    self._rules[model] = self._rules_of(connection, model)
             self._referenced = models_with_reference(connection)
         self._revisions, self._places = revisions, {}
+
+    def _rules_of(self, connection: Connection, model: str) -> DriftRules:
+        try:
+            monitor = monitor_of(connection, model)
+        except DamagedData:
+            # Its evaluations fail for it, and say so; those of other models go on.
+            return self._defaults
+        return rules_for(self._defaults, None if monitor is None else monitor.config)
 
     def standing(self, stream: StreamKey, now: int) -> Standing | None:
         """State of a stream; None when it has no data, or its model was deleted. now: microseconds."""

@@ -22,7 +22,7 @@ from modelwatch.storage.counts.outcomes import first_labelled_window
 from modelwatch.storage.counts.volumes import windows_since
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
-from modelwatch.storage.verdicts.verdicts import StoredVerdict, VerdictTrace, newest_verdict, traces_of
+from modelwatch.storage.verdicts.verdicts import VerdictTrace, newest_trace, traces_of
 from modelwatch.times import MICROS_PER_SECOND
 
 POINTS_A_TRANSACTION = 20
@@ -108,16 +108,16 @@ def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], str
 
 def _newest_verdicts(
     connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck], now: int
-) -> dict[str, StoredVerdict | None]:
+) -> dict[str, VerdictTrace | None]:
     until = now // MICROS_PER_SECOND
-    return {check.name: newest_verdict(connection, stream, check.name, until=until) for check in checks}
+    return {check.name: newest_trace(connection, stream, check.name, until=until) for check in checks}
 
 
 def _traces(connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck]) -> dict[str, list[VerdictTrace]]:
     return {check.name: traces_of(connection, stream, check.name, LOOKED_AT) for check in checks}
 
 
-def _conditions(newest: dict[str, StoredVerdict | None]) -> dict[str, list[Condition]]:
+def _conditions(newest: dict[str, VerdictTrace | None]) -> dict[str, list[Condition]]:
     return {name: [] if verdict is None else _decode_conditions(verdict.conditions) for name, verdict in newest.items()}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from sqlalchemy import Connection
 
+from modelwatch.errors import DamagedData
 from modelwatch.findings import Assessment
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.verdicts.evaluations import EvaluationFailure
@@ -117,7 +118,11 @@ def reduce_superseded(connection: Connection, stream: StreamKey, check: str) -> 
     stored, in its transaction."""
     traces = traces_of(connection, stream, check, LOOKED_AT)
     if traces and not keeps_evidence(traces):
-        report = result_of(connection, traces[0].id)
+        try:
+            report = result_of(connection, traces[0].id)
+        except DamagedData:
+            # It stays as it is, for whoever looks into it; the next one must not wait for that.
+            return
         if report is not None:
             reduce_verdict(connection, traces[0].id, summary_of(report))
 

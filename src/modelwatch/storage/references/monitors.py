@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from modelwatch.config.monitors.monitor import MonitorConfig, canonical_json, parse_monitor
-from modelwatch.errors import Conflict
+from modelwatch.errors import Conflict, DamagedData, InvalidInput
 from modelwatch.privacy import Policy
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.engine import tables
@@ -21,6 +22,8 @@ from modelwatch.storage.references.segments import settle_segments
 
 _MONITOR = select(tables.monitor).where(tables.monitor.c.model == bindparam("of_model"))
 DELETE = "monitor.delete"
+
+log = logging.getLogger(__name__)
 _known: Decoded[MonitorConfig] = Decoded(16 * 1024 * 1024)
 
 
@@ -46,7 +49,7 @@ def monitor_revisions(connection: Connection) -> dict[str, int]:
 
 
 def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
-    """The monitor of a model, if it has one."""
+    """The monitor of a model, if it has one. Raises DamagedData when it can't be read."""
 
     def read() -> StoredMonitor | None:
         row = connection.execute(_MONITOR, {"of_model": model}).first()
@@ -56,11 +59,14 @@ def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
 
 
 def all_monitors(connection: Connection) -> list[StoredMonitor]:
-    """Every monitor, sorted by model."""
-    return [
-        _monitor(row)
-        for row in connection.execute(select(tables.monitor).order_by(tables.by_bytes(tables.monitor.c.model)))
-    ]
+    """Every monitor, sorted by model; one that can't be read is logged and left out."""
+    found = []
+    for row in connection.execute(select(tables.monitor).order_by(tables.by_bytes(tables.monitor.c.model))):
+        try:
+            found.append(_monitor(row))
+        except DamagedData as error:
+            log.warning("%s It is left out of lists.", error)
+    return found
 
 
 def privacy_of(connection: Connection, store: Store, model: str) -> Policy:
@@ -202,7 +208,11 @@ def _audit(
 
 
 def _monitor(row: Row[Any]) -> StoredMonitor:
-    return StoredMonitor(row.model, row.revision, _config(row.config), row.source, row.updated_at, row.updated_by)
+    try:
+        config = _config(row.config)
+    except (ValueError, InvalidInput) as error:
+        raise DamagedData(f"The stored monitor of {row.model!r} can't be read: {error}") from error
+    return StoredMonitor(row.model, row.revision, config, row.source, row.updated_at, row.updated_by)
 
 
 def _config(text: str) -> MonitorConfig:

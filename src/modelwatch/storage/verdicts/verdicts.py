@@ -5,7 +5,9 @@ A verdict is written once, and what it says never changes; of a quiet one only a
 
 from __future__ import annotations
 
+import logging
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,13 @@ _COLUMNS = [
     *(column for column in tables.verdict.c if column.name not in _APART),
     (func.length(tables.verdict.c.evidence) > 0).label("full"),
 ]
+_NEWEST_FIRST = (tables.verdict.c.window_end.desc(), tables.verdict.c.generation.desc())
+
+
+# Where the newest report of a stream can't be read: so many before it are looked at.
+LOOKED_BACK = 20
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +115,16 @@ def save_verdict(
 def newest_verdict(
     connection: Connection, stream: StreamKey, check: str = DRIFT, *, until: int | None = None
 ) -> StoredVerdict | None:
-    """The stream's verdict with the newest window end, of the newest generation there.
+    """The stream's verdict with the newest window end, of the newest generation there; of those whose report can be
+    read. `newest_trace` is for what needs no report.
 
     until: the latest window end to consider, in seconds; what a clock that was ahead has evaluated is later than now.
     """
-    table = tables.verdict
-    row = connection.execute(
-        select(*_COLUMNS)
-        .where(*_of_stream(stream, check), *([] if until is None else [table.c.window_end <= until]))
-        .order_by(table.c.window_end.desc(), table.c.generation.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else _verdict(row)
+    newest = select(*_COLUMNS).where(*_of_stream(stream, check), *_until(until)).order_by(*_NEWEST_FIRST)
+    row = connection.execute(newest.limit(1)).first()
+    if row is None or (verdict := _readable(row)) is not None:
+        return None if row is None else verdict
+    return next(_all_readable(connection.execute(newest.offset(1).limit(LOOKED_BACK))), None)
 
 
 def verdicts_of(
@@ -133,7 +140,7 @@ def verdicts_of(
     before: tuple[int, str] | None = None,
     limit: int,
 ) -> list[StoredVerdict]:
-    """A model's verdicts, newest first: those with start <= window end <= end.
+    """A model's verdicts, newest first: those with start <= window end <= end whose report can be read.
 
     step: only the last of each stream in each stretch of so many seconds, of those that are whole if there are any.
     before: the (window end, id) of the last verdict of the page before.
@@ -159,27 +166,38 @@ def verdicts_of(
         ends = func.coalesce(whole, func.max(table.c.window_end))
         last = select(*stream, ends).where(*wanted).group_by(*stream, stretch)
         query = query.where(tuple_(*stream, table.c.window_end).in_(last))
-    if before is not None:
-        last_end, last_id = before
-        query = query.where(
-            or_(table.c.window_end < last_end, and_(table.c.window_end == last_end, table.c.id < last_id))
-        )
-    rows = connection.execute(query.order_by(table.c.window_end.desc(), table.c.id.desc()).limit(limit))
-    return [_verdict(row) for row in rows]
+    found: list[StoredVerdict] = []
+    while True:
+        page = query
+        if before is not None:
+            last_end, last_id = before
+            earlier = and_(table.c.window_end == last_end, table.c.id < last_id)
+            page = query.where(or_(table.c.window_end < last_end, earlier))
+        wanted_rows = limit - len(found)
+        page = page.order_by(table.c.window_end.desc(), table.c.id.desc()).limit(wanted_rows)
+        rows = connection.execute(page).all()
+        found += _all_readable(rows)
+        if len(found) == limit or len(rows) < wanted_rows:
+            return found
+        before = rows[-1].window_end, rows[-1].id
 
 
 def verdict_by_id(connection: Connection, identity: str) -> StoredVerdict | None:
-    """The verdict with this id."""
+    """The verdict with this id. Raises DamagedData when its report can't be read."""
     row = connection.execute(select(*_COLUMNS).where(tables.verdict.c.id == identity)).first()
     return None if row is None else _verdict(row)
 
 
 def latest_verdicts(connection: Connection, model: str | None = None, check: str = DRIFT) -> list[StoredVerdict]:
-    """The newest verdict of every stream, sorted by stream; of one model, or of all."""
+    """The newest verdict of every stream whose report can be read, sorted by stream; of one model, or of all."""
     table = tables.verdict
     query = select(*_COLUMNS).where(table.c.id.in_(newest_ids(model, check)))
     query = query.order_by(*map(tables.by_bytes, (table.c.model, table.c.version, table.c.environment)))
-    return [_verdict(row) for row in connection.execute(query)]
+    found = (
+        _readable(row) or newest_verdict(connection, StreamKey(row.model, row.version, row.environment), check)
+        for row in connection.execute(query).all()
+    )
+    return [verdict for verdict in found if verdict is not None]
 
 
 def latest_verdict_ids(connection: Connection, check: str = DRIFT) -> list[str]:
@@ -223,8 +241,20 @@ class VerdictTrace:
     full: bool
 
 
-def traces_of(connection: Connection, stream: StreamKey, check: str, limit: int) -> list[VerdictTrace]:
-    """The stream's last verdicts of a check, newest first."""
+def newest_trace(
+    connection: Connection, stream: StreamKey, check: str = DRIFT, *, until: int | None = None
+) -> VerdictTrace | None:
+    """The stream's verdict with the newest window end, of the newest generation there. until: as in `newest_verdict`.
+
+    What goes on from a verdict needs no report, and goes on where that is damaged.
+    """
+    return next(iter(traces_of(connection, stream, check, 1, until=until)), None)
+
+
+def traces_of(
+    connection: Connection, stream: StreamKey, check: str, limit: int, *, until: int | None = None
+) -> list[VerdictTrace]:
+    """The stream's last verdicts of a check, newest first. until: as in `newest_verdict`."""
     table = tables.verdict
     rows = connection.execute(
         select(
@@ -235,8 +265,8 @@ def traces_of(connection: Connection, stream: StreamKey, check: str, limit: int)
             table.c.conditions,
             func.length(table.c.evidence) > 0,
         )
-        .where(*_of_stream(stream, check))
-        .order_by(table.c.window_end.desc(), table.c.generation.desc())
+        .where(*_of_stream(stream, check), *_until(until))
+        .order_by(*_NEWEST_FIRST)
         .limit(limit)
     )
     return [VerdictTrace(row[0], row[1], row[2], row[3], bytes(row[4]), bool(row[5])) for row in rows]
@@ -284,6 +314,10 @@ def _of_stream(stream: StreamKey, check: str) -> list[ColumnElement[bool]]:
     ]
 
 
+def _until(until: int | None) -> list[ColumnElement[bool]]:
+    return [] if until is None else [tables.verdict.c.window_end <= until]
+
+
 def evidence_of(connection: Connection, identity: str) -> bytes | None:
     """The evidence of the verdict with this id, encoded; empty where only a summary of it is kept."""
     table = tables.verdict
@@ -295,7 +329,20 @@ def _report(identity: str, raw: bytes) -> bytes:
     try:
         return zlib.decompress(raw)
     except zlib.error as error:
-        raise DamagedData(f"The report of the verdict {identity} can't be read: {error}") from error
+        raise DamagedData(f"The report of the verdict {identity} can't be read: {error}.") from error
+
+
+def _all_readable(rows: Iterable[Row[Any]]) -> Iterator[StoredVerdict]:
+    return (verdict for verdict in map(_readable, rows) if verdict is not None)
+
+
+def _readable(row: Row[Any]) -> StoredVerdict | None:
+    """The verdict of a row; None, which is logged, where its report can't be read: others are not missed for it."""
+    try:
+        return _verdict(row)
+    except DamagedData as error:
+        log.warning("%s It is left out of lists.", error)
+        return None
 
 
 def _verdict(row: Row[Any]) -> StoredVerdict:

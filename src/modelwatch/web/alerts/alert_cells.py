@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.rows import Category
+from modelwatch.errors import DamagedData
 from modelwatch.monitoring.checks.drift.observations import KINDS
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport, WindowReport
 from modelwatch.storage.verdicts.verdicts import DRIFT, verdict_by_id
@@ -38,12 +39,12 @@ def cells_of(connection: Connection, members: Iterable[MemberReport]) -> Cells:
     ids = list(dict.fromkeys(member.verdict_id for member in members))[:MOST_VERDICTS]
     found: Cells = {}
     for verdict_id in ids:
-        verdict = verdict_by_id(connection, verdict_id)
-        if verdict is None or verdict.check != DRIFT:
-            continue
         try:
+            verdict = verdict_by_id(connection, verdict_id)
+            if verdict is None or verdict.check != DRIFT:
+                continue
             report = _decode(verdict.result)
-        except msgspec.DecodeError:  # another release wrote it
+        except (msgspec.DecodeError, DamagedData):  # another release wrote it, or it is damaged
             continue
         for subject in report.drift_results:
             if subject.kind in KINDS and subject.counts is not None and subject.window is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select, update
 
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.storage.engine import tables
 from tests.support.app import App, pointers
 from tests.support.background import background, run_out
 from tests.support.data.streams import HOUR, finish, normal, send, send_hours, set_reference
@@ -98,3 +100,28 @@ def test_what_can_not_be_asked_is_named(watched: App) -> None:
         assert pointers(watched.problem("GET", "models/m/drift", 422, params=query)) == [pointer]
     assert watched.problem("GET", "models/a%00b/drift", 422)
     assert pointers(watched.problem("GET", "reference?model_name=a%00b", 422)) == ["/model_name"]
+
+
+def test_a_damaged_verdict_answers_for_itself_alone_and_the_watch_goes_on(watched: App) -> None:
+    newest = watched.get("models/m/drift", version="1")["current"][0]
+    with watched.store.write() as connection:
+        this = tables.verdict.c.id == newest["verdict_id"]
+        result = connection.execute(select(tables.verdict.c.result).where(this)).scalar_one()
+        damaged = result[:-1] + bytes([result[-1] ^ 1])
+        connection.execute(update(tables.verdict).where(this).values(result=damaged))
+    for version, severity in (("1", "alert"), ("2", "stable")):
+        [line] = watched.get("models/m/drift", version=version)["current"]
+        assert (line["severity"], line["verdict_id"] != newest["verdict_id"]) == (severity, True)
+    assert len(watched.get("models/m/drift")["history"]) == 13
+    assert [each["severity"] for each in watched.get("models")["models"][0]["streams"]] == ["alert", "stable"]
+    for page in ("/ui/models", "/ui/models/m", "/ui/models/m/drift", "/ui/alerts", "/metrics"):
+        assert watched.request("GET", page).status_code == 200, page
+    problem = watched.problem("GET", f"verdicts/{newest['verdict_id']}", 500)
+    assert problem["title"] == "What is stored can't be read"
+    assert f"The report of the verdict {newest['verdict_id']} can't be read" in problem["detail"]
+    clock = Clock(NOON + 200 * HOUR)
+    send(watched.store, clock, normal(150, 4.0, seed=50), at=NOON + 12 * HOUR)
+    finish(clock)
+    run_out(background(watched.store, RULES, clock))
+    [after] = watched.get("models/m/drift", version="1")["current"]
+    assert after["window_end"] > newest["window_end"]

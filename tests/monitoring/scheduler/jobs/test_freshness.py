@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
+from modelwatch.errors import DamagedData
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.scheduler.jobs.freshness import Freshness, freshness_of
@@ -140,3 +143,22 @@ def test_what_is_told_of_now(store: Store) -> None:
     with store.read() as connection:
         found = freshness_of(connection, "m", "production", RULES, watch.clock())
     assert (found.silent, found.silent_seconds, found.usual_gap_seconds) == (False, 5 * MINUTE, GAP)
+
+
+def test_a_model_whose_monitor_is_damaged_does_not_keep_the_others(store: Store) -> None:
+    watch = Watch(store)
+    watch.send(SETTLED)
+    watch.ledger.commit([event("bad", model="bad", timestamp=watch.clock())])
+    asked = []
+
+    def rules(_connection: Connection, model: str) -> QualityRules:
+        asked.append(model)
+        if model == "bad":
+            raise DamagedData("The stored monitor of 'bad' can't be read.")
+        return RULES
+
+    watch.freshness = Freshness(store, rules, watch.taken, new_id=new_id)
+    watch.look()
+    watch.clock.advance(8 * DAY)
+    assert [each.model for each in watch.look()] == ["m"]
+    assert asked == ["bad", "m"] * 2

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from sqlalchemy import delete, select, update
 
 from modelwatch.config.monitors.monitor import parse_monitor
-from modelwatch.errors import Conflict, UnknownResource
+from modelwatch.errors import Conflict, DamagedData, UnknownResource
 from modelwatch.events import Prediction
 from modelwatch.monitoring.scheduler.jobs.deletions import Deletions
 from modelwatch.monitoring.scheduler.runner import Lease
@@ -511,3 +511,24 @@ def as_text(row: StoredPrediction) -> str:
 def bag(values: Iterable[Any]) -> Counter[str]:
     """In no order."""
     return Counter(map(repr, values))
+
+
+@both_engines
+def test_damaged_features_of_a_row_count_as_not_stored(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    open_ledger(store).commit(several(3))
+    table = tables.prediction
+    with store.write() as connection:
+        connection.execute(update(table).where(table.c.prediction_id == "p1").values(features=b"{"))
+    found = stored_features(store)
+    assert [bool(found[f"p{number} {TODAY}"]) for number in range(3)] == [True, False, True]
+    assert "Features of the prediction 'p1' count as not stored" in caplog.text
+
+
+@both_engines
+def test_a_damaged_prediction_is_an_error_that_names_it(store: Store) -> None:
+    open_ledger(store).commit(several(3))
+    table = tables.prediction
+    with store.write() as connection:
+        connection.execute(update(table).where(table.c.prediction_id == "p1").values(prediction="{"))
+    with pytest.raises(DamagedData, match="The prediction 'p1' of 'm' can't be read"):
+        stored_features(store)

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import pytest
 from sqlalchemy import delete, event, func, select, update
 
-from modelwatch.errors import Conflict
+from modelwatch.errors import Conflict, DamagedData
 from modelwatch.monitoring.references.references import take_provisional_reference
 from modelwatch.stats.errors import MalformedProfile
 from modelwatch.storage.counts import profiles
@@ -329,7 +328,7 @@ def test_first_predictions_that_cannot_be_read_keep_no_connection_at_an_old_stat
     ledger.commit([prediction(f"p{number:03}") for number in range(200)])
     with store.write() as connection:
         connection.execute(update(table).where(table.c.prediction_id == "p010").values(prediction="?"))
-    with pytest.raises(msgspec.DecodeError) as held:  # with its trace
+    with pytest.raises(DamagedData) as held:  # with its trace
         take_provisional_reference(store, "m", 100, now=NOON, new_id=lambda: "r")
     ledger.commit([prediction("later")])
     with store.read() as connection:

@@ -6,6 +6,7 @@ history is not live, so its end is no silence.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS
+from modelwatch.errors import DamagedData
 from modelwatch.findings import Assessment, Finding, Kind
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.scheduler.evaluator import AssessmentSink
@@ -41,6 +43,8 @@ CHECK_EVERY_SECONDS = 15
 FRESHNESS_KINDS: tuple[Kind, ...] = ("freshness",)
 # Silence belongs to no version.
 ANY_VERSION = "all"
+
+log = logging.getLogger(__name__)
 
 
 class FreshnessReport(msgspec.Struct, frozen=True):
@@ -162,7 +166,11 @@ class Freshness:
             order = sorted(arrived)
             start = bisect_right(order, self._last)
             for place in [*order[start:], *order[:start]]:
-                assessment = self._assessed(connection, place, arrived[place], now)
+                try:
+                    assessment = self._assessed(connection, place, arrived[place], now)
+                except DamagedData as error:
+                    log.warning("%s The silence of the model is not judged.", error)
+                    assessment = None
                 if assessment is not None:
                     changed.append(assessment)
                 self._last = place

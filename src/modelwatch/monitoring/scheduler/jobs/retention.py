@@ -37,7 +37,7 @@ from modelwatch.storage.maintenance.retention import (
 from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.references.layouts import read_layouts
 from modelwatch.storage.references.monitors import monitor_of
-from modelwatch.storage.verdicts.verdicts import PERFORMANCE, newest_verdict
+from modelwatch.storage.verdicts.verdicts import PERFORMANCE, newest_trace
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 # How often each model and stream is looked at.
@@ -119,7 +119,7 @@ class Retention:
         None when it has not been evaluated yet, or while outcomes are still counted in an older layout. The time is
         that of the stream's own evaluations, so that a replayed history is rolled up behind them.
         """
-        drift = newest_verdict(connection, stream)
+        drift = newest_trace(connection, stream)
         if drift is None:
             return None
         monitor = monitor_of(connection, stream.model)
@@ -128,7 +128,7 @@ class Retention:
         reach = max(parse_lookback(lookback) for lookback in rules.lookbacks)
         performance = self._performance_of(connection, stream.model)
         if performance.enabled and newest_label(connection, stream) is not None:
-            judged = newest_verdict(connection, stream, PERFORMANCE)
+            judged = newest_trace(connection, stream, PERFORMANCE)
             if judged is None:
                 return None
             mark = min(mark, judged.window_end)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, delete, literal_column, select, update
@@ -168,10 +169,14 @@ class KeptFeatures:
         """The features of a row with `features`, `block` and `place`, without those that are encrypted; None when it
         keeps none.
 
-        A block that is damaged counts as not stored: one bad value must not end the watch.
+        What is damaged counts as not stored: one bad value must not end the watch.
         """
         if row.block is None:
-            return None if row.features is None else decode_features(row.features)
+            try:
+                return None if row.features is None else decode_features(row.features)
+            except msgspec.MsgspecError as error:
+                log.warning("Features of the prediction %r count as not stored: %s", row.prediction_id, error)
+                return None
         block = self.block(row.block)
         if block is None:
             return None

@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import Row
 
 from modelwatch.batches import PredictionBatch, Probability
+from modelwatch.errors import DamagedData
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, Policy, policy_from
 from modelwatch.stats.counting.kernel import Places
@@ -201,7 +202,12 @@ def from_row(row: Row[Any], kept: KeptFeatures, protection: Protection) -> Store
 
 
 def event_of(row: Row[Any]) -> Prediction:
-    """The event of a prediction row, without its features."""
+    """The event of a prediction row, without its features. Raises DamagedData when what was predicted can't be read."""
+    try:
+        prediction = decode_scalar(row.prediction)
+        probability = None if row.probability is None else decode_probability(row.probability)
+    except msgspec.MsgspecError as error:
+        raise DamagedData(f"The prediction {row.prediction_id!r} of {row.model!r} can't be read: {error}.") from error
     return Prediction(
         model_name=row.model,
         model_version=row.version,
@@ -209,8 +215,8 @@ def event_of(row: Row[Any]) -> Prediction:
         prediction_id=row.prediction_id,
         timestamp=row.ts,
         features={},
-        prediction=decode_scalar(row.prediction),
-        probability=None if row.probability is None else decode_probability(row.probability),
+        prediction=prediction,
+        probability=probability,
         latency_ms=row.latency_ms,
     )
 
