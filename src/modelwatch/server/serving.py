@@ -22,9 +22,6 @@ from modelwatch.server.limits import allow_open_files
 from modelwatch.server.logs import logging_config
 from modelwatch.server.startup import check_files, free_port, prepare_store
 
-# Orchestrators kill a service after a grace period, often 30 s; requests get this share of our 10,
-# beside SHUTDOWN_DRAIN_SECONDS before and 3 s after them.
-GRACEFUL_SECONDS = 6
 # Clients keep connections longer than uvicorn's 5 s, and would meet closed ones.
 KEEP_ALIVE_SECONDS = 75
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -59,10 +56,9 @@ def serve(settings: Settings, overrides: Mapping[str, Any], announce: Callable[[
 
 def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> bool:
     # Imports prometheus_client, for which the folder of its counters must be there first.
-    import uvicorn
-
     from modelwatch.server.build import create_app
     from modelwatch.server.connections import BoundedConfig
+    from modelwatch.server.ending import GRACEFUL_SECONDS, EndingServer
     from modelwatch.server.workers import supervise
 
     # uvicorn raises the signal that stopped it once more when all is done; an orderly stop is no failure.
@@ -93,7 +89,7 @@ def _run(settings: Settings, port: int, configuration: dict[str, Any]) -> bool:
     try:
         if front is None:
             return supervise(config)
-        uvicorn.Server(config).run()
+        EndingServer(config).run()
     except SystemExit as end:
         return not end.code
     return front.failure is None

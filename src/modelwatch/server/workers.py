@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.supervisors import Multiprocess, multiprocess
 
+from modelwatch.server.ending import EndingServer
+
 if TYPE_CHECKING:
     import uvicorn
 
@@ -28,6 +30,7 @@ def supervise(config: uvicorn.Config) -> bool:
     """Runs the workers until they are stopped. Returns whether all of them could start."""
     if FORKS:
         multiprocess.get_subprocess = _forked  # type: ignore[attr-defined, assignment]
+    multiprocess.Server = EndingServer  # type: ignore[attr-defined]
     supervisor = Multiprocess(config, sockets=[config.bind_socket()])
     supervisor.run()
     # Those that were told to stop end by the signal, which is a negative code.
