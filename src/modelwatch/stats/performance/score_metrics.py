@@ -9,9 +9,7 @@ from functools import cache
 import numpy as np
 
 from modelwatch.stats.performance.intervals import (
-    BOOTSTRAP_SEED,
     Estimate,
-    bootstrap,
     mean,
     proportion,
     student_quantile,
@@ -22,8 +20,6 @@ from modelwatch.stats.performance.mergeable import Floats, Integers, effective_d
 from modelwatch.stats.performance.scores import SCORE_EDGES, ClassScoreCounts, ScoreCounts
 
 CALIBRATION_BINS = 10
-# Hundreds of cells a draw: fewer draws than for a confusion matrix keep a page quick.
-PRECISION_DRAWS = 500
 # The middle of a cell is at most this far from a score in it.
 HALF_CELL = 1.0 / 400.0
 NO_SCORES = "there are no labelled rows with a score"
@@ -201,14 +197,14 @@ def pr_auc(counts: ScoreCounts) -> Estimate:
     rows = int(positives.sum())
     if rows < 2:
         return Estimate(value, n=counts.n, bound=bound, reason="one positive row has no interval")
-    parts = _precision_spread(counts, value)
+    parts = precision_spread(counts, value)
     variance = sum(spread / n for spread, n in parts)
     df = effective_df(parts) if variance > 0.0 else rows - 1.0
     low, high = area_interval(value, variance, df, rows)
     return Estimate(value, low, high, counts.n, bound)
 
 
-def _precision_spread(counts: ScoreCounts, value: float) -> list[tuple[float, int]]:
+def precision_spread(counts: ScoreCounts, value: float) -> list[tuple[float, int]]:
     """Variance of what a row adds to the average precision, and the number of rows, of the positive and negative ones.
 
     value: the average precision.
@@ -227,20 +223,6 @@ def _precision_spread(counts: ScoreCounts, value: float) -> list[tuple[float, in
         if n:
             parts.append((float(rows @ np.square(effect)) * (n / hits[-1]) ** 2 / max(1, n - 1), n))
     return parts
-
-
-def resampled_precision(counts: ScoreCounts, *, seed: int = BOOTSTRAP_SEED) -> Floats:
-    """The average precision of resamples of the cells, shape (draws, 1); at least one row is positive."""
-    # A cell without rows adds nothing.
-    held = np.flatnonzero(counts.negatives + counts.positives)
-    both = np.concatenate((counts.negatives[held], counts.positives[held]))
-    return bootstrap(
-        both,
-        np.zeros(len(both)),
-        lambda shares: average_precision(shares)[:, None],
-        seed=seed,
-        draws=PRECISION_DRAWS,
-    )
 
 
 def average_precision_of(counts: ScoreCounts) -> float:

@@ -24,8 +24,8 @@ from modelwatch.stats.performance.score_metrics import (
     RankArea,
     average_precision_of,
     class_areas,
+    precision_spread,
     rank_area,
-    resampled_precision,
 )
 from modelwatch.stats.performance.scores import ClassScoreCounts, ScoreCounts
 
@@ -87,9 +87,9 @@ def worsening(metric: str, reference: PerformanceCounts, current: PerformanceCou
     """Test of a metric of the current sample against the reference: its loss, and the chance of such a loss.
 
     Proportions, and F1 through the proportion TP / (TP + FP + FN) that it grows with: Fisher's exact test. Means over
-    classes and mcc: delta method. AUC: DeLong. Means of losses and errors: Welch; rmse on the mean squares. pr_auc:
-    the variance of a bootstrap. The current sample is never taken to vary less than the reference, so a few rows that
-    are alike by chance prove nothing, and no p-value is below what a permutation of the rows could give.
+    classes, mcc and pr_auc: delta method. AUC: DeLong. Means of losses and errors: Welch; rmse on the mean squares. The
+    current sample is never taken to vary less than the reference, so a few rows that are alike by chance prove nothing,
+    and no p-value is below what a permutation of the rows could give.
     Means over classes compare the classes that occur on both sides: a window without an easy class is no worse for it.
 
     Raises IncompatibleProfiles when the counts are of two kinds or layouts, StatsError for a metric that has no test.
@@ -241,7 +241,10 @@ def _average_precision(reference: ScoreCounts, current: ScoreCounts) -> Worsenin
     positives = [int(counts.positives.sum()) for counts in sides]
     if min(positives) < 2:
         return _judged(before, after, before - after, 1.0, "both samples need at least two positive rows")
-    spread = [float(np.var(resampled_precision(counts))) * n for counts, n in zip(sides, positives, strict=True)]
+    spread = [
+        n * sum(of_row / rows for of_row, rows in precision_spread(counts, value))
+        for counts, value, n in zip(sides, (before, after), positives, strict=True)
+    ]
     parts = (Part(spread[0], positives[0]), Part(max(spread), positives[1]))
     loss = before - after
     return _judged(before, after, loss, tail(loss, parts), size=_mean_size(loss, parts))
