@@ -172,3 +172,17 @@ def test_a_damaged_monitor_is_an_error_that_names_its_model_and_missing_in_lists
         present(store)
     with store.read() as connection:
         assert [each.model for each in all_monitors(connection)] == ["other"]
+    # Also the empty one is a change.
+    assert put(store, parse_monitor({})).revision == 2
+    found = present(store)
+    assert found is not None
+    assert (found.config, found.source) == (parse_monitor({}), "api")
+
+
+def test_a_damaged_monitor_can_be_removed(store: Store) -> None:
+    put(store)
+    with store.write() as connection:
+        connection.execute(update(tables.monitor).values(config="{"))
+    assert delete_monitor(store, "m", actor="ann", now=NOON, new_id=new_id)
+    assert present(store) is None
+    assert put(store).revision == 2

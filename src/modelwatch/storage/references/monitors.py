@@ -22,6 +22,8 @@ from modelwatch.storage.references.segments import settle_segments
 
 _MONITOR = select(tables.monitor).where(tables.monitor.c.model == bindparam("of_model"))
 DELETE = "monitor.delete"
+# In place of the source of one that can't be read: of no monitor that is set, so that each is a change.
+DAMAGED = "damaged"
 
 log = logging.getLogger(__name__)
 _known: Decoded[MonitorConfig] = Decoded(16 * 1024 * 1024)
@@ -156,8 +158,14 @@ def hold_monitor(connection: Connection, store: Store, model: str) -> None:
 
 
 def _locked(connection: Connection, store: Store, model: str) -> StoredMonitor | None:
+    """The monitor before a change; of one that can't be read, an empty one, so that another can take its place."""
     hold_monitor(connection, store, model)
-    return monitor_of(connection, model)
+    try:
+        return monitor_of(connection, model)
+    except DamagedData as error:
+        log.warning("%s It is replaced.", error)
+    row = connection.execute(_MONITOR, {"of_model": model}).one()
+    return StoredMonitor(model, row.revision, MonitorConfig(), DAMAGED, row.updated_at, row.updated_by)
 
 
 def _settle_segments(

@@ -26,7 +26,14 @@ from modelwatch.monitoring.backtest import Backtest, backtest
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.storage.counts.streams import streams_of
 from modelwatch.storage.engine.models import StreamKey, require_model
-from modelwatch.storage.references.monitors import StoredMonitor, all_monitors, delete_monitor, monitor_of, put_monitor
+from modelwatch.storage.references.monitors import (
+    StoredMonitor,
+    all_monitors,
+    delete_monitor,
+    monitor_of,
+    monitor_revisions,
+    put_monitor,
+)
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["monitors"])
@@ -129,7 +136,7 @@ async def set_monitor(request: Request, model_name: Name) -> Response:
         config = parse_monitor(data)
         check_monitor(state, model_name, config)
         with state.store.read() as connection:
-            is_new = monitor_of(connection, model_name) is None
+            is_new = model_name not in monitor_revisions(connection)
         stored = put_monitor(
             state.store,
             model_name,
