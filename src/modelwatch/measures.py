@@ -46,6 +46,20 @@ NAMES = {
     "ground_truth": "Labels",
     "label_coverage": "Label coverage",
 }
+# Rules of data quality: as a heading, and what there is more of where one is broken.
+RULE_NAMES = {
+    "missing": "missing",
+    "invalid_type": "wrong type",
+    "unseen_category": "unseen",
+    "below_range": "below the range",
+    "above_range": "above the range",
+}
+_BREAKING = {
+    "invalid_type": "values of the wrong type",
+    "unseen_category": "unseen categories",
+    "below_range": "values below the range",
+    "above_range": "values above the range",
+}
 # Below it a p-value is not told as a number: it rests on the tail of an approximation.
 LEAST_P = 1e-12
 P_DIGITS = 2
@@ -164,15 +178,30 @@ def _difference(share: float) -> str:
 
 
 def score_title(score: str) -> str:
-    """Name of a finding's score, with that of its metric.
+    """Name of a finding's score, with that of its metric or rule.
 
     >>> score_title("loss of roc_auc"), score_title("PSI"), score_title("rise of missing")
     ('loss of ROC AUC', 'PSI', 'rise of missing')
+    >>> score_title("rise of above_range")
+    'rise of values above the range'
     """
+    if score.startswith(_RISE):
+        rule = score.removeprefix(_RISE)
+        return f"{_RISE}{_BREAKING.get(rule, rule)}"
     for change in _CHANGES:
         if score.startswith(change):
             return f"{change}{in_sentence(score.removeprefix(change))}"
     return score
+
+
+def quality_title(subject: str) -> str:
+    """Subject of a finding about the quality of data, with the name of its rule.
+
+    >>> quality_title("amount: above_range"), quality_title("amount: sentinel"), quality_title("duplicates")
+    ('amount: above the range', 'amount: sentinel', 'duplicates')
+    """
+    feature, colon, rule = subject.rpartition(": ")
+    return f"{feature}{colon}{RULE_NAMES.get(rule, rule)}" if colon else subject
 
 
 def score_form(score: str) -> ScoreForm:

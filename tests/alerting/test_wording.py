@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from modelwatch.alerting.alert import Alert, Change
-from modelwatch.alerting.channels.presentation import named_times
+from modelwatch.alerting.channels.presentation import member_line, named_times
 from modelwatch.alerting.lifecycle import acknowledge, assess, resolve
-from modelwatch.alerting.notification import Event, Notification
+from modelwatch.alerting.notification import Event, Notification, NotificationMember
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.alerting.wording import current_summary, notification_of, title_of, worst_of
 from modelwatch.findings import Finding
@@ -101,6 +101,7 @@ def test_both_thresholds_are_named_where_there_are_two() -> None:
         ("loss of mae", 1234.5678, 40.0, "Loss of MAE 1,235 (alert from 40)."),
         ("shortfall of recall", 0.0312, 0.0, "Shortfall of recall 3.1 points."),
         ("rise of missing", 0.335, 0.1, "Rise of missing 33.5 points (alert from 10 points)."),
+        ("rise of above_range", 0.02, 0.01, "Rise of values above the range 2 points (alert from 1 point)."),
         (
             "missing share of the usual labels",
             0.5,
@@ -303,3 +304,16 @@ def test_the_name_of_a_feature_keeps_its_letters_at_the_begin_of_a_sentence() ->
     found = finding("k: above_range", "alert", kind="data_quality", score_name="rise of above_range", detail=detail)
     alert = SimpleNamespace(members=(SimpleNamespace(finding=found),))
     assert worst_of(cast(Alert, alert)) == detail
+
+
+def test_rules_of_data_quality_have_the_words_of_their_page() -> None:
+    rise = finding("k: above_range", "alert", kind="data_quality", score_name="rise of above_range", score=0.02)
+    alert, _ = after(None, assessment(0, {"k": "alert"}))
+    [member] = alert.members
+    alert = structs.replace(alert, kind="data_quality", members=(structs.replace(member, finding=rise),))
+    assert title_of(alert) == "Data quality issue in fraud (production): k: above the range"
+    said = current_summary(alert)
+    assert "k: above the range (version 1): " in said
+    assert "Rise of values above the range 2 points" in said
+    line = member_line(NotificationMember("1", "1@0", rise))
+    assert line.startswith("k: above the range (version 1, alert): ")

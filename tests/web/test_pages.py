@@ -621,6 +621,7 @@ def test_sizes_of_one_measure_stand_together_and_those_of_others_apart(app: App)
         ("performance", "label_coverage", "missing share of the usual labels"),
         ("label_drift", "ground_truth", "PSI"),
         ("data_quality", "amount: missing", "rise of missing"),
+        ("data_quality", "amount: above_range", "rise of above_range"),
         ("data_quality", "amount: sentinel", "share of one value"),
         ("data_quality", "duplicates", "share of changed repeats"),
         ("volume", "volume of 24h", "change of the volume"),
@@ -638,6 +639,8 @@ def test_an_alert_of_every_kind_has_a_page(app: App, kind: str, subject: str, sc
     address = f"/ui/alerts/{app.desk.alert().id}"
     page = visit(app, address)
     assert "Since" in page.text
+    assert "amount: above_range" not in page.text
+    assert "of above_range" not in page.text
     assert "What to do" in page.text
     press(app, address, "Resolve")
     assert " It ended " in visit(app, address).text

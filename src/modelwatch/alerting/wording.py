@@ -17,6 +17,7 @@ from modelwatch.measures import (
     in_sentence,
     p_text,
     plain,
+    quality_title,
     score_limit,
     score_title,
     score_value,
@@ -381,7 +382,9 @@ def _more(count: int) -> str:
 
 
 def _subject(kind: Kind, subject: str) -> str:
-    return in_sentence(subject) if kind in METRIC_KINDS else SUBJECTS.get(subject, subject)
+    if kind in METRIC_KINDS:
+        return in_sentence(subject)
+    return SUBJECTS.get(subject) or (quality_title(subject) if kind == "data_quality" else subject)
 
 
 def _name(member: Member) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from modelwatch.alerting.notification import Event, Notification, NotificationMember
 from modelwatch.findings import Kind
+from modelwatch.measures import quality_title
 from modelwatch.text import sparkline
 from modelwatch.times import minute_of_micros
 
@@ -77,7 +78,8 @@ def named_times(notification: Notification) -> dict[str, str]:
 def member_line(member: NotificationMember) -> str:
     """Member in one line: the subject, the version, the severity and what moved."""
     finding = member.finding
-    return one_line(f"{finding.subject} (version {member.version}, {finding.severity}): {finding.detail}")
+    subject = quality_title(finding.subject) if finding.kind == "data_quality" else finding.subject
+    return one_line(f"{subject} (version {member.version}, {finding.severity}): {finding.detail}")
 
 
 def actor_line(notification: Notification) -> str:

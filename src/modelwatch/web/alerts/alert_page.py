@@ -13,7 +13,7 @@ from modelwatch.alerting.wording import KINDS, METRIC_KINDS, doubt_text
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.rows import categories, categories_table
-from modelwatch.measures import metric_name
+from modelwatch.measures import metric_name, quality_title
 from modelwatch.text import listed, lookback, span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 from modelwatch.web.alerts.alert_cells import Cells
@@ -114,7 +114,10 @@ class AlertPage:
 
     def subject(self, member: MemberReport | RecoveredLine) -> str:
         """Name of a member's subject as a heading."""
-        return metric_name(member.subject) if self.report.alert.kind in METRIC_KINDS else name(member.subject)
+        kind, subject = self.report.alert.kind, member.subject
+        if kind in METRIC_KINDS:
+            return metric_name(subject)
+        return name(quality_title(subject) if kind == "data_quality" else subject)
 
     def _card(self, member: MemberReport) -> Card:
         shares = self.cells.get((member.verdict_id, self.report.alert.kind, member.subject))

@@ -9,7 +9,7 @@ from modelwatch.alerting.views.operations import DeliveryLine
 from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
-from modelwatch.measures import chance_limit, p_text
+from modelwatch.measures import chance_limit, p_text, quality_title
 from modelwatch.text import capitalized, lookback, span
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.web.frame.rendering import (
@@ -150,6 +150,8 @@ def _why(kind: Kind, members: Sequence[MemberReport]) -> Sequence[str]:
     if kind in METRIC_KINDS:
         # What is said of a metric names it.
         return [*lines, *(each.detail for each in others)]
+    if kind == "data_quality":
+        return [*lines, *(f"{name(quality_title(each.subject))}: {each.detail}" for each in others)]
     return [*lines, *(f"{name(each.subject)}: {each.detail}" for each in others)]
 
 

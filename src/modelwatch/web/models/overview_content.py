@@ -11,7 +11,7 @@ from markupsafe import Markup
 from modelwatch.alerting.alert import Member
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.small import histogram_pair, spark_bars
-from modelwatch.measures import metric_name, psi_text
+from modelwatch.measures import metric_name, psi_text, quality_title
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE
 from modelwatch.text import span
@@ -115,7 +115,7 @@ class OverviewPage:
         if finding.kind == "performance":
             subject, value = metric_name(finding.subject), size(finding.score_name, finding.score)
         else:
-            subject = name(finding.subject)
+            subject = name(quality_title(finding.subject) if finding.kind == "data_quality" else finding.subject)
             value = f"PSI {psi_text(finding.score)}" if finding.score_name == "PSI" else ""
         # Without an estimate, all that is known is that the window shows it in which it was found.
         known = finding.began is not None or finding.kind == "performance"

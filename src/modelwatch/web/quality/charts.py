@@ -18,6 +18,7 @@ from modelwatch.charts.heatmap import HeatRow, heatmap
 from modelwatch.charts.lines import line_chart
 from modelwatch.charts.series import Series
 from modelwatch.charts.timeline import Lane, lanes
+from modelwatch.measures import RULE_NAMES
 from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.quality.series import QualitySeries, RuleRates
@@ -25,7 +26,7 @@ from modelwatch.views.quality.volume import VolumeSeries
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import drawn, microseconds, moments, name, when
 from modelwatch.web.performance.lanes import hours
-from modelwatch.web.quality.words import RULES, STATES
+from modelwatch.web.quality.words import STATES
 
 MOST_BARS = 2_000
 
@@ -139,10 +140,13 @@ class QualityCharts:
             if limit <= 1.0:
                 levels.append(Level(limit, f"alert from {percent(limit)}", "alert"))
         series = Series(
-            RULES.get(rule.rule, rule.rule), self._starts, [_of(each) for each in rule.rates], self.series.step_seconds
+            RULE_NAMES.get(rule.rule, rule.rule),
+            self._starts,
+            [_of(each) for each in rule.rates],
+            self.series.step_seconds,
         )
         chart = line_chart(
-            f"{feature}: {RULES.get(rule.rule, rule.rule)}",
+            f"{feature}: {RULE_NAMES.get(rule.rule, rule.rule)}",
             self._times,
             [series],
             levels=levels,
@@ -155,7 +159,7 @@ class QualityCharts:
         )
         now = next((each for each in reversed(rule.rates) if each is not None), None)
         reading = percent(_of(now))
-        return Lane(name(feature), chart, RULES.get(rule.rule, rule.rule), reading, "in the last step", state)
+        return Lane(name(feature), chart, RULE_NAMES.get(rule.rule, rule.rule), reading, "in the last step", state)
 
     def _repeats(self) -> Lane:
         steps = self.series.steps
@@ -184,7 +188,7 @@ class QualityCharts:
         n = [each.predictions for each in self.series.steps]
         rows = []
         for name_of_rule in rules:
-            heading = RULES.get(name_of_rule, name_of_rule)
+            heading = RULE_NAMES.get(name_of_rule, name_of_rule)
             for feature, rule, judged in shown:
                 if rule.rule != name_of_rule:
                     continue
@@ -225,7 +229,7 @@ class QualityCharts:
             TIME,
             "predictions",
             "duplicates",
-            *(f"{feature}, {RULES.get(rule.rule, rule.rule)}" for feature, rule, _ in shown),
+            *(f"{feature}, {RULE_NAMES.get(rule.rule, rule.rule)}" for feature, rule, _ in shown),
         ]
         rows = [
             [

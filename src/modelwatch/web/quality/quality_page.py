@@ -12,6 +12,7 @@ from starlette.requests import Request
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.measures import RULE_NAMES
 from modelwatch.monitoring.checks.quality.report import FeatureQuality, RateReport, unjudged_values
 from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport, freshness_of
 from modelwatch.storage.references.monitors import monitor_of
@@ -25,7 +26,7 @@ from modelwatch.web.frame.rendering import name, subject, when
 from modelwatch.web.frame.site import root_of, views_page
 from modelwatch.web.performance.lanes import hours
 from modelwatch.web.quality.charts import QualityCharts
-from modelwatch.web.quality.words import KINDS, RULES, STATES, QualityVerdict, onset_of_member
+from modelwatch.web.quality.words import KINDS, STATES, QualityVerdict, onset_of_member
 
 MOST_FEATURES, MOST_NAMED = 200, 5
 
@@ -42,7 +43,7 @@ class GridCell:
 
 @dataclass(frozen=True, slots=True)
 class GridRow:
-    """A feature and its rules, in the order of RULES. address: of its page."""
+    """A feature and its rules, in the order of RULE_NAMES. address: of its page."""
 
     feature: str
     address: str
@@ -68,7 +69,7 @@ class QualityPage:
     @property
     def rules(self) -> list[str]:
         """Heads of the columns of the grid."""
-        return list(RULES.values())
+        return list(RULE_NAMES.values())
 
     @cached_property
     def grid(self) -> list[GridRow]:
@@ -84,7 +85,7 @@ class QualityPage:
         by_rule = {each.rule: each for each in feature.rules}
         address = self.of_model.subject_address("feature", feature.feature_name)
         state = STATES.get(feature.severity, "unknown")
-        return GridRow(feature.feature_name, address, state, [_cell(by_rule.get(rule)) for rule in RULES])
+        return GridRow(feature.feature_name, address, state, [_cell(by_rule.get(rule)) for rule in RULE_NAMES])
 
     @property
     def schema(self) -> list[tuple[State, str, str]]:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
+from modelwatch.measures import RULE_NAMES
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport, unjudged_values
 from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport
@@ -21,13 +22,6 @@ from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong, 
 from modelwatch.web.performance.lanes import hours
 from modelwatch.web.performance.verdict import behind_words
 
-RULES = {
-    "missing": "missing",
-    "invalid_type": "wrong type",
-    "unseen_category": "unseen",
-    "below_range": "below the range",
-    "above_range": "above the range",
-}
 IN_SENTENCE = {
     "missing": "missing in",
     "invalid_type": "of the wrong type in",
@@ -201,7 +195,7 @@ class QualityVerdict:
                 points = f"+{number(rule.change * 100)} points"
                 limit = "" if rule.alert_threshold is None else f", alert from +{number(rule.alert_threshold * 100)}"
                 lines.append(
-                    joined([f"{name(feature)}, {RULES.get(rule.rule, rule.rule)}: ", strong(points), limit], "")
+                    joined([f"{name(feature)}, {RULE_NAMES.get(rule.rule, rule.rule)}: ", strong(points), limit], "")
                 )
         if self.report is not None and self.report.score is not None:
             lines.append(f"{percent(self.report.score)} of values have no issue, averaged over all features.")
