@@ -52,8 +52,9 @@ def sentence(found: Finding, performance: Headline | None) -> str:
     [
         ("accuracy", "24h", "Accuracy 66.0 % over 24 h, reference 65.0 %."),
         # Of the main metric another look-back shows the loss; or another metric is worse.
-        ("accuracy", "7d", "It fell by 8 points."),
+        ("accuracy", "7d", "It fell by 8 points over 7 d."),
         ("recall", "24h", "It fell by 8 points."),
+        ("recall", "48h", "It fell by 8 points over 2 d."),
     ],
 )
 def test_the_sentence_on_a_loss_is_about_what_is_worse(subject: str, lookback: str, text: str) -> None:

@@ -195,15 +195,17 @@ def _detail(member: Member) -> str:
 def _loss(worse: Sequence[Member], performance: Headline | None) -> str:
     """Clause on the loss: the main metric as it is, where it is worse in the look-back that this shows; else what was
     found, since another metric is worse, or this one in another look-back. worse: the findings, the worst first."""
-    finding = worse[0].finding
+    finding, over = worse[0].finding, ""
     if performance is not None and performance.value is not None:
         finding = next((each.finding for each in worse if each.finding.subject == performance.subject), finding)
         seconds = None if finding.lookback is None else parse_lookback(finding.lookback)
         if finding.subject == performance.subject and seconds in (None, performance.seconds):
             return metric_clause(performance)
+        # The main metric stands beside the sentence, of another look-back.
+        over = f" over {span(seconds)}" if seconds not in (None, performance.seconds) else ""
     more = f" and {len(worse) - 1:,} more" if len(worse) > 1 else ""
     detail = clipped(finding.detail, LONGEST_DETAIL).rstrip(".")
-    return detail.replace(metric_name(finding.subject), in_sentence(finding.subject), 1) + more
+    return detail.replace(metric_name(finding.subject), in_sentence(finding.subject), 1) + over + more
 
 
 def seconds_since(micros: int, now: int) -> int:
