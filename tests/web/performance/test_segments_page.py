@@ -27,6 +27,8 @@ def test_the_segment_that_got_worse_is_said_with_its_part_and_leads_to_its_perfo
     assert re.search(r"country = FR got worse: it accounts for −[\d.]+ points of the change\.", page.text)
     assert re.search(r"to the change of accuracy: −[\d.]+ points by their own values, .+? by a shift", page.text)
     assert "A shift in the shares" not in page.text
+    # The bar of a segment is larger or smaller than its part among the worst, which says why.
+    assert "Changes by their own values alone; the bars of the change also count the shift of their shares" in page.text
     assert "accuracy by country" in page.text.lower()
     assert page.links["country = FR"].endswith("/performance?segment=country%3DFR")
     target = urljoin(BASE + PATH, page.links["country = FR"]).removeprefix(BASE)

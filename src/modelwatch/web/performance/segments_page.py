@@ -243,6 +243,11 @@ class SegmentsPage:
         return found
 
     @property
+    def is_mixed(self) -> bool:
+        """True where the bars of a segment beside these parts also count a shift of its share."""
+        return any(each.mix for each in self.report.worst[:MOST_WORST])
+
+    @property
     def bars(self) -> list[Markup]:
         """Sizes of those segments' parts as bars; hatched where chance may explain them."""
         shown = self.report.worst[:MOST_WORST]
