@@ -96,6 +96,7 @@ def test_what_is_not_judged_has_a_reason(app: App) -> None:
     open_ledger(app.store, prefix="u").commit([event("x", model="bare", timestamp=NOW - 1)])
     bare = visit(app, "/ui/models/bare/drift").text
     assert "Nothing is compared with a reference yet." in bare
+    assert bare.count("POST one to /api/v1/reference") == 1
 
 
 def test_a_model_before_its_first_prediction_says_so(app: App) -> None:
