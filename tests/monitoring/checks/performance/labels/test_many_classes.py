@@ -60,6 +60,26 @@ def test_a_shift_among_classes_that_are_clearly_frequent_is_found() -> None:
     assert found.label_drift.severity in ("warning", "alert")
 
 
+@pytest.mark.parametrize("size", [3_000, 30_000])
+def test_a_class_that_rises_far_above_equally_frequent_ones_is_found(size: int) -> None:
+    """Sixty classes, of which 50 are counted: chance flatters these in the reference, and makes none of them rise."""
+    before = rows(1, np.ones(60), size)
+    risen = np.ones(60)
+    counted = max(set(before["ground_truth"]), key=before["ground_truth"].count)
+    risen[int(counted[1:])] = 59.0
+    found = performance(before, rows(2, risen, 9_000)).label_drift
+    assert found is not None
+    assert found.severity == "alert"
+
+
+@pytest.mark.parametrize("size", [500, 9_000])
+def test_classes_that_chance_lets_rise_are_no_shift(size: int) -> None:
+    for seed in range(12):
+        found = performance(rows(seed, np.ones(60), 6_000), rows(1_000 + seed, np.ones(60), size)).label_drift
+        assert found is not None
+        assert found.severity in ("stable", "insufficient_data")
+
+
 def test_a_shift_from_frequent_classes_to_others_is_found() -> None:
     moved = np.array([0.01] * 10 + [0.9 / 290] * 290)
     found = performance(rows(1, SOME_FREQUENT, 3_000), rows(2, moved, 9_000))

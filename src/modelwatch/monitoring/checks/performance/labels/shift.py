@@ -27,6 +27,7 @@ from modelwatch.monitoring.checks.performance.judge import (
     undecided,
 )
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
+from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.odds import odds_shift
 from modelwatch.stats.drift.recovery import MeanSize, OddsSize, ShiftSize
 from modelwatch.stats.drift.scores import psi
@@ -126,6 +127,7 @@ def judge_labels(
             return undecided(LABELS, "insufficient_data", estimate, alpha, "No row is of a known class.")
         if reference.layout.is_full:
             by_chance = counted_by_chance(reference.confusion.matrix, reference.layout.next_frequency)
+            by_chance &= ~_risen(by_chance, known, truth, alpha)
             known, truth = _with_the_others(by_chance, known, truth)
             if not known[:-1].any():
                 return undecided(LABELS, "insufficient_data", estimate, alpha, AS_FREQUENT)
@@ -134,6 +136,19 @@ def judge_labels(
         judged = _judged_shares(known, truth, estimate, rules, alpha, varies_by_class, exactly=few is not None)
         return few if few is not None and judged.severity == "stable" else judged
     return undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
+
+
+def _risen(by_chance: NDArray[np.bool_], known: Integers, truth: Integers, alpha: float) -> NDArray[np.bool_]:
+    """Which of these classes have risen by more than chance; shape (classes,).
+
+    Chance has made them more frequent in the reference than they are, so it does not make them rise. Half of the level
+    is for all of them together, whichever rise: none is chosen by what the window holds.
+    """
+    found, n_known, n_truth = np.zeros(len(by_chance), dtype=np.bool_), int(known.sum()), int(truth.sum())
+    level = alpha / (2.0 * max(int(by_chance.sum()), 1))
+    for place in np.flatnonzero(by_chance & (truth[:-1] * float(n_known) > known[:-1] * float(n_truth))).tolist():
+        found[place] = rate_increase_p_value(int(known[place]), n_known, int(truth[place]), n_truth) < level
+    return found
 
 
 def _with_the_others(moved: NDArray[np.bool_], *sides: Integers) -> Iterator[Integers]:
