@@ -52,6 +52,15 @@ class FieldError:
     value_excerpt: str | None = None
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error's message; its type where it has none.
+
+    >>> first_line(OSError("refused\\nand more")), first_line(TimeoutError())
+    ('refused', 'TimeoutError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def excerpt(value: object) -> str:
     """The start of a value's text, short enough to be shown in an error.
 

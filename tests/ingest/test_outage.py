@@ -70,3 +70,8 @@ def test_a_store_that_fails_now_and_then_is_logged_once_a_minute_too(
 def test_commits_that_succeed_are_not_logged(outage: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
     outage.succeeded()
     assert caplog.messages == []
+
+
+def test_an_error_without_a_message_is_logged_by_its_type(outage: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
+    outage.failed(TimeoutError())
+    assert caplog.messages == ["Commit failed, it is retried while requests wait for it: TimeoutError"]

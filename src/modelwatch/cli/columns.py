@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwatch.cli.base import CliError, Refused
+from modelwatch.errors import first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -147,7 +148,7 @@ class ColumnTypes:
                 try:
                     numbers = pc.cast(plain, pa.float64(), safe=False)
                 except pa.ArrowException as error:
-                    raise CliError(f"--type {column}=continuous: {str(error).splitlines()[0]}") from error
+                    raise CliError(f"--type {column}=continuous: {first_line(error)}") from error
                 batch = batch.set_column(index, column, numbers)
         return batch
 

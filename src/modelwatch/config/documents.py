@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from modelwatch.errors import BodyTooLarge, MalformedBody, excerpt
+from modelwatch.errors import BodyTooLarge, MalformedBody, excerpt, first_line
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
@@ -79,7 +79,7 @@ def _yaml(text: str) -> object:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise MalformedBody(f"The document is not YAML{line}: {error.problem or error.context}.") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise MalformedBody(f"The document is not YAML: {str(error).splitlines()[0]}.") from None
+        raise MalformedBody(f"The document is not YAML: {first_line(error)}.") from None
 
 
 class _StrictLoader(yaml.CSafeLoader):

@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from modelwatch.errors import first_line
+
 # A store that fails for moments only is not logged more often, either.
 LOG_INTERVAL_SECONDS = 60.0
 
@@ -30,7 +32,7 @@ class OutageLog:
             self._began = now
         if now - self._logged_at >= LOG_INTERVAL_SECONDS:
             self._logged_at = now
-            log.warning("Commit failed, it is retried while requests wait for it: %s", str(error).splitlines()[0])
+            log.warning("Commit failed, it is retried while requests wait for it: %s", first_line(error))
 
     def succeeded(self) -> None:
         """Notes a commit that succeeded."""

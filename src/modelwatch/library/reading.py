@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwatch.errors import first_line
 from modelwatch.library.sources import Source, UnreadableColumn, type_name
 from modelwatch.stats.counting.binning import Binning, NumericBinning
 from modelwatch.stats.counting.profile import Profile
@@ -162,7 +163,7 @@ def seconds_of(source: Source, name: str) -> Seconds | None:
             raise UnreadableColumn(f"its type is {column.type}; times, or text as RFC 3339 writes them, are expected")
         found = _in_utc(column).cast(pa.int64())
     except (pa.ArrowException, UnreadableColumn) as error:
-        raise ValueError(f"the column {name!r} holds no times: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"the column {name!r} holds no times: {first_line(error)}") from error
     return Seconds(found.fill_null(0).to_numpy() // 1_000_000, found.is_valid().to_numpy())
 
 

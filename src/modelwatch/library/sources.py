@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelwatch.errors import first_line
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
@@ -81,7 +83,7 @@ def _of_path(path: Path) -> Source:
             dataset = _parquet(path)
         rows = dataset.count_rows()
     except (CsvError, pa.ArrowException, OSError) as error:
-        raise UnreadableSource(f"{path}: {str(error).splitlines()[0]}") from error
+        raise UnreadableSource(f"{path}: {first_line(error)}") from error
     if path.is_dir() and not dataset.files:
         raise UnreadableSource(f"{path}: there is no Parquet file in this folder")
     return Source(tuple(dataset.schema.names), rows, lambda name: _read(dataset, name))
@@ -189,7 +191,7 @@ def _why_unreadable(values: Any, error: Exception) -> str:
     kinds = {type(each).__name__ for each in values if not _is_missing(each)}
     if len(kinds) > 1:
         return f"it mixes values of different types: {', '.join(sorted(kinds)[:5])}; give it one type"
-    return str(error).splitlines()[0]
+    return first_line(error)
 
 
 def _is_missing(value: Any) -> bool:

@@ -19,6 +19,7 @@ from modelwatch.cli.columns import (
     with_hint,
 )
 from modelwatch.cli.output import print_table
+from modelwatch.errors import first_line
 
 if TYPE_CHECKING:
     from modelwatch.api.decoding.columns.csv_table import CsvReading
@@ -199,7 +200,7 @@ def _as_parquet(path: Path, format_name: Format, columns: ColumnMap, reading: Cs
         try:
             file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
-            raise CliError(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
+            raise CliError(f"{path} can't be read as Parquet: {first_line(error)}") from error
         columns.check(file.schema_arrow.names)
         types = ColumnTypes(reading.types)
         types.check(file.schema_arrow.names)

@@ -18,6 +18,7 @@ from modelwatch.cli.base import CliError
 from modelwatch.cli.columns import ColumnMap, ColumnTypes
 from modelwatch.cli.replay.labels import TRUTH_TIME, Label, check_label_columns, is_missing, take_label
 from modelwatch.cli.replay.rows import Filling, LineRows, Rows, Untimed, filled
+from modelwatch.errors import first_line
 
 Format = Literal["parquet", "csv", "ndjson"]
 FORMATS: dict[str, Format] = {
@@ -120,7 +121,7 @@ def _open_parquet(path: Path, columns: ColumnMap, filling: Filling, size: int, t
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise CliError(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise CliError(f"{path} can't be read as Parquet: {first_line(error)}") from error
     names = file.schema_arrow.names
     known = _wire_names(columns, names)
     types.check(names)

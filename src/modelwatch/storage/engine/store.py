@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Insert, Table, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from modelwatch.errors import StoreUnavailable
+from modelwatch.errors import StoreUnavailable, first_line
 from modelwatch.storage.engine.caches import with_memory
 from modelwatch.storage.engine.drivers.postgresql import StoreOptions, postgresql_engines
 from modelwatch.storage.engine.drivers.sqlite import SQLITE_BUSY_SECONDS, SqliteFile, sqlite_engine
@@ -262,16 +262,15 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise StoreUnavailable(f"The store did not answer: {_first_line(error)}") from error
+        raise StoreUnavailable(f"The store did not answer: {_cause(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in PASSING_STATES:
-            raise StoreUnavailable(f"The connection to the store was lost: {_first_line(error)}") from error
+            raise StoreUnavailable(f"The connection to the store was lost: {_cause(error)}") from error
         raise
 
 
-def _first_line(error: BaseException) -> str:
-    cause = getattr(error, "orig", None) or error
-    return (str(cause).splitlines() or [type(cause).__name__])[0]
+def _cause(error: BaseException) -> str:
+    return first_line(getattr(error, "orig", None) or error)
 
 
 # PostgreSQL's class "program limit exceeded": such as an index row that is too long. The driver takes it for trouble

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from modelwatch.errors import first_line
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -114,13 +116,13 @@ def shape_of(given: str | bytes, renamed: Mapping[str, str], reading: CsvReading
                     raise
                 name = names[int(match[1])]
                 if reading.types.get(name) == "continuous":
-                    raise CsvError(f"--type {name}=continuous: {_first_line(error)}") from error
+                    raise CsvError(f"--type {name}=continuous: {first_line(error)}") from error
                 present = types.get(name) or (schema.field(name).type if schema is not None else pa.string())
                 if pa.types.is_string(present):
                     raise
                 types[name] = _wider(present)
                 if pa.types.is_string(types[name]):
-                    notes[name] = f"The column {name!r} is sent as text, because: {_first_line(error)}"
+                    notes[name] = f"The column {name!r} is sent as text, because: {first_line(error)}"
             else:
                 kinds = {column.name: column.type for column in schema}
                 reading_notes = (
@@ -130,7 +132,7 @@ def shape_of(given: str | bytes, renamed: Mapping[str, str], reading: CsvReading
                 )
                 return CsvShape(delimiter, kinds, rows, reading_notes, identities, reading.missing)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise CsvError(_first_line(error)) from error
+        raise CsvError(first_line(error)) from error
 
 
 @dataclass(slots=True)
@@ -227,7 +229,3 @@ def _delimiter(given: str | bytes) -> str:
     with pa.input_stream(given if isinstance(given, str) else pa.py_buffer(given)) as stream:
         header = stream.read(65_536).split(b"\n", 1)[0].decode("utf-8-sig")
     return max(_DELIMITERS, key=header.count)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,7 +19,7 @@ from modelwatch.api.decoding.columns.csv_table import shape_of
 from modelwatch.api.decoding.columns.parquet_bounds import claimed_size
 from modelwatch.api.decoding.columns.schema import check_schema, is_dictionary, is_text
 from modelwatch.api.decoding.values import Limits, pointer_to
-from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody
+from modelwatch.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody, first_line
 from modelwatch.events import Scalar
 from modelwatch.stats.counting.binning import category_name
 from modelwatch.stats.counting.columns import MISSING, Column, FloatColumn, IntegerColumn, TextColumn, missing_column
@@ -88,8 +88,7 @@ def arrow_errors(kind: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, IndexError, TypeError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise MalformedBody(f"The body is not {_NAMES[kind]} that can be read: {reason}") from None
+        raise MalformedBody(f"The body is not {_NAMES[kind]} that can be read: {first_line(error)[:200]}") from None
 
 
 def _read_arrow(body: bytes, bounds: Bounds) -> pa.Table:
