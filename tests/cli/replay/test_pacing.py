@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from modelwatch.cli.replay.pacing import paced
-from modelwatch.cli.replay.rows import LineRows
+from modelwatch.cli.replay.labels import label_of
+from modelwatch.cli.replay.pacing import in_order, paced
+from modelwatch.cli.replay.rows import LabelRows, LineRows
 from tests.cli.test_client import Time
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,3 +55,50 @@ def test_a_slow_service_is_not_waited_for_twice() -> None:
         begun.append(time.now)
         time.now += 15
     assert begun == [0, 15, 30]
+
+
+def labelled(rows: LineRows, *arrivals: float | None) -> LineRows:
+    """The rows with labels that arrive so many seconds after the beginning; None: at a time that can't be read."""
+    moments = ["when?" if each is None else (BEGIN + timedelta(seconds=each)).isoformat() for each in arrivals]
+    labels = [label_of(number, None, f"id {number}", 1, at) for number, at in zip(rows.numbers, moments, strict=True)]
+    return replace(rows, labels=labels)
+
+
+def ordered(*stretches: LineRows, longest: float = float("inf"), size: int = 100) -> list[tuple[str, list[int]]]:
+    """What each part is, and the numbers of its rows."""
+    return [
+        ("labels" if isinstance(part, LabelRows) else "rows", [part.number(index) for index in range(len(part))])
+        for part in in_order(stretches, longest, size)
+    ]
+
+
+def test_a_part_comes_after_all_labels_that_have_arrived_by_its_end() -> None:
+    """Else the windows that it closes could be evaluated without them."""
+    first, second = lines(0, 10, 20), replace(lines(30, 40), numbers=[4, 5])
+    assert ordered(labelled(first, 20, 41, 39), labelled(second, 40, 30)) == [
+        ("labels", [1]),
+        ("rows", [1, 2, 3]),
+        ("labels", [5, 3, 4]),
+        ("rows", [4, 5]),
+        ("labels", [2]),
+    ]
+
+
+def test_a_part_spans_no_longer_than_asked_and_labels_are_sent_so_many_at_once() -> None:
+    assert ordered(labelled(lines(0, 5, 20, 25), 5, 5, 21, 26), longest=10_000_000, size=1) == [
+        ("labels", [1]),
+        ("labels", [2]),
+        ("rows", [1, 2]),
+        ("labels", [3]),
+        ("rows", [3, 4]),
+        ("labels", [4]),
+    ]
+
+
+def test_a_label_without_a_readable_arrival_comes_with_its_row() -> None:
+    assert ordered(labelled(lines(0, 10), None, 5), longest=1_000_000) == [
+        ("labels", [1]),
+        ("rows", [1]),
+        ("labels", [2]),
+        ("rows", [2]),
+    ]

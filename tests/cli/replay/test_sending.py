@@ -10,7 +10,7 @@ import pytest
 
 from modelwatch.cli.base import Refused
 from modelwatch.cli.client import ServiceClient
-from modelwatch.cli.replay.rows import LineRows
+from modelwatch.cli.replay.rows import LabelRows, LineRows
 from modelwatch.cli.replay.sending import Tally, send_all
 
 
@@ -84,3 +84,20 @@ def test_only_the_first_rejections_are_kept() -> None:
     tally = sent(answer, lines(100), lines(100))
     assert tally.rejected == 100
     assert len(tally.rejections) == 5
+
+
+def test_labels_that_are_sent_before_their_rows_wait_until_these_are_there() -> None:
+    """Rows 90 and 103 are rejected: their labels have no prediction."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/ground-truth/batch"):
+            said = {"accepted": 1, "corrected": 0, "duplicates": 0, "waiting": 4, "rejected": []}
+            return httpx.Response(200, json=said)
+        index = 2 if request.content.count(b"\n") == 3 else 0
+        rejected = [{"index": index, "pointer": "/prediction", "message": "Required"}]
+        return httpx.Response(202, json={"accepted": 1, "duplicates": 0, "rejected": rejected})
+
+    before = LineRows([b"{}"] * 2, [90, 91])
+    labels = LabelRows([b"{}"] * 5, [90, 91, 101, 102, 103])
+    tally = sent(answer, before, labels, lines(4))
+    assert (tally.labels.sent, tally.labels.accepted, tally.labels.waiting) == (5, 3, 2)

@@ -105,6 +105,14 @@ def test_a_replay_gives_the_same_verdicts_whatever_its_batch_size(live: LiveServ
         time.sleep(0.5)
     assert done == [True, True], [sorted({check for check, end in found if end > UNTIL}) for found in (small, large)]
     small, large = ({key: found[key] for key in found if key[1] <= UNTIL} for found in (small, large))
+    assert small.keys() == large.keys()
+    differing = [
+        (*key, field, said_of_small[field], large[key][1][field])
+        for key, (_, said_of_small) in sorted(small.items())
+        for field in said_of_small
+        if said_of_small[field] != large[key][1][field]
+    ]
+    assert not differing, differing[:3]
     assert small == large
     assert len(small) > 30
     for check in ("drift", "performance"):

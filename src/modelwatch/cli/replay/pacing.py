@@ -63,21 +63,25 @@ def filled_forward(times: Sequence[int | None]) -> list[int]:
 
 
 def in_order(stretches: Iterable[Rows], longest: float, size: int) -> Iterator[Rows]:
-    """The rows in parts, and between them their labels: each before the first part that begins after its arrival.
+    """The rows in parts, and before each the labels that have arrived by its end, also those of its own rows, which
+    wait in the service for them.
 
-    longest: microseconds that a part may span; no label comes later than that. size: labels in one part, at most.
-    A label whose arrival can't be read, or lies before its own row, follows that row. Labels wait in memory.
+    So whatever windows a part closes, all labels from before their end are there: the service evaluates them as soon
+    as they are closed, and labels that followed the part would come sooner or later than that.
+
+    longest: microseconds that a part may span; no label comes earlier than that. size: labels in one part, at most.
+    A label whose arrival can't be read comes with its row. Labels of later arrival wait in memory.
     """
     waiting: list[Waiting] = []
     for rows in stretches:
         times = filled_forward(rows.times())
         for start, end in parts(times, longest):
-            yield from _due(waiting, times[start], size)
             part = rows.part(start, end)
-            yield part
             for label in part.labels:
                 if label is not None:
                     heapq.heappush(waiting, _entry(label, times[start]))
+            yield from _due(waiting, times[end - 1], size)
+            yield part
     yield from _due(waiting, None, size)
 
 

@@ -89,30 +89,42 @@ def send_all(
 
     Raises Refused when the service can't take rows of this kind at all, and Unreachable.
     """
+    newest, ahead = 0, set[int]()
     for rows in stretches:
         if isinstance(rows, LabelRows):
+            waited = tally.labels.waiting
             # They name their model themselves.
             _send(rows, Target(service, LABELS_PATH, {}), tally.labels)
+            if tally.labels.waiting > waited:
+                ahead.update(number for number in rows.numbers if number > newest)
         else:
-            _send(rows, Target(service, BATCH_PATH, params), tally)
+            rejected = _send(rows, Target(service, BATCH_PATH, params), tally)
+            newest = rows.number(len(rows) - 1)
+            # The labels that were sent before their rows wait no longer.
+            found = min(len(ahead - rejected), tally.labels.waiting)
+            tally.labels.waiting -= found
+            tally.labels.accepted += found
+            ahead.clear()
         progress(rows)
 
 
-def _send(rows: Rows, target: Target, outcome: Outcome) -> None:
+def _send(rows: Rows, target: Target, outcome: Outcome) -> set[int]:
+    """Returns the numbers of the rows that were rejected."""
     try:
         answer = target.service.post(target.path, rows.body(), rows.content_type, target.params)
     except Refused as refusal:
         if refusal.status == TOO_LARGE and len(rows) > 1:
             half = len(rows) // 2
-            _send(rows.part(0, half), target, outcome)
-            _send(rows.part(half, len(rows)), target, outcome)
-        elif not _count_as_rejected(rows, refusal, outcome):
+            first = _send(rows.part(0, half), target, outcome)
+            return first | _send(rows.part(half, len(rows)), target, outcome)
+        if not _count_as_rejected(rows, refusal, outcome):
             raise
-        return
+        return {rows.number(index) for index in range(len(rows))}
     outcome.sent += len(rows)
     outcome.add(answer)
     for rejection in answer["rejected"]:
         outcome.reject(rows.number(rejection["index"]), rejection["pointer"], rejection["message"])
+    return {rows.number(rejection["index"]) for rejection in answer["rejected"]}
 
 
 def _count_as_rejected(rows: Rows, refusal: Refused, outcome: Outcome) -> bool:
