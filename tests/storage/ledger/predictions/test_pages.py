@@ -260,6 +260,12 @@ class TestTheFirstPredictions:
         assert first_ids(store, 6) == ["late 0", "a 0", "B 0", "b 0", "C 0", "A 0"]
         assert first_ids(store, 100) == [f"{each} 0" for each in ("late", *"caBd", *"bCAe")]
 
+    def test_that_came_together_are_the_oldest_whatever_their_ids(self, store: Store) -> None:
+        """A file is one commit: a sample of it by ids would mix what it became with what it was at first."""
+        ids = "fbdace"
+        open_ledger(store).commit([prediction(each, timestamp=NOON + second) for second, each in enumerate(ids)])
+        assert first_ids(store, 3) == [f"{each} 0" for each in "fbd"]
+
     def test_of_one_id_are_taken_by_their_days(self, store: Store) -> None:
         open_ledger(store).commit([prediction("a", timestamp=NOON + day * DAY) for day in (1, 0)])
         assert first_ids(store, 1) == ["a 0"]

@@ -37,14 +37,14 @@ def first_events(
     """The model's first predictions in the order of their arrival, read as they are asked for: to be closed before the
     connection is given back. days: all on which it has any.
 
-    Of those that came together, the first by their ids: which rows share a block does not decide what is read. They
-    are read block by block.
+    Of those that came together, the first by their time, then by their ids: of a file these are its oldest rows, and
+    which rows share a block does not decide what is read. They are read block by block.
     """
     table, kept = tables.prediction, KeptFeatures(connection)
     first = (
         select(table)
         .where(table.c.day.in_(days), table.c.model == model)
-        .order_by(table.c.arrived_at, tables.by_bytes(table.c.prediction_id), table.c.day)
+        .order_by(table.c.arrived_at, table.c.ts, tables.by_bytes(table.c.prediction_id), table.c.day)
         .limit(limit)
         .subquery()
     )
