@@ -46,7 +46,7 @@ NAMES = {
     "ground_truth": "Labels",
     "label_coverage": "Label coverage",
 }
-# Rules of data quality: as a heading, and what there is more of where one is broken.
+# Rules of data quality: as a heading, what the values are that break one, and what there is more of then.
 RULE_NAMES = {
     "missing": "missing",
     "invalid_type": "wrong type",
@@ -54,7 +54,15 @@ RULE_NAMES = {
     "below_range": "below the range",
     "above_range": "above the range",
 }
-_BREAKING = {
+BROKEN_RULES = {
+    "missing": "missing",
+    "invalid_type": "of the wrong type",
+    "unseen_category": "of a category unknown to the reference",
+    "below_range": "below the reference's range",
+    "above_range": "above the reference's range",
+}
+UNSOUND_VALUES = {
+    "missing": "missing values",
     "invalid_type": "values of the wrong type",
     "unseen_category": "unseen categories",
     "below_range": "values below the range",
@@ -181,13 +189,13 @@ def score_title(score: str) -> str:
     """Name of a finding's score, with that of its metric or rule.
 
     >>> score_title("loss of roc_auc"), score_title("PSI"), score_title("rise of missing")
-    ('loss of ROC AUC', 'PSI', 'rise of missing')
+    ('loss of ROC AUC', 'PSI', 'rise of missing values')
     >>> score_title("rise of above_range")
     'rise of values above the range'
     """
     if score.startswith(_RISE):
         rule = score.removeprefix(_RISE)
-        return f"{_RISE}{_BREAKING.get(rule, rule)}"
+        return f"{_RISE}{UNSOUND_VALUES.get(rule, rule)}"
     for change in _CHANGES:
         if score.startswith(change):
             return f"{change}{in_sentence(score.removeprefix(change))}"

@@ -100,7 +100,7 @@ def test_both_thresholds_are_named_where_there_are_two() -> None:
         ("loss of roc_auc", 0.12071, 0.04, "Loss of ROC AUC 0.121 (alert from 0.04)."),
         ("loss of mae", 1234.5678, 40.0, "Loss of MAE 1,235 (alert from 40)."),
         ("shortfall of recall", 0.0312, 0.0, "Shortfall of recall 3.1 points."),
-        ("rise of missing", 0.335, 0.1, "Rise of missing 33.5 points (alert from 10 points)."),
+        ("rise of missing", 0.335, 0.1, "Rise of missing values 33.5 points (alert from 10 points)."),
         ("rise of above_range", 0.02, 0.01, "Rise of values above the range 2 points (alert from 1 point)."),
         (
             "missing share of the usual labels",

@@ -620,7 +620,7 @@ def test_sizes_of_one_measure_stand_together_and_those_of_others_apart(app: App)
         ("performance", "accuracy", "loss of accuracy"),
         ("performance", "label_coverage", "missing share of the usual labels"),
         ("label_drift", "ground_truth", "PSI"),
-        ("data_quality", "amount: missing", "rise of missing"),
+        ("data_quality", "amount: missing", "rise of missing values"),
         ("data_quality", "amount: above_range", "rise of above_range"),
         ("data_quality", "amount: sentinel", "share of one value"),
         ("data_quality", "duplicates", "share of changed repeats"),

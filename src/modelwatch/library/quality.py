@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from modelwatch.charts.drawing.numbers import percent
-from modelwatch.measures import plain
+from modelwatch.measures import UNSOUND_VALUES, plain
 from modelwatch.monitoring.checks.drift.evaluation import new_names_p_value
 from modelwatch.monitoring.checks.quality.judge import rise_thresholds
 from modelwatch.monitoring.checks.quality.rules import QualityRules
@@ -76,16 +76,7 @@ def unsound_values(
     return sorted(found, key=lambda each: (each.severity != "alert", each.reference_rate - each.rate, each.name))
 
 
-RULES = {
-    "missing": "missing values",
-    "invalid_type": "values of another type or infinite",
-    "below_range": "values below the reference",
-    "above_range": "values above the reference",
-    "unseen_category": "unseen categories",
-}
-
-
 def quality_in_words(found: UnsoundValues) -> str:
     """A share that has risen, in one clause."""
     before, now = plain(percent(found.reference_rate)), plain(percent(found.rate))
-    return f"{found.name}: {before} → {now} {RULES[found.rule]}"
+    return f"{found.name}: {before} → {now} {UNSOUND_VALUES[found.rule]}"

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from modelwatch.alerting.views.alerts import MemberReport
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.measures import RULE_NAMES
+from modelwatch.measures import BROKEN_RULES, RULE_NAMES
 from modelwatch.monitoring.checks.not_judged import KNOWN_STATES
 from modelwatch.monitoring.checks.quality.report import QualityReport, RateReport, unjudged_values
 from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport
@@ -22,13 +22,6 @@ from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong, 
 from modelwatch.web.performance.lanes import hours
 from modelwatch.web.performance.verdict import behind_words
 
-IN_SENTENCE = {
-    "missing": "missing in",
-    "invalid_type": "of the wrong type in",
-    "unseen_category": "new to the reference in",
-    "below_range": "below the reference's range in",
-    "above_range": "above the reference's range in",
-}
 STATES: dict[str, State] = {"alert": "alert", "warning": "warning", "stable": "stable", "no_data": "no_data"}
 SEVERAL_REASONS = "Nothing has been judged yet, for several reasons: what is not judged has its own."
 KINDS = ("data_quality", "volume", "freshness")
@@ -126,7 +119,7 @@ class QualityVerdict:
                 joined(
                     [
                         strong_name(feature),
-                        f"is {IN_SENTENCE.get(rule.rule, rule.rule)}",
+                        f"is {BROKEN_RULES.get(rule.rule, rule.rule)} in",
                         joined([rate, before, "."], ""),
                     ],
                     " ",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelwatch.charts.drawing.numbers import percent
 from modelwatch.findings import Finding, FindingSeverity, Kind
-from modelwatch.measures import plain
+from modelwatch.measures import BROKEN_RULES, plain
 from modelwatch.monitoring.checks.quality.classes import ClassJudgement, detail_of, thresholds_of
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
 from modelwatch.monitoring.checks.quality.judge import (
@@ -20,14 +20,6 @@ from modelwatch.stats.quality.codes import SENTINEL_SHARE, Sentinel
 from modelwatch.stats.quality.extremes import LEAST_TIMES, Extreme
 from modelwatch.stats.quality.rates import Rule, SchemaChange
 from modelwatch.times import SECONDS_PER_DAY
-
-WORDS = {
-    "missing": "missing",
-    "invalid_type": "of the wrong type",
-    "below_range": "below the reference's range",
-    "above_range": "above the reference's range",
-    "unseen_category": "of a category that is not in the reference",
-}
 
 RISE_OF_UNKNOWN = "rise of unknown classes"
 SHARE_OF_REPEATS = "share of changed repeats"
@@ -117,7 +109,7 @@ def _rate(cause: RateJudgement, evidence: QualityEvidence) -> _Measured:
     check = cause.check
     score = check.change or 0.0
     detail = (
-        f"{cause.feature}: {_percent(check.current_rate)} of values are {WORDS[check.rule]}"
+        f"{cause.feature}: {_percent(check.current_rate)} of values are {BROKEN_RULES[check.rule]}"
         f" (reference: {_percent(check.reference_rate)})"
     )
     warning, alert = rise_thresholds(check.reference_rate or 0.0, evidence.rules)
