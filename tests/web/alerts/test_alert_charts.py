@@ -141,7 +141,7 @@ def test_repeats_show_their_share_of_what_was_sent(app: App) -> None:
     ledger.close()
     page, trend = alerted(app, about("data_quality", "duplicates", warning_threshold=0.01))
     assert "share of what was sent, every" in page.text
-    assert "What to do duplicates: ids that are not unique" in page.text
+    assert "What to do Duplicates: ids that are not unique" in page.text
     assert trend is not None
     assert trend.values == (0.0,) * 8 + (0.5,) * 4
     assert (trend.name, trend.warning) == ("Share of changed repeats", 0.01)
