@@ -9,18 +9,23 @@ import pytest
 
 from modelwatch.findings import Assessment
 from modelwatch.monitoring.checks.quality.check import check_quality
+from modelwatch.monitoring.checks.quality.classes import gather_classes
 from modelwatch.monitoring.checks.quality.report import ClassUseReport, QualityReport
 from modelwatch.monitoring.checks.quality.rules import QualityRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.verification import verify_verdict
 from modelwatch.stats.outcomes.outcome_layout import Outcome
-from modelwatch.storage.engine.models import StreamKey
+from modelwatch.storage.counts.rollup_levels import Grain
+from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.maintenance.rollup import roll_up
 from modelwatch.storage.verdicts.verdicts import QUALITY, verdicts_of
 from tests.support.background import Taken, background, run_out
 from tests.support.data.labelled import later, outcomes, send_labelled, set_labelled_reference
-from tests.support.data.streams import HOUR
+from tests.support.data.late_labels import DAY
+from tests.support.data.streams import HOUR, MINUTE, SECOND
 from tests.support.events import NOON, Clock
+from tests.support.stores.stored import fold_all
 
 RULES = DriftRules(0.1, 0.25, 0.05, 100, 1.0, ("1h", "6h"), 3_600, on_new_data=False)
 QUALITY_RULES = QualityRules.of(RULES)
@@ -129,3 +134,21 @@ def test_it_is_one_finding_that_ends_with_its_cause_and_comes_out_again_to_the_b
         verdicts = verdicts_of(connection, "m", check=QUALITY, limit=100)
     assert verdicts
     assert all(verify_verdict(referenced, verdict.id).reproduced for verdict in verdicts)
+
+
+def test_a_week_that_begins_inside_of_a_rolled_up_hour_counts_all_of_that_hour(referenced: Store) -> None:
+    """A week without it lost its labels, too, where late ones had come into the rest of the hour."""
+    send_labelled(referenced, later(1), outcomes(900, 1), at=NOON, apart=4 * SECOND, label_after=HOUR)
+    send_labelled(referenced, later(1), outcomes(900, 2), at=NOON, apart=4 * SECOND, label_after=8 * DAY)
+    label_late = send_labelled(referenced, later(240), outcomes(100, 3), at=NOON + 45 * MINUTE, label_after=None)
+    fold_all(referenced, later(2)())
+    first = NOON // SECOND
+    assert roll_up(referenced, STREAM, Grain.of(first + 86_400, 0), most=1_000)
+    label_late()
+    end = first + 7 * 86_400 + 25 * 60
+    with referenced.read() as connection:
+        generation = generation_of(connection, "m") or 0
+        window = (end - 86_400, end, "1d")
+        [found] = gather_classes(connection, referenced, STREAM, generation, window, None, enough=100, known_by=end)
+    hour = first // 3_600 * 3_600
+    assert (found.n, found.start, found.end, found.lookback) == (900, hour, end, "7d")

@@ -16,6 +16,8 @@ from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.labels.interpretation import strange_labels
 from modelwatch.monitoring.checks.quality.report import ClassUseReport, Severity
 from modelwatch.monitoring.checks.quality.rules import QualityRules
+from modelwatch.monitoring.checks.stored_windows import stored_whole
+from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.outcomes.classes import class_key
 from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
@@ -121,7 +123,7 @@ def gather_classes(
         found.append(ClassUse("prediction_probability", unnamed, unnamed + scored, 0, 0, names, start, end, lookback))
     labels = _labels(connection, store, stream, layouts, end, enough, known_by)
     if labels is not None:
-        lookback, span, vector = labels
+        looked_at, vector = labels
         reference = outcomes_for(outcomes_in_force(connection, stream.model, generation), stream.version)
         before = None if reference is None else reference.counts
         now = strange_labels(OutcomeCounts(layout, vector), before)
@@ -130,7 +132,9 @@ def gather_classes(
         if now.n and not names:
             names = _names(layout, _rows(connection, stream, end), "ground_truth")
         counts = (0, 0) if then is None else (then.n, then.of)
-        found.append(ClassUse("ground_truth", now.n, now.of, *counts, names[:NAMES_KEPT], *span, lookback))
+        span = (looked_at.start, looked_at.end)
+        names = names[:NAMES_KEPT]
+        found.append(ClassUse("ground_truth", now.n, now.of, *counts, names, *span, looked_at.lookback))
     return tuple(found)
 
 
@@ -142,11 +146,12 @@ def _labels(
     end: int,
     enough: int,
     known_by: int | None,
-) -> tuple[str, tuple[int, int], Counts] | None:
+) -> tuple[Window, Counts] | None:
     """The outcomes of the shortest look-back with enough of them, else of the longest; None where none has any."""
     found = None
-    for lookback, seconds in LABELS_LOOKED_AT:
-        span = (end - seconds, end)
+    windows = stored_whole(connection, stream, [Window(end - each, end, name) for name, each in LABELS_LOOKED_AT])
+    for window in windows:
+        span = (window.start, window.end)
         [sums] = sum_outcomes(connection, stream.model, layouts, stream.environment, [span], stream.version)
         vector = sums.get(stream.version)
         if vector is None:
@@ -156,7 +161,7 @@ def _labels(
             vector = vector if later is None else vector - later
         n = OutcomeCounts(layouts.of(stream.version).outcome, vector).n
         if n:
-            found = lookback, span, vector
+            found = window, vector
         if n >= enough:
             break
     return found

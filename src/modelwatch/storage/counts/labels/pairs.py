@@ -2,13 +2,16 @@
 
 A history that is evaluated afterwards asks at each of its moments what labels from after it have added. These are
 nearly the same predictions and labels each time, so each window's are read once.
+
+A late label counts in a base window inside of one that was rolled up. A prediction does not tell in which of both its
+label counts, so such windows are one here.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -99,8 +102,9 @@ _of_store: WeakKeyDictionary[Store, _Remembered] = WeakKeyDictionary()
 def pairs_of_windows(
     connection: Connection, store: Store, stream: StreamKey, layouts: ModelLayouts, stretch: Span, after: int
 ) -> dict[Span, WindowPairs]:
-    """The labelled predictions of the stream's windows in a stretch, [start, end) in seconds, that hold a label from
-    after a moment, in microseconds; by window. Days whose predictions have expired are not left out here."""
+    """The labelled predictions of the stream's windows that start in a stretch, [start, end) in seconds, and hold a
+    label from after a moment, in microseconds; by window, overlapping ones as one. Days whose predictions have expired
+    are not left out here."""
     states = _states(connection, stream, layouts, stretch, after)
     remembered = _of_store.setdefault(store, _Remembered())
     layout = layouts.of(stream.version).outcome
@@ -120,6 +124,10 @@ class _State(NamedTuple):
     newest: int
     digest: bytes
 
+    def with_inner(self, other: _State) -> _State:
+        """The state of this window together with one that lies in it."""
+        return _State(max(self.newest, other.newest), blake2b(self.digest + other.digest, digest_size=16).digest())
+
 
 def _states(
     connection: Connection, stream: StreamKey, layouts: ModelLayouts, stretch: Span, after: int
@@ -129,11 +137,27 @@ def _states(
     With the windows of the next page where they are known: a history asks for them soon."""
     known = remembered(connection, (_states, stream, layouts.outcome_generation), Stretched[Span, _State])
     known.extend(stretch, lambda missing: _read_states(connection, stream, layouts, missing))
-    return {
-        window: state.digest
-        for window, state in known.found.items()
-        if stretch[0] <= window[0] < stretch[1] + PAGE_SECONDS and state.newest > after
-    }
+    end = stretch[1] + PAGE_SECONDS
+    inside = {window: state for window, state in known.found.items() if stretch[0] <= window[0] < end}
+    return {window: state.digest for window, state in _joined(inside).items() if state.newest > after}
+
+
+def _joined(states: Mapping[Span, _State]) -> dict[Span, _State]:
+    """The same with each rolled-up window and those inside of it as one.
+
+    >>> states = {(300, 600): _State(5, b"b"), (0, 3_600): _State(2, b"a"), (3_600, 3_900): _State(3, b"c")}
+    >>> {window: state.newest for window, state in _joined(states).items()}
+    {(0, 3600): 5, (3600, 3900): 3}
+    """
+    found: dict[Span, _State] = {}
+    outer: Span | None = None
+    # Of those that start together, the longest first: windows lie inside of each other, or apart.
+    for window in sorted(states, key=lambda each: (each[0], -each[1])):
+        if outer is not None and window[0] < outer[1]:
+            found[outer] = found[outer].with_inner(states[window])
+        else:
+            found[window], outer = states[window], window
+    return found
 
 
 def _read_states(connection: Connection, stream: StreamKey, layouts: ModelLayouts, stretch: Span) -> dict[Span, _State]:
@@ -172,6 +196,7 @@ def _read_states(connection: Connection, stream: StreamKey, layouts: ModelLayout
 def _read(
     connection: Connection, stream: StreamKey, layouts: ModelLayouts, windows: Sequence[Span]
 ) -> dict[Span, WindowPairs]:
+    """The pairs of windows that do not overlap."""
     if not windows:
         return {}
     ordered = sorted(windows)
