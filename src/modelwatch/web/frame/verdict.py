@@ -14,7 +14,12 @@ from modelwatch.monitoring.checks.performance.labels.coverage import COVERAGE
 from modelwatch.web.frame.rendering import When, name, near
 
 # How the step begins that is to be done first; of a drift of many features, and of one.
-_FIRST: dict[Kind, str] = {"performance": "Are the labels correct?", "label_drift": "The world has changed"}
+_FIRST: dict[Kind, str] = {
+    "prediction_drift": "The prediction or its score",
+    "latency_drift": "Latency",
+    "performance": "Are the labels correct?",
+    "label_drift": "The world has changed",
+}
 _LABELS_MISSING = "Labels are missing"
 _MANY, _ONE = "Many features", "One feature"
 # What the pages show, where the runbooks name the way of the API to it.
@@ -98,17 +103,27 @@ def first_step(kind: Kind, subjects: Collection[str], worst: str, steps: Sequenc
     >>> first_step("feature_drift", {"a"}, "a", ["Many features: look.", "One feature: ask."])
     Markup('<b>One feature:</b> ask.')
     """
-    begins = _FIRST.get(kind, "")
-    if kind == "feature_drift":
-        begins = _MANY if len(subjects) > 1 else _ONE
-    elif set(subjects) == {COVERAGE}:
-        begins = _LABELS_MISSING
-    rule = worst.rpartition(": ")[2]
     shown = page_steps(steps)
-    # Steps on the quality of data begin with the rules that they are about.
-    fitting = (
-        each for each in shown if rule in each.partition(":")[0].split(", ") or (begins and each.startswith(begins))
-    )
+    if kind == "data_quality":
+        rule = worst.rpartition(": ")[2]
+        fitting = (each for each in shown if rule in _rules_of(each))
+    else:
+        begins = _FIRST.get(kind, "")
+        if kind == "feature_drift":
+            begins = _MANY if len(subjects) > 1 else _ONE
+        elif set(subjects) == {COVERAGE}:
+            begins = _LABELS_MISSING
+        fitting = (each for each in shown if begins and each.startswith(begins))
     step = next(fitting, shown[0])
     occasion, _, rest = step.partition(":")
     return joined([strong(f"{occasion}:"), rest], "") if rest else joined([step])
+
+
+def _rules_of(step: str) -> set[str]:
+    """Words before a step's colon: rules of data quality are among them as the API names them, or as its one word.
+
+    >>> sorted(_rules_of("Far outside (`extreme`), a code (sentinel): look."))
+    ['a', 'code', 'extreme', 'far', 'outside', 'sentinel']
+    """
+    occasion, colon, _ = step.partition(":")
+    return set(re.findall(r"\w+", occasion.casefold())) if colon else set()
