@@ -57,6 +57,16 @@ def test_a_summary_says_what_would_explain_the_shift_and_when_it_began(pattern: 
     assert "It probably began at 2025-06-15 14:50 UTC." in summary
 
 
+def test_the_interval_of_the_onset_is_left_out_where_it_is_one_minute() -> None:
+    def began(earliest: int, latest: int) -> str:
+        about = finding(began=T0 - 900, began_earliest=earliest, began_latest=latest)
+        return current_summary(after(None, structs.replace(assessment(0), findings=(about,)))[0])
+
+    assert "It probably began at 2025-06-15 14:50 UTC." in began(T0 - 900, T0 - 900)
+    between = "began at 2025-06-15 14:50 UTC, approximately between 2025-06-15 14:45 UTC and 2025-06-15 14:50 UTC."
+    assert between in began(T0 - 1_200, T0 - 900)
+
+
 def test_one_member_is_described_at_length() -> None:
     said = of_findings(finding("amount", "alert", window_end=T0, lookback="24h"))
     assert said.title == "Feature drift in fraud (production): amount"

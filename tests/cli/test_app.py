@@ -63,6 +63,8 @@ def test_help_loads_nothing_heavy() -> None:
         ("check", "model", "--url", "ftp://x"),
         ("serve", "--workers", "many"),
         ("demo", "--port", "x"),
+        ("demo", "--port", "99999"),
+        ("demo", "--port", "-1"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_no_traceback(run_process: RunCli, words: tuple[str, ...]) -> None:

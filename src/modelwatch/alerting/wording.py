@@ -241,7 +241,8 @@ def _at_length(member: Member, at: int | None) -> Iterable[str]:
     if finding.began is not None:
         between = ""
         if finding.began_earliest is not None and finding.began_latest is not None:
-            between = f", approximately between {_time(finding.began_earliest)} and {_time(finding.began_latest)}"
+            earliest, latest = _time(finding.began_earliest), _time(finding.began_latest)
+            between = "" if earliest == latest else f", approximately between {earliest} and {latest}"
         yield f"It probably began at {_time(finding.began)}{between}."
     doubt = doubt_of(finding)
     if doubt:

@@ -73,6 +73,22 @@ def test_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert f"No service answers at http://127.0.0.1:{port}" in capsys.readouterr().err
 
 
+def test_a_probe_asks_its_own_service_and_not_one_that_the_environment_names(
+    service: LiveService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("PORT", str(port))
+    monkeypatch.setenv("MODELWATCH_URL", service.url)
+    assert main(["health"]) == 3
+    told = capsys.readouterr().err
+    assert f"No service answers at http://127.0.0.1:{port}" in told
+    assert "Not asked is that of MODELWATCH_URL: name it with --url" in told
+    assert main(["health", "--url", f"127.0.0.1:{port}"]) == 3
+    assert "MODELWATCH_URL" not in capsys.readouterr().err
+    assert main(["health", "--help"]) == 0
+    assert "MODELWATCH_URL" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("body", ["<html>", "[]", "{}"])
 def test_another_program_is_not_taken_for_the_service(body: str, capsys: pytest.CaptureFixture[str]) -> None:
     with answering(200, body) as url:

@@ -74,7 +74,10 @@ def demo(
         Path | None, typer.Option(help="Keep the data here. Default: a temporary folder, removed at the end.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to use. Default: 8000, or a free one if that is taken.")
+        int | None,
+        typer.Option(
+            help="Port to use; 0 takes a free one. Default: 8000, or a free one if that is taken.", min=0, max=65_535
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     as_json: AsJson = False,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelwatch.alerting.views.alerts import AlertReport, MemberReport
 from modelwatch.alerting.views.operations import DeliveryLine
-from modelwatch.alerting.wording import METRIC_KINDS, pattern_text
+from modelwatch.alerting.wording import COUNTED, METRIC_KINDS, VALUES, pattern_text
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
 from modelwatch.measures import chance_limit, p_text, quality_title
@@ -44,7 +44,7 @@ def alert_verdict(report: AlertReport, now: int) -> Verdict:
         _sentence(report, now, is_open=is_open),
         [
             Answer("Since", _since(report, now)),
-            Answer("How bad", [_silence(report, now)] if alert.kind == "freshness" else _how_bad(members)),
+            Answer("How bad", [_silence(report, now)] if alert.kind == "freshness" else _how_bad(alert.kind, members)),
             Answer("Why", _why(report.alert.kind, members)),
             Answer("What to do", _what_to_do(report, is_open=is_open)),
         ],
@@ -121,7 +121,7 @@ def _silence(report: AlertReport, now: int) -> str:
     return joined(["Silence ", strong(lasts), from_limit(worst)], "")
 
 
-def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
+def _how_bad(kind: Kind, members: Sequence[MemberReport]) -> Sequence[str]:
     worst = members[0]
     # Of one measure: a loss in points beside one in another unit says nothing.
     sizes = [strong(_score(each)) for each in members[:2] if each.score_name == worst.score_name]
@@ -129,11 +129,12 @@ def _how_bad(members: Sequence[MemberReport]) -> Sequence[str]:
         joined([f"{capitalized(size_name(worst.score_name))} ", joined(sizes, " and "), from_limit(worst)], "")
     ]
     if worst.sample_size:
-        against = f" compared with {count(worst.reference_size)} reference values" if worst.reference_size else ""
+        counted, referred = COUNTED.get(kind, VALUES)
+        against = f" compared with {count(worst.reference_size)} {referred}" if worst.reference_size else ""
         within = f" in {lookback(worst.lookback)}" if worst.lookback else ""
         sure = "" if worst.p_value is None else f" {p_text(worst.p_value)}"
         limited = "" if worst.p_value is None or worst.alpha is None else f", limit α {chance_limit(worst.alpha)}"
-        lines.append(f"{count(worst.sample_size)} values{within}{against}.{sure}{limited}" + ("." if sure else ""))
+        lines.append(f"{count(worst.sample_size)} {counted}{within}{against}.{sure}{limited}" + ("." if sure else ""))
     return lines
 
 
