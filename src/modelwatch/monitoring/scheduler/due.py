@@ -56,7 +56,7 @@ def due_for_data(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], strea
         return None
     rules, settle = standing.rules, partial(agenda.settle, stream, standing.data)
     with store.read() as connection:
-        newest = _newest_verdicts(connection, stream, checks, now)
+        newest = _newest_verdicts(connection, stream, checks, now // MICROS_PER_SECOND)
         previous = newest[checks[0].name]
         since = None if previous is None else previous.window_end
         limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
@@ -65,9 +65,7 @@ def due_for_data(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], strea
         due = due_points(since, windows, interval=rules.check_interval, enough=enough)
         points = list(islice(due, POINTS_A_TRANSACTION))
         if not points and previous is not None and previous.generation != standing.generation:
-            # A new reference is looked at once, with an account of its own.
-            end = max(previous.window_end, windows[-1][0] if windows else previous.window_end)
-            points = [Point(end, rules.check_interval)]
+            points, newest = _look_again(connection, stream, checks, previous, rules)
         if not points:
             if len(windows) < limit:
                 settle()
@@ -86,7 +84,7 @@ def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], str
     interval = standing.rules.check_interval
     settle = partial(agenda.settle_labels, stream, standing.labels)
     with store.read() as connection:
-        newest = _newest_verdicts(connection, stream, checks, now)
+        newest = _newest_verdicts(connection, stream, checks, now // MICROS_PER_SECOND)
         previous = newest[checks[0].name]
         since = None if previous is None else previous.window_end
         first = _first_end(connection, stream) if previous is None else 0
@@ -97,7 +95,7 @@ def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], str
         found = label_points(since, first, standing.as_of, interval, enough)
         points = list(islice(found, POINTS_A_TRANSACTION))
         if not points and previous is not None and previous.generation != standing.generation:
-            points = [Point(previous.window_end, interval)]
+            points, newest = _look_again(connection, stream, checks, previous, standing.rules)
         if not points:
             settle()
             return None
@@ -106,10 +104,22 @@ def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], str
     return Due(stream, _conditions(newest), traces, points, _longest(standing.rules), more, settle)
 
 
+def _look_again(
+    connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck], previous: VerdictTrace, rules: DriftRules
+) -> tuple[list[Point], dict[str, VerdictTrace | None]]:
+    """The one look that a new generation gives, with the budget of an interval, and the verdicts that it follows.
+
+    It stands where the last one stood: later ones count from there, whenever the generation began. It goes on from the
+    verdicts before that one, whose data must not count twice.
+    """
+    before = _newest_verdicts(connection, stream, checks, previous.window_end - 1)
+    return [Point(previous.window_end, rules.check_interval)], before
+
+
 def _newest_verdicts(
-    connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck], now: int
+    connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck], until: int
 ) -> dict[str, VerdictTrace | None]:
-    until = now // MICROS_PER_SECOND
+    """The newest verdict of each check. until: the latest window end, in seconds."""
     return {check.name: newest_trace(connection, stream, check.name, until=until) for check in checks}
 
 

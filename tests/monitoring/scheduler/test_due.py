@@ -1,0 +1,92 @@
+"""Looks that a new generation gives: later ones stand where they would have stood without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.storage.engine.models import StreamKey, next_generation
+from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, newest_verdict, verdicts_of
+from tests.support.background import background, run_out
+from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
+from tests.support.events import NOON, Clock
+from tests.support.rules import HOURLY_RULES, RULES
+
+pytestmark = pytest.mark.both_engines
+
+STREAM = StreamKey("m", "1", "production")
+
+
+def history(store: Store) -> list[StoredVerdict]:
+    """All verdicts on drift, oldest first."""
+    with store.read() as connection:
+        return sorted(verdicts_of(connection, "m", limit=10_000), key=lambda each: (each.window_end, each.generation))
+
+
+def minutes(verdict: StoredVerdict) -> int:
+    """Window end, in minutes after noon."""
+    return (verdict.window_end - NOON // SECOND) // 60
+
+
+@pytest.mark.parametrize("every", [1, 2, 7, 60])
+@pytest.mark.parametrize(
+    ("rules", "looks", "found"),
+    [
+        (HOURLY_RULES, list(range(5, 300, 60)), 245),
+        (RULES, [5, *range(30, 301, 25)], 205),
+    ],
+    ids=["each hour", "on new data"],
+)
+def test_looks_after_a_provisional_reference_do_not_depend_on_how_often_a_round_runs(
+    store: Store, rules: DriftRules, looks: list[int], found: int, every: int
+) -> None:
+    """Windows of 20 predictions for 5 hours, and a provisional reference of the first 15 and a half."""
+    clock = Clock(NOON)
+    jobs = background(store, rules, clock, provisional_size=310)
+    for part in range(60):
+        clock.now = NOON + 5 * part * MINUTE + MINUTE
+        send(store, clock, normal(20, 3.0 if part >= 36 else 0.0, seed=part), at=NOON + 5 * part * MINUTE)
+        if (part + 1) % every == 0:
+            run_out(jobs)
+    clock.advance(3_600)
+    run_out(jobs)
+    made = history(store)
+    assert sorted({minutes(each) for each in made}) == looks
+    assert len({(each.window_end, each.generation) for each in made}) == len(made)
+    again = [each for each in made if sum(each.window_end == other.window_end for other in made) > 1]
+    # Only the last look before there was a reference is taken again.
+    assert [each.severity for each in again] in ([], ["no_reference", "stable"])
+    assert min(minutes(each) for each in made if each.severity == "alert") == found
+
+
+def test_a_new_generation_does_not_count_the_same_window_twice(store: Store) -> None:
+    """Drift in two evaluations makes a finding, and the second look at the first window is no second evaluation."""
+    clock = Clock(NOON + 100 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    jobs = background(store, replace(HOURLY_RULES, alarms_needed=2, alarms_among=2), clock)
+    send_hours(store, clock, 4, shift_from=3)
+    finish(clock)
+    run_out(jobs)
+    with store.write() as connection:
+        next_generation(connection, store, "m", clock())
+    run_out(jobs)
+    assert [(minutes(each), each.generation, each.severity) for each in history(store)[-2:]] == [
+        (185, 2, "alert"),
+        (185, 3, "alert"),
+    ]
+    with store.read() as connection:
+        newest = newest_verdict(connection, STREAM)
+    assert newest is not None
+    (condition,) = msgspec.json.decode(newest.conditions, type=list[Condition])
+    assert (condition.recent, condition.finding) == ("1", None)
+    send(store, clock, normal(200, 1.5, seed=7), at=NOON + 4 * HOUR)
+    finish(clock)
+    run_out(jobs)
+    (condition,) = msgspec.json.decode(history(store)[-1].conditions, type=list[Condition])
+    assert condition.recent == "11"
+    assert condition.finding is not None
