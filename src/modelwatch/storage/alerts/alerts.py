@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select, union_all
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, or_, select, union_all
 
 from modelwatch.storage.alerts.outbox import PENDING
 from modelwatch.storage.engine import tables
@@ -19,6 +19,8 @@ from modelwatch.storage.engine.store import Store
 
 RESOLVED: Final = "resolved"
 FLAPPING: Final = "flapping"
+# So many models are named in one statement.
+MODELS_A_QUERY = 100
 K = TypeVar("K", bound=str)
 
 
@@ -98,6 +100,21 @@ def unfinished_alerts(connection: Connection) -> list[StoredAlert]:
     table = tables.alert
     rows = connection.execute(select(table).where(tables.OPEN).order_by(table.c.opened_at, table.c.id))
     return [_alert(row) for row in rows]
+
+
+def newest_resolved(connection: Connection, models: Collection[str], kinds: Sequence[str]) -> list[StoredAlert]:
+    """Of these models and kinds, the incident of each environment that was opened last, where it is over."""
+    table, wanted, found = tables.alert, sorted(models), list[StoredAlert]()
+    key = (table.c.model, table.c.environment, table.c.kind)
+    for start in range(0, len(wanted), MODELS_A_QUERY):
+        some = wanted[start : start + MODELS_A_QUERY]
+        of_these = table.c.model.in_(some) & table.c.kind.in_(kinds)
+        newest = select(*key, func.max(table.c.opened_at).label("opened_at")).where(of_these).group_by(*key).subquery()
+        # The next incident of a fingerprint is opened later than the one before it, also within a tick of the clock.
+        same = and_(*(table.c[column.name] == column for column in newest.c))
+        rows = connection.execute(select(table).join(newest, same).where(table.c.state == RESOLVED))
+        found += map(_alert, rows)
+    return found
 
 
 def alerts_page(

@@ -78,8 +78,8 @@ class SmallSeries(msgspec.Struct, frozen=True):
 class ModelLine(msgspec.Struct, frozen=True):
     """A model in an environment, by its version with the newest data.
 
-    state: `alert`, `warning`, `shifted` (a real shift, but not shown to matter), `stable`, `unknown` (not judged),
-    `catching_up` or `no_data`. sentence: on the state.
+    state: `alert`, `warning` (also of drift that is no finding yet), `shifted` (a real shift, but not shown to matter),
+    `stable`, `unknown` (not judged), `catching_up` or `no_data`. sentence: on the state.
     alerts: open ones. psi, psi_subject, psi_threshold: the largest of the newest verdict, whose it is, and from which
     value it would be an alert. predictions: in the newest `predictions_seconds`. data_until: of the newest prediction;
     arrived_at: when the last one came. Null where there is none.
@@ -148,6 +148,7 @@ def model_line(
         silent=None if arrived is None else seconds_since(arrived, now),
         has_reference=reference is not None,
         version=None if stream is None else stream.version,
+        without_alert=row.without_alert,
     )
     return ModelLine(
         model_name=row.model,

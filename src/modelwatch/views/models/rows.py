@@ -15,19 +15,19 @@ from modelwatch.storage.counts.streams import Newest, newest_windows
 from modelwatch.storage.engine.models import StreamKey, known_models
 from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.verdicts.evaluations import EvaluationProgress, evaluation_progress
-from modelwatch.storage.verdicts.headlines import NewestState, newest_states
+from modelwatch.storage.verdicts.headlines import SEVERITIES, NewestState, newest_states
 from modelwatch.times import (
     MICROS_PER_SECOND,
     SECONDS_PER_DAY,
     SECONDS_PER_HOUR,
 )
+from modelwatch.views.models.without_alert import DriftWithoutAlert, drift_without_alert
 
 # In one word: what the marks of a model, its place in a list and its sentence go by.
 ModelState = State
 # As much data without an evaluation is behind, not just between two of them.
 BEHIND_SECONDS = 6 * SECONDS_PER_HOUR
 STATES: tuple[ModelState, ...] = ("alert", "warning", "unknown", "catching_up", "no_data", "shifted", "stable")
-_JUDGED = {"alert", "warning", "stable"}
 
 # A model that is used every week is not silent in between.
 SILENT_SECONDS = 8 * SECONDS_PER_DAY
@@ -49,7 +49,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """Facts of every line before any report is read. stream: None before the first prediction."""
+    """Facts of every line before any report is read. stream: None before the first prediction. without_alert: of a
+    verdict of drift while no alert is open."""
 
     model: str
     stream: StreamKey | None
@@ -60,6 +61,7 @@ class ModelRow:
     owner: str | None
     tags: Sequence[str]
     state: ModelState
+    without_alert: DriftWithoutAlert | None = None
 
 
 def read_rows(connection: Connection, now: int, only: Callable[[str], bool]) -> list[ModelRow]:
@@ -78,25 +80,38 @@ def read_rows(connection: Connection, now: int, only: Callable[[str], bool]) -> 
     for model in known_models(connection):
         if model not in sending:
             places[model, None] = []
+    streams = {
+        place: max(there, key=lambda each: (newest[each].latest_ts, each), default=None)
+        for place, there in places.items()
+        if only(place[0])
+    }
+    quiet = {
+        stream
+        for stream in streams.values()
+        if stream in verdicts
+        and verdicts[stream].severity in SEVERITIES
+        and (stream.model, stream.environment) not in alerts
+    }
+    unalerted = drift_without_alert(connection, quiet, monitors)
     found = []
-    for (model, environment), there in places.items():
-        if not only(model):
-            continue
-        stream = max(there, key=lambda each: (newest[each].latest_ts, each), default=None)
+    for (model, environment), stream in streams.items():
         window = None if stream is None else newest[stream]
         verdict = None if stream is None else verdicts.get(stream)
         open_alerts = alerts.get((model, environment or ""), [])
+        without_alert = None if stream is None else unalerted.get(stream)
         silent = window is not None and 0 < window.arrived_at < now - SILENT_SECONDS * MICROS_PER_SECOND
         state = model_state(
             [each.severity for each in open_alerts],
             None if verdict is None else verdict.severity,
             has_data=window is not None and not silent,
             is_behind=is_behind(progress, window, verdict),
+            is_resolved=without_alert is not None and without_alert.is_resolved,
         )
         config = monitors.get(model)
         owner = None if config is None else config.owner
         tags = () if config is None else config.tags or ()
-        found.append(ModelRow(model, stream, len(there), window, verdict, open_alerts, owner, tags, state))
+        versions = len(places[model, environment])
+        found.append(ModelRow(model, stream, versions, window, verdict, open_alerts, owner, tags, state, without_alert))
     return found
 
 
@@ -143,15 +158,25 @@ def is_behind(progress: EvaluationProgress | None, newest: Newest | None, verdic
     return newest.window_start + BASE_WINDOW_SECONDS - verdict.window_end > BEHIND_SECONDS
 
 
-def model_state(alerts: Iterable[str], severity: str | None, *, has_data: bool, is_behind: bool = False) -> ModelState:
+def model_state(
+    alerts: Iterable[str],
+    severity: str | None,
+    *,
+    has_data: bool,
+    is_behind: bool = False,
+    is_resolved: bool = False,
+) -> ModelState:
     """State by the severities of the open alerts, and that of the newest verdict on drift (None: not evaluated yet).
 
-    has_data: anything was received. is_behind: much of what was received is still to be evaluated.
+    has_data: anything was received. is_behind: much of what was received is still to be evaluated. is_resolved: a
+    person has resolved all that the verdict finds.
 
     >>> model_state(["warning"], "stable", has_data=True), model_state([], "insufficient_data", has_data=True)
     ('warning', 'unknown')
     >>> model_state([], "shifted", has_data=True)
     'shifted'
+    >>> model_state([], "alert", has_data=True), model_state([], "alert", has_data=True, is_resolved=True)
+    ('alert', 'stable')
     """
     open_severities = set(alerts)
     if "alert" in open_severities:
@@ -164,5 +189,8 @@ def model_state(alerts: Iterable[str], severity: str | None, *, has_data: bool, 
         return "catching_up"
     if severity == "shifted":
         return "shifted"
+    if severity in SEVERITIES and not is_resolved:
+        # It drifts, though it is no finding yet.
+        return "alert" if severity == "alert" else "warning"
     # What is found and was taken as the new normal, or was resolved by a person, is no longer wrong.
-    return "stable" if severity in _JUDGED else "unknown"
+    return "stable" if severity in (*SEVERITIES, "stable") else "unknown"

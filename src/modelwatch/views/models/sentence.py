@@ -12,6 +12,7 @@ from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.text import capitalized, clipped, listed, shortened, span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_HOUR
 from modelwatch.views.models.rows import ModelState
+from modelwatch.views.models.without_alert import DriftWithoutAlert
 
 LONGEST_NAME = 60
 LONGEST_DETAIL = 160
@@ -93,13 +94,17 @@ def sentence_of(
     silent: int | None,
     has_reference: bool,
     version: str | None = None,
+    without_alert: DriftWithoutAlert | None = None,
 ) -> str:
     """Sentence on a model in an environment.
 
     alerts: those that are open. severity: of the newest verdict on drift. drift, performance: headlines of the newest
     verdicts. behind: how many seconds of data are still to be evaluated. silent: seconds since the last arrival.
     version: the one that is shown; findings are of all, and what drifts in others alone is said to be theirs.
+    without_alert: of a verdict of drift while no alert is open.
     """
+    if without_alert is not None and state in ("alert", "warning"):
+        return capitalized("; ".join([without_alert.clause(), *_metric(performance)])) + "."
     if state in ("alert", "warning"):
         return "; ".join(_clauses(alerts, drift, performance, version)) + "."
     if state == "no_data":
@@ -153,9 +158,11 @@ def _calm(severity: str | None, drift: Headline | None, performance: Headline | 
         clauses.append(_compared(drift))
     else:
         clauses.append("as in the reference")
-    if performance is not None and performance.value is not None:
-        clauses.append(metric_clause(performance))
-    return clauses
+    return clauses + _metric(performance)
+
+
+def _metric(performance: Headline | None) -> list[str]:
+    return [] if performance is None or performance.value is None else [metric_clause(performance)]
 
 
 def _compared(drift: Headline) -> str:

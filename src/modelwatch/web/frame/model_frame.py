@@ -15,12 +15,14 @@ from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.findings import Kind
 from modelwatch.storage.counts.streams import Newest, newest_windows, streams_of
 from modelwatch.storage.engine.models import StreamKey, require_model
+from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.evaluations import evaluation_progress
-from modelwatch.storage.verdicts.headlines import newest_of
+from modelwatch.storage.verdicts.headlines import SEVERITIES, newest_of
 from modelwatch.storage.verdicts.verdicts import DRIFT
 from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 from modelwatch.views.models.rows import ModelState, is_behind, model_state
+from modelwatch.views.models.without_alert import DriftWithoutAlert, drift_without_alert
 from modelwatch.web.frame.page_frame import Entry
 from modelwatch.web.frame.rendering import When, when
 from modelwatch.web.frame.selection import DEFAULT_RANGE, RANGES, Selection
@@ -71,7 +73,7 @@ class ModelFrame:
 
     streams: all of the model. stream: the one that is shown; None before its first prediction. start, end: seconds of
     event time, aligned to base windows. newest: of its data. alerts: those open for the model in its environment. tab:
-    the last part of the page's address. now: microseconds.
+    the last part of the page's address. now: microseconds. without_alert: of a verdict of drift while no alert is open.
     """
 
     model: str
@@ -86,6 +88,7 @@ class ModelFrame:
     tab: str
     paths: frozenset[str]
     now: int
+    without_alert: DriftWithoutAlert | None = None
 
     @property
     def below(self) -> str:
@@ -216,6 +219,11 @@ def model_frame(
     of_model = [each for each in alerts if each.model_name == model and environment in (None, each.environment)]
     found = None if stream is None else newest_of(connection, [stream], DRIFT).get(stream)
     verdict = None if found is None else found[0]
+    without_alert = None
+    if stream is not None and verdict is not None and verdict.severity in SEVERITIES and not of_model:
+        monitor = monitor_of(connection, model)
+        monitors = {} if monitor is None else {model: monitor.config}
+        without_alert = drift_without_alert(connection, [stream], monitors).get(stream)
     return ModelFrame(
         model=model,
         selection=selection,
@@ -229,9 +237,11 @@ def model_frame(
             None if verdict is None else verdict.severity,
             has_data=data is not None,
             is_behind=is_behind(evaluation_progress(connection), data, verdict),
+            is_resolved=without_alert is not None and without_alert.is_resolved,
         ),
         alerts=of_model,
         tab=tab,
         paths=paths,
         now=now,
+        without_alert=without_alert,
     )

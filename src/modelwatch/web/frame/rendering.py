@@ -41,8 +41,8 @@ _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b", re.ASCII)
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=%|points?\b)")
 
 EXPLAINED: dict[State, str] = {
-    "alert": "A finding: beyond chance, and above the alert threshold",
-    "warning": "A finding: beyond chance, and above the warning threshold",
+    "alert": "Beyond chance, and above the alert threshold",
+    "warning": "Beyond chance, and above the warning threshold",
     "shifted": f"A real shift, {NOT_SHOWN}: no alert is sent for it",
     "stable": "No finding: as in the reference, or within chance",
     "unknown": "No verdict: no reference, or too little data",

@@ -85,6 +85,7 @@ class OverviewVerdict:
             behind=self.behind,
             silent=None if arrived is None else (self.of_model.now - arrived) // MICROS_PER_SECOND,
             has_reference=situation.reference is not None,
+            without_alert=self.of_model.without_alert,
         )
 
     def _sentence(self) -> str:
