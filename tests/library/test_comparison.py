@@ -19,6 +19,7 @@ import pytest
 import modelwatch as mw
 from modelwatch.library.comparison import compare
 from modelwatch.library.sources import UnreadableSource
+from modelwatch.stats.drift.variation.natural_variation import MAX_SPANS
 from tests.proofs.lock import Proofs
 from tests.support.servers.live_service import LiveService
 
@@ -290,3 +291,30 @@ def test_settings_that_can_not_be(settings: dict[str, float], message: str) -> N
 def test_times_that_are_none() -> None:
     with pytest.raises(ValueError, match="the column 'timestamp' holds no times"):
         mw.compare({"a": [1, 2], "timestamp": ["x", "y"]}, {"a": [1]})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [(1_770_000_000_000, "row 1 has one 1,770,000,000,000 s after 1970"), (2**62, "out of bounds timestamp")],
+)
+def test_times_that_no_date_can_tell(seconds: int, message: str) -> None:
+    """Milliseconds that were taken for seconds, on either side: there was an OverflowError, or another time."""
+    stray = {"a": [1, 2], "timestamp": pa.array([0, seconds], pa.timestamp("s"))}
+    plain = {"a": [1, 2], "timestamp": pa.array([0, 60], pa.timestamp("s"))}
+    for reference, current in ((stray, plain), (plain, stray)):
+        with pytest.raises(ValueError, match=f"the column 'timestamp' holds no times.*{message}"):
+            mw.compare(pa.table(reference), pa.table(current))
+
+
+@pytest.mark.parametrize("stray", ["0001-01-01", "1900-01-01", "1970-01-01", "9999-12-31"])
+def test_a_stray_date_costs_no_more_than_the_variation(stray: str) -> None:
+    """It made pieces of a week from there on, of each column."""
+    rng, times = np.random.default_rng(0), np.datetime64("2026-01-01", "s") + np.arange(2_000) * 600
+    times[7] = np.datetime64(stray, "s")
+    data = {f"x{number}": rng.normal(size=2_000) for number in range(5)} | {"timestamp": times}
+    fitted = mw.Reference.fit(data)
+    for each in fitted.subjects.values():
+        assert each.variation is not None
+        assert len(each.variation.counts) <= MAX_SPANS
+    found = mw.compare(fitted, data)
+    assert (found.severity, {each.natural_variation for each in found.subjects}) == ("stable", {None})

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch.errors import first_line
+from modelwatch.events import LATEST_TIME
 from modelwatch.library.sources import Source, UnreadableColumn, type_name
 from modelwatch.stats.counting.binning import Binning, NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.storage.references.subjects import Subject
+from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # Values that take some seconds to count.
 LONG = 50_000_000
+# The year 1, and the last day of 9999.
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, LATEST_TIME // MICROS_PER_SECOND
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 T = TypeVar("T")
 
@@ -148,7 +152,8 @@ class Seconds:
 
 
 def seconds_of(source: Source, name: str) -> Seconds | None:
-    """The times of the rows; None without such a column. Raises ValueError for a column that holds no times."""
+    """The times of the rows; None without such a column. Raises ValueError for a column that holds no times, or one
+    that no date can tell, counting rows from 0."""
     import pyarrow as pa
 
     from modelwatch.api.decoding.columns.schema import is_number
@@ -164,16 +169,24 @@ def seconds_of(source: Source, name: str) -> Seconds | None:
         found = _in_utc(column).cast(pa.int64())
     except (pa.ArrowException, UnreadableColumn) as error:
         raise ValueError(f"the column {name!r} holds no times: {first_line(error)}") from error
-    return Seconds(found.fill_null(0).to_numpy() // 1_000_000, found.is_valid().to_numpy())
+    times = Seconds(found.fill_null(0).to_numpy() // MICROS_PER_SECOND, found.is_valid().to_numpy())
+    wrong = np.flatnonzero((times.values < FIRST_SECOND) | (times.values > LAST_SECOND))
+    if len(wrong):
+        given = f"row {wrong[0]:,} has one {times.values[wrong[0]]:,} s after 1970"
+        expected = f"from {iso_of_seconds(FIRST_SECOND)} to {iso_of_seconds(LAST_SECOND)}"
+        raise ValueError(f"the column {name!r} holds no times {expected}: {given}")
+    return times
 
 
 def _in_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times of a column in microseconds; those without a zone are UTC, as in the service."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     with_zone = pa.timestamp("us", tz="UTC")
     try:
-        return column.cast(with_zone, safe=False)
+        # Nanoseconds may go; what is too far off for 64 bits must not come out as another time.
+        return column.cast(options=pc.CastOptions(with_zone, allow_time_truncate=True))
     except pa.ArrowInvalid:
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +13,7 @@ import pytest
 from modelwatch.api.decoding.decoder import Decoder
 from modelwatch.api.decoding.values import Limits
 from modelwatch.errors import InvalidInput
-from modelwatch.events import ReferenceFrame, ReferenceSample
+from modelwatch.events import EARLIEST_TIME, ReferenceFrame, ReferenceSample
 from tests.api.bad_inputs import ARROW, JSON, PARQUET, arrow_stream, parquet_file
 from tests.api.decoding.clock import NOW
 
@@ -20,6 +22,13 @@ decoder = Decoder(Limits(), lambda: NOW, lambda: "made-here")
 
 def from_json(model_name: str | None = None, model_version: str | None = None, **body: Any) -> ReferenceFrame:
     return decoder.reference(json.dumps({"model_name": "m", **body}).encode(), JSON, model_name, model_version)
+
+
+def from_bytes(way: str, **columns: Any) -> ReferenceFrame:
+    """Frame of a table that is sent as an Arrow stream or as Parquet."""
+    table = pa.table(columns)
+    body, kind = (arrow_stream(table), ARROW) if way == "arrow" else (parquet_file(table), PARQUET)
+    return decoder.reference(body, kind, "m", None)
 
 
 def from_table(**columns: Any) -> dict[tuple[str, str], ReferenceSample]:
@@ -159,3 +168,48 @@ def test_a_dictionary_of_integers_is_categorical_in_parquet_too() -> None:
     assert samples["feature", "shop"].data_type == "categorical"
     assert samples["feature", "shop"].values == ["3", "7", "3"]
     assert samples["feature", "amount"].data_type == "continuous"
+
+
+TIME = "2025-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("way", ["json", "among the features", "arrow", "parquet"])
+@pytest.mark.parametrize("wrong", ["1899-12-31T23:59:59Z", "2026-01-01T00:05:01Z", "9999-12-31T00:00:00Z"])
+def test_rows_have_times_that_predictions_may_have(way: str, wrong: str) -> None:
+    """A stray time made hundreds of megabytes of pieces of time."""
+    times = [TIME, wrong, TIME, wrong]
+    micros = pa.array([datetime.fromisoformat(each) for each in times], pa.timestamp("us", tz="UTC"))
+    send = {
+        "json": lambda: from_json(features={"x": [1.0] * 4}, timestamp=times),
+        "among the features": lambda: from_json(features={"x": [1.0] * 4, "timestamp": times}),
+        "arrow": lambda: from_bytes("arrow", x=[1.0] * 4, timestamp=micros),
+        "parquet": lambda: from_bytes("parquet", x=[1.0] * 4, timestamp=micros),
+    }
+    with pytest.raises(InvalidInput) as refused:
+        send[way]()
+    prediction = json.dumps({"model_name": "m", "features": {}, "prediction": 1, "timestamp": wrong}).encode()
+    with pytest.raises(InvalidInput) as of_prediction:
+        decoder.prediction(prediction)
+    [problem], [expected] = refused.value.errors, of_prediction.value.errors
+    assert problem == replace(expected, pointer="/timestamp/1")
+
+
+@pytest.mark.parametrize("seconds", [3_200_000_000_000, 2**62, -(2**62)])
+def test_times_that_no_date_can_tell_are_refused(seconds: int) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        from_bytes("arrow", x=[1.0, 2.0], timestamp=pa.array([None, seconds], pa.timestamp("s")))
+    [problem] = refused.value.errors
+    assert problem.pointer == "/timestamp/1"
+    assert problem.value_excerpt == f"{seconds * 1_000_000} µs after 1970"
+
+
+def test_a_text_that_is_no_time_is_named_by_its_row() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        from_bytes("parquet", x=[1.0, 2.0, 3.0], timestamp=[TIME, "yesterday", "today"])
+    [problem] = refused.value.errors
+    assert (problem.pointer, problem.message) == ("/timestamp/1", "Expected a time as RFC 3339 writes it")
+
+
+def test_the_first_and_the_last_time_of_all_are_taken() -> None:
+    frame = from_json(features={"x": [1, 2, 3]}, timestamp=["1900-01-01T00:00:00Z", None, "2026-01-01T00:05:00Z"])
+    assert frame.timestamps == [EARLIEST_TIME, None, NOW + 300_000_000]

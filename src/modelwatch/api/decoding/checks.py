@@ -144,8 +144,8 @@ class Checker:
             truth = self.scalar(truth, "/ground_truth", may_contain_nul, problems)
         if timestamp is None:
             timestamp = now
-        elif not EARLIEST_TIME <= timestamp <= now + self._skew:
-            problems.append(self._time_problem(timestamp, now))
+        elif not self.is_time(timestamp, now):
+            problems.append(self.time_problem("/timestamp", timestamp, now))
         if problems or truth is None:
             raise InvalidInput("The label has fields that are not valid.", tuple(problems))
         return GroundTruth(model, prediction_id, truth, timestamp)
@@ -186,8 +186,8 @@ class Checker:
             _check_bytes("/prediction_id", ID_NAMES, (model, prediction_id), ID_BYTES, problems)
         if timestamp is None:
             timestamp = self.time_without(prediction_id, now)
-        elif not EARLIEST_TIME <= timestamp <= now + self._skew:
-            problems.append(self._time_problem(timestamp, now))
+        elif not self.is_time(timestamp, now):
+            problems.append(self.time_problem("/timestamp", timestamp, now))
         if type(prediction) is not float:
             prediction = self.scalar(prediction, "/prediction", may_contain_nul, problems)  # type: ignore[assignment]
         if probability is not None and not (type(probability) is float and 0.0 <= probability <= 1.0):
@@ -214,11 +214,30 @@ class Checker:
     def time_without(self, prediction_id: str, now: int) -> int:
         """The time of a prediction that says none, microseconds: that of its id, or `now`, when it arrived."""
         time = time_of_id(prediction_id)
-        return now if time is None or not EARLIEST_ID_TIME <= time <= self.latest_time(now) else time
+        return now if time is None or time < EARLIEST_ID_TIME or not self.is_time(time, now) else time
 
-    def latest_time(self, now: int) -> int:
-        """The latest time that a prediction may have, microseconds."""
-        return now + self._skew
+    def is_time(self, timestamp: int, now: int) -> bool:
+        """True for a time that a row may have: from 1900 on, and no further ahead of the clock than allowed.
+
+        timestamp, now: microseconds.
+        """
+        return EARLIEST_TIME <= timestamp <= now + self._skew
+
+    def wrong_times(self, times: Sequence[int | None], now: int) -> dict[int, int]:
+        """By row, the times that it may not have. times, now: microseconds; None where a row has no time."""
+        # Nearly always all are right: that is known in a fraction of the time that a look at each takes.
+        known = [time for time in times if time is not None]
+        if not known or (self.is_time(min(known), now) and self.is_time(max(known), now)):
+            return {}
+        return {row: time for row, time in enumerate(times) if time is not None and not self.is_time(time, now)}
+
+    def time_problem(self, pointer: str, timestamp: int, now: int) -> FieldError:
+        """What is wrong with a time that a row may not have. timestamp, now: microseconds."""
+        given = _iso(timestamp)
+        if timestamp < EARLIEST_TIME:
+            return FieldError(pointer, "Expected a time from 1900 on", given)
+        message = f"The time is more than {self._skew // 1_000_000} s ahead of the server's clock, which is {_iso(now)}"
+        return FieldError(pointer, message, given)
 
     def room_for_id(self, stream: Iterable[str | None]) -> int:
         """Number of characters that an id of a stream may have without a closer look; 0 when its names need one."""
@@ -349,13 +368,6 @@ class Checker:
             )
         else:
             self.check_name(pointer, name, problems)
-
-    def _time_problem(self, timestamp: int, now: int) -> FieldError:
-        given = _iso(timestamp)
-        if timestamp < EARLIEST_TIME:
-            return FieldError("/timestamp", "Expected a time from 1900 on", given)
-        message = f"The time is more than {self._skew // 1_000_000} s ahead of the server's clock, which is {_iso(now)}"
-        return FieldError("/timestamp", message, given)
 
     def probability(
         self, given: float | dict[str, float], may_contain_nul: bool, problems: list[FieldError]

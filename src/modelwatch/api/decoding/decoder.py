@@ -164,8 +164,8 @@ class Decoder:
                 raise BodyTooLarge(f"The reference has more than {MAX_MAPS} maps of classes; send an Arrow stream.")
             typed = _decoded(body, ReferenceBody, self._read_reference)
             check_keys_of_lists(body)
-            return json_frame(typed, self._checker, self._limits, beside)
-        return table_frame(body, kind, self._checker, self._limits, beside)
+            return json_frame(typed, self._checker, self._limits, self._clock(), beside)
+        return table_frame(body, kind, self._checker, self._limits, self._clock(), beside)
 
     def drift_check(self, body: bytes) -> DriftCheckBody:
         """The query of a drift check. Look-back, compat, and the order of start and end are left to the route.

@@ -18,7 +18,7 @@ from modelwatch.api.decoding.explain import MAX_PROBLEMS
 from modelwatch.api.decoding.values import Limits, pointer_to, text_problem
 from modelwatch.batches import FeatureBlock, PredictionBatch, Probability, StreamName
 from modelwatch.errors import FieldError, InvalidInput, MalformedBody, excerpt
-from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, EARLIEST_TIME, Rejection, Scalar
+from modelwatch.events import DEFAULT_ENVIRONMENT, DEFAULT_VERSION, Rejection, Scalar
 from modelwatch.stats.counting.kernel import Places
 
 # What rows have that do not say it. Without a model they are not valid.
@@ -111,9 +111,7 @@ def unusual_rows(fields: Fields, checker: Checker, now: int, may_contain_nul: bo
         found.update(row for row, (length, stream) in of_rows if not 2 < length <= rooms[stream])
     if may_contain_nul and "\0" in "".join(fields.ids):
         found.update(row for row, identity in enumerate(fields.ids) if "\0" in identity)
-    latest = checker.latest_time(now)
-    if min(fields.times) < EARLIEST_TIME or max(fields.times) > latest:
-        found.update(row for row, time in enumerate(fields.times) if not EARLIEST_TIME <= time <= latest)
+    found.update(checker.wrong_times(fields.times, now))
     found.update(row for row, each in enumerate(fields.latencies) if each is not None and not 0.0 <= each < inf)
     for row, share in enumerate(fields.probabilities):
         if share is not None and not (type(share) is float and 0.0 <= share <= 1.0):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast, get_type_hints
 
 import msgspec
@@ -44,11 +46,11 @@ class Beside(NamedTuple):
     positive_class: str | None = None
 
 
-def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Beside) -> ReferenceFrame:
+def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, now: int, beside: Beside) -> ReferenceFrame:
     """The samples of a JSON body: one feature (`feature_name`, `values`) or several (`features`), and what stands
     beside the rows of several.
 
-    A feature without a declared type is continuous when more than half of its values are numbers.
+    A feature without a declared type is continuous when more than half of its values are numbers. now: microseconds.
     Raises InvalidInput that names every wrong field.
     """
     problems: list[FieldError] = []
@@ -84,6 +86,10 @@ def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Be
         samples.extend(_samples_beside(body, checker, problems))
     if body.ground_truth is not None:
         _kept(body.ground_truth, "/ground_truth", checker, problems)
+    timestamps = None
+    if body.timestamp is not None:
+        timestamps = [None if moment is None else micros_of(moment) for moment in body.timestamp]
+        _check_times(timestamps, checker, now, problems)
     task, positive = _stated_task(
         beside.task if body.task is None else body.task,
         beside.positive_class if body.positive_class is None else body.positive_class,
@@ -93,9 +99,6 @@ def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Be
     )
     if problems:
         raise InvalidInput("The reference has fields that are not valid.", tuple(problems))
-    timestamps = None
-    if body.timestamp is not None:
-        timestamps = [None if moment is None else micros_of(moment) for moment in body.timestamp]
     truths, given_probabilities = body.ground_truth, body.prediction_probability
     in_rows = any(getattr(body, name) is not None for name in BESIDE_FEATURES)
     return ReferenceFrame(
@@ -103,14 +106,14 @@ def json_frame(body: ReferenceBody, checker: Checker, limits: Limits, beside: Be
     )
 
 
-def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, beside: Beside) -> ReferenceFrame:
+def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, now: int, beside: Beside) -> ReferenceFrame:
     """The samples of an Arrow stream or a Parquet file.
 
     Features: numbers are continuous; text, booleans and dictionaries are categorical. `prediction` becomes the sample
     of the prediction (see `prediction_type`), `prediction_probability` that of the score (of a struct or map, the share
     of the row's own prediction), `latency_ms` that of the latency. `timestamp` says when each row was. `ground_truth`
     makes the reference a labelled one. `prediction_id`, `model_name`, `model_version` and `environment` may be there;
-    no sample is made of them.
+    no sample is made of them. now: microseconds.
     Raises MalformedBody for bytes that can't be read, InvalidInput that names every wrong column.
     """
     problems: list[FieldError] = []
@@ -126,7 +129,7 @@ def table_frame(body: bytes, kind: str, checker: Checker, limits: Limits, beside
         raise InvalidInput("The reference is not valid.", tuple(problems))
     with arrow_errors(kind):
         samples = list(_samples(table, checker, problems))
-        timestamps = _timestamps(table, problems)
+        timestamps = _timestamps(table, checker, now, problems)
         truths = _truths(table, checker, problems)
         given = _given_probabilities(table)
     there = ("prediction" in table.schema.names, "ground_truth" in table.schema.names)
@@ -173,13 +176,20 @@ def _given_probabilities(table: pa.Table) -> list[float | dict[str, float] | Non
     return clipped_all(probabilities(table.column("prediction_probability"), {}))
 
 
-def _timestamps(table: pa.Table, problems: list[FieldError]) -> list[int | None] | None:
+def _timestamps(table: pa.Table, checker: Checker, now: int, problems: list[FieldError]) -> list[int | None] | None:
     if "timestamp" not in table.schema.names:
         return None
     by_row: dict[int, list[FieldError]] = {}
     found = times(table.column("timestamp"), by_row)
-    problems.extend(wrong[0] for wrong in list(by_row.values())[:1])
+    problems.extend(replace(wrong[0], pointer=f"/timestamp/{row}") for row, wrong in islice(by_row.items(), 1))
+    _check_times(found, checker, now, problems)
     return found
+
+
+def _check_times(times: Sequence[int | None], checker: Checker, now: int, problems: list[FieldError]) -> None:
+    """Names the first time that a row may not have. times, now: microseconds."""
+    wrong = checker.wrong_times(times, now).items()
+    problems.extend(checker.time_problem(f"/timestamp/{row}", time, now) for row, time in islice(wrong, 1))
 
 
 def _samples(table: pa.Table, checker: Checker, problems: list[FieldError]) -> Iterable[ReferenceSample]:

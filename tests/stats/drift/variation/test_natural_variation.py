@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,8 @@ from modelwatch.stats.counting.encoded_counts import encode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.scores import psi
 from modelwatch.stats.drift.variation.natural_variation import (
+    MAX_SPANS,
+    MOST_KEPT,
     Variation,
     chance_psi,
     decode_variation,
@@ -143,10 +147,29 @@ def test_rows_without_different_times_have_no_variation(times: list[int | None])
     assert variation_of(categorical_binning(["a", "b"]), ["a", "b"] * 25, times, RNG()) is None
 
 
-def test_decades_are_cut_into_a_bounded_number_of_pieces() -> None:
-    found = variation_of(categorical_binning(["a"]), ["a"] * 2, [0, 40 * 365 * DAY], RNG())
+@pytest.mark.parametrize("weeks", [40 * 52, MAX_SPANS, 6_600, 420_000, 5_300_000])
+def test_centuries_are_cut_into_as_many_pieces_at_most_as_decades(weeks: int) -> None:
+    """A stray date made pieces of a week without end: hundreds of megabytes from a body of some kilobytes."""
+    tracemalloc.start()
+    found = variation_of(categorical_binning(["a"]), ["a"] * 3, [0, 604_799, weeks * 604_800 - 1], RNG())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert found is not None
-    assert len(found.counts) <= 3_001
+    assert MAX_SPANS // 2 < len(found.counts) <= MAX_SPANS
+    assert found.counts[[0, -1]].sum(axis=1).tolist() == [2, 1]
+    assert found.span % 604_800 == 0
+    assert peak < 4_000_000
+
+
+def test_what_was_kept_in_millions_of_weeks_is_read_in_longer_pieces() -> None:
+    kept = np.zeros((1_000_000, 2), dtype=np.int64)
+    kept[[0, 333, 334, -1], [0, 1, 0, 1]] = 5, 6, 7, 8
+    read = decode_variation(encode_variation(variation(604_800, kept)))
+    assert (read.span, len(read.counts)) == (604_800 * 334, 2_995)
+    assert read.counts[[0, 1, -1]].tolist() == [[5, 6], [7, 0], [0, 8]]
+    assert read.counts.sum() == 26
+    exact = kept[:MOST_KEPT]
+    assert decode_variation(encode_variation(variation(604_800, exact))).counts.tolist() == exact.tolist()
 
 
 @given(st.integers(1, 10**6), st.lists(st.tuples(*[st.integers(0, 10**6)] * 3), min_size=1, max_size=20))

@@ -22,9 +22,12 @@ from modelwatch.stats.drift.variation.overdispersion import Dispersion
 from modelwatch.stats.drift.variation.stretches import Stretches, kept
 from modelwatch.stats.errors import MalformedProfile
 
-# Lengths, in seconds, that a reference is cut into; the shortest that gives at most MAX_SPANS pieces is taken.
+# Lengths, in seconds, that a reference is cut into; the shortest that gives at most MAX_SPANS pieces is taken. In more
+# than half a century these are several weeks.
 SPAN_SECONDS = (300, 900, 3_600, 21_600, 86_400, 604_800)
 MAX_SPANS = 3_000
+# Earlier releases cut any time into weeks. As many as these, of 575 years, are taken as they were kept.
+MOST_KEPT = 30_000
 MIN_STRETCHES = 10
 MIN_STRETCH_SAMPLES = 30
 QUANTILE = 0.99
@@ -194,7 +197,7 @@ def variation_of_column(
     first, last = int(seconds.min()), int(seconds.max())
     if first == last:
         return None
-    span = next((each for each in SPAN_SECONDS if (last - first) // each < MAX_SPANS), SPAN_SECONDS[-1])
+    span = _span_of(last - first)
     places = binning.cells(column).places
     inside = places < binning.n_fine
     pieces = (seconds - first) // span
@@ -205,6 +208,17 @@ def variation_of_column(
     sizes = np.unique(np.geomspace(MIN_STRETCH_SAMPLES, max(total, MIN_STRETCH_SAMPLES + 1), SIZES).astype(np.int64))
     chance = [round(chance_psi(counts.sum(axis=0) / total, int(n), rng) * UNITS) / UNITS for n in sizes]
     return Variation(span, counts, sizes, np.array(chance))
+
+
+def _span_of(seconds: int) -> int:
+    """The length in seconds of the at most MAX_SPANS pieces of a time that is so much longer than a second.
+
+    >>> _span_of(86_400), _span_of(8_000 * 365 * 86_400) // 604_800
+    (300, 140)
+    """
+    week = SPAN_SECONDS[-1]
+    several = week * (seconds // (week * MAX_SPANS) + 1)
+    return next((each for each in SPAN_SECONDS if seconds // each < MAX_SPANS), several)
 
 
 def encode_variation(variation: Variation) -> bytes:
@@ -231,9 +245,8 @@ def decode_variation(raw: bytes) -> Variation:
         raise MalformedProfile(
             "counts and chances of a reference's variation are no less than 0, and its sizes ascend from 1 or more"
         )
-    return Variation(
-        span,
-        numbers[start:].reshape(-1, cells),
-        of_sizes,
-        numbers[HEADER + sizes : start] / UNITS,
-    )
+    counts = numbers[start:].reshape(-1, cells)
+    if len(counts) > MOST_KEPT:
+        together = -(-len(counts) // MAX_SPANS)
+        span, counts = span * together, np.add.reduceat(counts, np.arange(0, len(counts), together))
+    return Variation(span, counts, of_sizes, numbers[HEADER + sizes : start] / UNITS)
