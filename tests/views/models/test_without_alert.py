@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.support.events import NOON, open_ledger
 from tests.web.test_pages import visit
 
 HOUR = 3_600_000_000
+OTHERS = ("f0", "merchant", "prediction", "score", "latency")
 RESOLVED = "A person has resolved the findings."
 
 
@@ -57,6 +59,12 @@ def line(app: App, state: State | None = None) -> ModelLine:
     return line
 
 
+def tiles(app: App) -> dict[str, str]:
+    """States of the subjects on the overview."""
+    text = app.request("GET", "/ui/models/m").text
+    return dict(re.findall(r'<bdi>([^<]+)</bdi></a><b class="t-(\w+)">', text[text.index("All subjects") :]))
+
+
 def resolve(app: App) -> None:
     [alert] = app.get("alerts", model="m")["alerts"]
     app.post(f"alerts/{alert['alert_id']}/resolve", {"actor": "ann"})
@@ -73,6 +81,7 @@ def test_drift_that_has_to_persist_is_said_to_be_no_finding_yet(app: App) -> Non
     assert "Models m alert version 1 in production" in page
     assert says in page
     assert "1 of 6 subjects drifts" in visit(app, "/ui/models/m/drift").text
+    assert tiles(app) == {"amount": "alert"} | dict.fromkeys(OTHERS, "stable")
 
 
 def test_findings_that_a_person_has_resolved_are_said_to_be(app: App) -> None:
@@ -84,6 +93,7 @@ def test_findings_that_a_person_has_resolved_are_said_to_be(app: App) -> None:
         assert "1 of 6 subjects drifts" in visit(app, "/ui/models/m/drift").text
         assert (line(app).state, line(app).sentence) == ("stable", RESOLVED)
         assert RESOLVED in visit(app, "/ui/models/m").text
+        assert tiles(app) == dict.fromkeys(("amount", *OTHERS), "stable")
 
 
 def test_what_drifts_beside_what_a_person_has_resolved_is_not(app: App) -> None:

@@ -84,9 +84,9 @@ def newest_drift(connection: Connection, stream: StreamKey) -> list[JudgedSubjec
     return None if verdict is None else _decode_drift(verdict.result).drift_results
 
 
-def judged_psi(drift: Sequence[JudgedSubject]) -> dict[tuple[str, str], float]:
-    """PSI in the look-back that decides, by kind and name of the subject; without those that have none."""
-    return {(each.kind, each.feature_name): each.psi.score for each in drift if each.psi is not None}
+def judged_subjects(drift: Sequence[JudgedSubject]) -> dict[tuple[str, str], JudgedSubject]:
+    """Subjects with a PSI, which is that of the look-back that decides, by kind and name."""
+    return {(each.kind, each.feature_name): each for each in drift if each.psi is not None}
 
 
 def unwatched(

@@ -18,7 +18,7 @@ from modelwatch.text import span
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, iso_of_micros, iso_of_seconds
 from modelwatch.views.drift.series import DriftLine, DriftSeries
 from modelwatch.views.models.sentence import in_other_versions
-from modelwatch.views.models.unwatched import Unwatched
+from modelwatch.views.models.unwatched import JudgedSubject, Unwatched
 from modelwatch.views.newest_verdicts import ModelSituation
 from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
 from modelwatch.web.frame.rendering import When, about, dated, drawn, name, near, size, when
@@ -73,15 +73,15 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """Overview of a model. psi: of the newest verdict, by kind and name. segments: None where its monitor names none.
-    next_evaluation: text on when that is."""
+    """Overview of a model. judged: subjects of the newest verdict, by kind and name. segments: None where its monitor
+    names none. next_evaluation: text on when that is."""
 
     of_model: ModelFrame
     situation: ModelSituation
     verdict_words: OverviewVerdict
     lanes: OverviewLanes
     drift: DriftSeries | None
-    psi: Mapping[tuple[str, str], float]
+    judged: Mapping[tuple[str, str], JudgedSubject]
     not_watched: Sequence[Unwatched]
     segments: SegmentsPage | None
     next_evaluation: str
@@ -161,13 +161,22 @@ class OverviewPage:
         headline = self.situation.headline(DRIFT)
         return () if headline is None else headline.shifted_names
 
-    def _rank(self, line: DriftLine) -> tuple[bool, bool, float]:
+    def _rank(self, line: DriftLine) -> tuple[bool, bool, bool, float]:
         name_of = line.feature_name
-        return name_of not in self.lanes.found, name_of not in self._shifted, -(self._psi(line) or 0.0)
+        is_calm = self._unalerted(line) is None
+        return name_of not in self.lanes.found, is_calm, name_of not in self._shifted, -(self._psi(line) or 0.0)
+
+    def _unalerted(self, line: DriftLine) -> State | None:
+        """State of a subject that drifts by the newest verdict; None without, and where a person has resolved that."""
+        found, without = self.judged.get((line.kind, line.feature_name)), self.of_model.without_alert
+        if found is None or (without is not None and without.is_resolved):
+            return None
+        return "alert" if found.severity == "alert" else "warning" if found.severity == "warning" else None
 
     def _psi(self, line: DriftLine) -> float | None:
         """The PSI that was judged, as on the page of drift; where nothing was, that of the last step."""
-        return self.psi.get((line.kind, line.feature_name), _last(line))
+        found = self.judged.get((line.kind, line.feature_name))
+        return _last(line) if found is None or found.psi is None else found.psi.score
 
     def _tile(self, line: DriftLine) -> Tile:
         values = [math.nan if each is None else min(each, 1.0) for each in line.psi]
@@ -175,7 +184,7 @@ class OverviewPage:
         severity = line.severity[-1] if line.severity else "no_data"
         is_shifted = severity == "shifted" or line.feature_name in self._shifted
         judged: State = "shifted" if is_shifted else "stable" if severity in KNOWN_STATES else "unknown"
-        if severity in ("alert", "warning") and (line.kind, line.feature_name) not in self.psi:
+        if severity in ("alert", "warning") and (line.kind, line.feature_name) not in self.judged:
             # No verdict is about this: the last step says how it is.
             judged = severity
         title = name(line.feature_name)
@@ -186,7 +195,7 @@ class OverviewPage:
             if each.finding.score_name == "PSI"
         }
         last = scores.get(line.feature_name, self._psi(line))
-        state = self.lanes.found.get(line.feature_name, judged)
+        state = self.lanes.found.get(line.feature_name) or self._unalerted(line) or judged
         return Tile(
             state,
             title,

@@ -28,7 +28,7 @@ from modelwatch.views.drift.subject_series import SubjectSeries, subject_series
 from modelwatch.views.models.events import EventLine, model_events
 from modelwatch.views.models.rows import is_behind
 from modelwatch.views.models.sentence import DRIFT_KINDS
-from modelwatch.views.models.unwatched import Unwatched, judged_psi, newest_drift, unwatched
+from modelwatch.views.models.unwatched import JudgedSubject, Unwatched, judged_subjects, newest_drift, unwatched
 from modelwatch.views.newest_verdicts import ModelSituation, model_situation
 from modelwatch.views.performance.stretch import PerformanceStretch, performance_stretch
 from modelwatch.views.quality.volume import VolumeSeries, volume_series
@@ -70,7 +70,7 @@ class _Read:
     has_segments: bool
     situation: ModelSituation
     not_watched: Sequence[Unwatched]
-    psi: Mapping[tuple[str, str], float]
+    judged: Mapping[tuple[str, str], JudgedSubject]
     quality: Sequence[Reading]
     events: Sequence[EventLine]
 
@@ -117,7 +117,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Ov
     segments = read_segments(state, of_model, request) if read.has_segments else None
     upcoming = _next_evaluation(read, of_model)
     return OverviewPage(
-        of_model, read.situation, verdict_words, lanes, drift, read.psi, read.not_watched, segments, upcoming, root
+        of_model, read.situation, verdict_words, lanes, drift, read.judged, read.not_watched, segments, upcoming, root
     )
 
 
@@ -145,7 +145,7 @@ def _read(state: ServiceState, of_model: ModelFrame, stream: StreamKey, step: in
             situation,
             unwatched(connection, stream, drift, rules, state.quality.with_monitor(config), of_model.now),
             # A verdict is of all predictions, up to the newest that it knew.
-            judged_psi(drift or ()) if of_model.selection.is_newest and not behind else {},
+            judged_subjects(drift or ()) if of_model.selection.is_newest and not behind else {},
             readings_of(connection, [stream], QUALITY, start, end, step).get(stream, []),
             events.lines,
         )
