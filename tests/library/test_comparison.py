@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import modelwatch as mw
+from modelwatch.cli import main
 from modelwatch.library.comparison import compare
 from modelwatch.library.sources import UnreadableSource
 from modelwatch.stats.drift.variation.natural_variation import MAX_SPANS
+from tests.library.sides import parquet_files
 from tests.proofs.lock import Proofs
 from tests.support.servers.live_service import LiveService
 
@@ -93,6 +96,47 @@ def test_what_moved_is_found_and_said(before: pd.DataFrame, after: pd.DataFrame)
     assert "2 of 6 columns drifted: 3,000 rows compared with 3,000 of the reference." in text
     assert "every value is about 2.16 times what it was" in text
     assert "age: 0 % → 10.0 % missing values" in text
+
+
+def of_classes(common: int, other: int, fraud: int) -> pd.DataFrame:
+    """So many predictions of each class, every other one in another segment."""
+    names = ["common"] * common + ["other"] * other + ["fraud"] * fraud
+    return pd.DataFrame({"prediction": names, "ground_truth": names, "shop": ["a", "b"] * (len(names) // 2)})
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ((6_250, 3_450, 300), "fraud: 1.0 % → 3.0 %, odds ratio 3.05"),
+        ((6_000, 3_980, 20), "fraud: 1.0 % → 0.20 %, odds ratio 4.94"),
+    ],
+)
+def test_a_rare_class_whose_odds_decided_is_named_with_them(
+    after: tuple[int, int, int], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = of_classes(6_000, 3_900, 100), of_classes(*after)
+    report = mw.compare(*sides, by="shop")
+    drifted = next(each for each in report.subjects if each.name == "prediction")
+    assert (drifted.odds_category, f"{drifted.odds_ratio:.2f}") == ("fraud", said[-4:])
+    lines = report.summary().splitlines()
+    assert f"  {drifted.severity}: prediction; {said}" in lines
+    assert f"  {drifted.severity}: labels that are {said}" in lines
+    of_segment = r"  (alert|warning): shop=a: prediction odds ratio \d\.\d+ of fraud"
+    assert any(re.fullmatch(of_segment, each) for each in lines)
+    html = report.to_html()
+    assert f">{said}</td>" in html
+    assert f">labels that are {said}</td>" in html
+    assert main(["compare", *parquet_files(tmp_path, *sides), "--junit", str(tmp_path / "junit.xml")]) == 0
+    assert f"prediction: {said}" in capsys.readouterr().out
+    assert (tmp_path / "junit.xml").read_text().count(f'{said}"') == 2
+
+
+def test_a_class_that_moved_is_named_by_its_share_where_the_psi_decided() -> None:
+    report = mw.compare(of_classes(6_000, 3_900, 100), of_classes(3_000, 6_900, 100))
+    [drifted] = [each for each in report.subjects if each.name == "prediction"]
+    assert (drifted.odds_category, drifted.odds_ratio) == (None, None)
+    assert f"prediction, PSI {drifted.psi:.3f}; common: 60.0 % → 30.0 %" in report.summary()
+    assert "labels that are common: 60.0 % → 30.0 %" in report.summary()
 
 
 def test_without_a_change_there_is_no_drift(before: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.drift.report import SubjectReport
-from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, Severity
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, ODDS, PRECEDENCE, Severity
 from modelwatch.stats.counting.numeric import NumericBinning
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.drift.patterns import ShiftPattern, shift_pattern
@@ -24,7 +24,8 @@ class SubjectComparison(msgspec.Struct, frozen=True):
     factor: of `one_factor`, cell: the category that moved. cells: names of the cells, with their counts in both;
     edges: of numbers, those between the cells. missing, invalid, unseen, below_range, above_range: numbers of
     values, of the reference and now. effective_n: for how many independent values those of now count, where they are
-    not independent.
+    not independent. odds_category, odds_ratio: of names, the one whose odds decided rather than the PSI, and by what
+    factor they have grown or fallen; else null.
     """
 
     name: str
@@ -58,12 +59,15 @@ class SubjectComparison(msgspec.Struct, frozen=True):
     above_range: tuple[int, int]
     edges: list[float] = []
     effective_n: float | None = None
+    odds_category: str | None = None
+    odds_ratio: float | None = None
 
     @classmethod
     def of(cls, result: SubjectReport, *, sizes: tuple[int, int], **counted: Any) -> SubjectComparison:
         """A column with the scores of its result. sizes: valid values of the reference and now. counted: the fields
         that a result does not have."""
         evidence = result.evidence
+        odds = None if result.odds is None or not result.odds.decides else result.odds
         return cls(
             name=result.feature_name,
             kind=result.kind,
@@ -83,6 +87,8 @@ class SubjectComparison(msgspec.Struct, frozen=True):
             min_detectable_psi=None if evidence is None else evidence.min_detectable_psi,
             natural_variation=None if result.tolerance is None else result.tolerance.natural_variation,
             effective_n=None if evidence is None else evidence.effective_n,
+            odds_category=None if odds is None else odds.category,
+            odds_ratio=None if odds is None else odds.ratio,
             **counted,
         )
 
@@ -117,27 +123,33 @@ def compared(result: SubjectReport, reference: Profile, current: Profile) -> Sub
 
 
 def moved_most(compared: SubjectComparison) -> tuple[str, float, float] | None:
-    """The cell whose share has moved most, with its shares in the reference and now; None without values."""
+    """The cell whose odds decided, else the one whose share has moved most, with its shares in the reference and now;
+    None without values."""
     if not compared.reference_size or not compared.sample_size:
         return None
     before = [count / compared.reference_size for count in compared.reference_counts]
     now = [count / compared.sample_size for count in compared.current_counts]
-    place = max(range(len(now)), key=lambda each: abs(now[each] - before[each]))
+    if compared.odds_category is not None:
+        place = compared.cells.index(compared.odds_category)
+    else:
+        place = max(range(len(now)), key=lambda each: abs(now[each] - before[each]))
     return compared.cells[place], before[place], now[place]
 
 
 def in_words(compared: SubjectComparison) -> str:
-    """Clause on what has moved."""
+    """Clause on what has moved. Where odds decided, it is on these."""
+    by_odds = compared.odds_category is not None
     if compared.pattern == "one_factor" and compared.factor is not None:
         return f"every value is about {plain(number(compared.factor))} times what it was"
-    if compared.pattern == "missing":
+    if compared.pattern == "missing" and not by_odds:
         before, now = (count / max(size, 1) for count, size in _missing_of(compared))
         return f"{plain(percent(now))} are missing (reference: {plain(percent(before))})"
     moved = moved_most(compared)
     if moved is None:
         return "no values"
     cell, before, now = moved
-    return f"{cell}: {plain(f'{percent(before)} → {percent(now)}')}"
+    score = "" if compared.odds_ratio is None else f", {ODDS} {number(compared.odds_ratio)}"
+    return f"{cell}: {plain(f'{percent(before)} → {percent(now)}{score}')}"
 
 
 def _missing_of(compared: SubjectComparison) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -10,6 +10,7 @@ from modelwatch import measures
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.library.labels import LabelledReference, LabelledRowsNow
 from modelwatch.measures import plain
+from modelwatch.monitoring.checks.drift.tolerance import ODDS
 from modelwatch.monitoring.checks.performance.evaluation import judge_window
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE, Judgement, LabelledWindow, Severity, metrics_of
 from modelwatch.monitoring.checks.performance.labels.interpretation import (
@@ -35,7 +36,7 @@ from modelwatch.monitoring.checks.performance.window_counts import counts_of, wr
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.outcomes.tasks import NOT_STATED
-from modelwatch.stats.performance import Estimate, performance
+from modelwatch.stats.performance import OTHER, Estimate, performance
 from modelwatch.views.performance.outcomes import (
     MetricValue,
     RegressionErrors,
@@ -295,14 +296,22 @@ def labels_in_words(found: PerformanceComparison) -> str:
     drift = found.label_drift
     if drift.reference is not None:
         return f"mean of the labels: {_value(drift.reference)} → {_value(drift.value)}"
-    if found.reference.per_class is None or found.current.per_class is None:
+    if found.reference.confusion is None or found.current.confusion is None:
         return "the shares of the classes have shifted"
-    shares = [
-        {each.name: each.support / max(sum(one.support for one in side), 1) for each in side}
-        for side in (found.reference.per_class, found.current.per_class)
-    ]
-    name = max(shares[1], key=lambda each: abs(shares[1][each] - shares[0].get(each, 0.0)))
-    return f"labels that are {name}: {plain(percent(shares[0].get(name, 0.0)))} → {plain(percent(shares[1][name]))}"
+    before, now = map(_class_shares, (found.reference.confusion, found.current.confusion))
+    name, score = drift.odds_class, ""
+    if isinstance(name, str):
+        score = f", {ODDS} {_value(drift.loss)}"
+    else:
+        name = max(now, key=lambda each: abs(now[each] - before.get(each, 0.0)))
+    shares = plain(f"{percent(before.get(name, 0.0))} → {percent(now.get(name, 0.0))}")
+    return f"labels that are {'of any other class' if name == OTHER else name}: {shares}{score}"
+
+
+def _class_shares(found: ConfusionReport) -> dict[str, float]:
+    """Share of each class, and of all others, among the labels."""
+    labels = {name: sum(row) for name, row in zip(found.classes, found.matrix, strict=True)}
+    return {name: count / max(sum(labels.values()), 1) for name, count in labels.items()}
 
 
 def coverage_in_words(found: PerformanceComparison) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelwatch import measures
+from modelwatch.charts.drawing.numbers import number
 from modelwatch.library.labels import LabelledReference
 from modelwatch.library.performance import MetricComparison, metric_comparison, performance_in_words
 from modelwatch.library.segment_counts import Divided, Vectors
-from modelwatch.measures import plain, psi_text
+from modelwatch.measures import psi_text
 from modelwatch.monitoring.checks.drift.evaluation import results_of
 from modelwatch.monitoring.checks.drift.subject_counts import SubjectCounts
-from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, PRECEDENCE, Severity
+from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, ODDS, PRECEDENCE, Severity
 from modelwatch.monitoring.checks.performance.judge import LabelledWindow, judge_metric
 from modelwatch.monitoring.checks.performance.rules import MOST_ALPHA, PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -38,13 +39,16 @@ OFTEN = 50
 
 class SegmentColumn(msgspec.Struct, frozen=True):
     """A column within a segment. psi: against the same segment of the reference. p_value: that chance gives as much;
-    adjusted_p_value: times the number of comparisons of segments; it must be below the alpha of the segments."""
+    adjusted_p_value: times the number of comparisons of segments; it must be below the alpha of the segments.
+    odds_category, odds_ratio: as of a column of all rows."""
 
     name: str
     severity: Severity
     psi: float
     p_value: float | None
     adjusted_p_value: float | None
+    odds_category: str | None = None
+    odds_ratio: float | None = None
 
 
 class SegmentComparison(msgspec.Struct, frozen=True):
@@ -202,6 +206,8 @@ def _drift(
         enough = min(result.reference.profile.n, result.windows[0].current.n) >= rules.drift.min_samples
         severity: Severity = judgement.severity if enough else "insufficient_data"
         score, p_value = judgement.psi, None if deciding is None else deciding.p_value
+        odds = deciding if severity in DRIFTED and deciding is not None and deciding.cell is not None else None
+        labels = result.reference.profile.binning.coarse_labels()
         if score is not None:
             columns.append(
                 SegmentColumn(
@@ -210,6 +216,8 @@ def _drift(
                     score,
                     p_value,
                     None if p_value is None else min(1.0, p_value * looks.columns),
+                    odds_category=None if odds is None or odds.cell is None else labels[odds.cell],
+                    odds_ratio=None if odds is None else odds.size,
                 )
             )
     return sorted(columns, key=lambda each: (PRECEDENCE.index(each.severity), -each.psi, each.name))
@@ -313,8 +321,14 @@ def moved_in(found: SegmentComparison) -> str:
     clauses = []
     if found.metric is not None and found.metric.severity in DRIFTED:
         clauses.append(performance_in_words(found.metric))
-    clauses += [f"{each.name} PSI {plain(psi_text(each.psi))}" for each in found.drift if each.severity in DRIFTED]
+    clauses += [_column_in_words(each) for each in found.drift if each.severity in DRIFTED]
     return measures.plain(", ".join(clauses))
+
+
+def _column_in_words(found: SegmentColumn) -> str:
+    if found.odds_ratio is None:
+        return f"{found.name} PSI {psi_text(found.psi)}"
+    return f"{found.name} {ODDS} {number(found.odds_ratio)} of {found.odds_category}"
 
 
 def segment_in_words(found: SegmentComparison) -> str:

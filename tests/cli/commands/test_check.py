@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from modelwatch.cli.commands.check import why
 from tests.cli.conftest import RunCli
 from tests.support.data.traffic import predictions, reference_values
 from tests.support.servers.doubles import eventually
@@ -36,6 +37,15 @@ def test_a_check_is_a_table_with_the_cell_that_moved(checked: LiveService, run_c
     assert "> 1" in done.stdout
     assert "1 of 2 drifted" in done.stdout
     assert done.stdout.count("Natural variation can't be known: the reference has no time stamps") == 1
+
+
+def test_a_class_whose_odds_decided_is_named_with_them() -> None:
+    odds = {"category": "fraud", "ratio": 3.0468, "decides": True}
+    counts = {"cells": ["common", "other", "fraud"], "reference": [6_000, 3_900, 100], "current": [3_100, 1_750, 150]}
+    top = {"cell": "other", "reference": 0.39, "current": 0.35}
+    result = {"severity": "warning", "reason": None, "top_cells": [top], "odds": odds, "counts": counts}
+    assert why(result) == "fraud: 1.0 → 3.0 %, odds ratio 3.05"
+    assert why({**result, "odds": {**odds, "decides": False}}) == "other: 39.0 → 35.0 %"
 
 
 def test_fail_on_turns_drift_into_exit_code_1(checked: LiveService, run_cli: RunCli) -> None:

@@ -50,6 +50,11 @@ def shown(capsys: pytest.CaptureFixture[str], labels: dict[str, Any], **more: An
             "Labels 24h: The odds of a class have changed by a factor of 2.5 (warning from 2).",
         ),
         (
+            {"severity": "warning", "loss": 2.5, "threshold": 2.0, "by_odds": True, "odds_class": "fraud"},
+            "Labels 24h warning – 1,000",
+            "Labels 24h: The odds of fraud have changed by a factor of 2.5 (warning from 2).",
+        ),
+        (
             {"severity": "alert", "value": 234.5, "reference": 144.0, "loss": 0.6, "threshold": 0.5},
             "Labels 24h alert 234 144 1,000",
             "Labels 24h: The mean has moved by 0.6 standard deviations (alert from 0.5).",

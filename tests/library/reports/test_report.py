@@ -61,7 +61,7 @@ def test_json(report: Report, tmp_path: Path) -> None:
 
 
 def test_the_schema_of_the_json_is_that_of_the_documentation() -> None:
-    """After a change: python -m tests.library.test_report writes it."""
+    """After a change: python -m tests.library.reports.test_report writes it."""
     assert json.loads(SCHEMA_FILE.read_text("utf-8")) == json.loads(schema())
 
 

@@ -46,3 +46,22 @@ def filled(app: App, *, factor: float = 1.0, mixed: bool = False, name: str = "a
 def evaluated(app: App) -> None:
     app.desk.clock.now = NOW + HOUR * 1_000_000
     run_out(background(app.store, RULES, app.desk.clock, sink=app.desk.book))
+
+
+def rare_class(app: App) -> None:
+    """A day in which a predicted class of one per cent has become one of three."""
+    app.post(
+        "reference", {"model_name": "m", "features": {"row": ["x"] * 4_000}, "prediction": classes(60, 39, 1)}, 201
+    )
+    open_ledger(app.store).commit(
+        [
+            event(str(number), {"row": "x"}, timestamp=NOW - (4_000 - number) * 20 * 1_000_000, prediction=name)
+            for number, name in enumerate(classes(62, 35, 3))
+        ]
+    )
+
+
+def classes(common: int, other: int, fraud: int) -> list[str]:
+    """Four thousand predictions with so many per cent of each class, in no order."""
+    names = (["common"] * common + ["other"] * other + ["fraud"] * fraud) * 40
+    return [str(name) for name in np.random.default_rng(4).permutation(names)]

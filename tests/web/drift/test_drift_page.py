@@ -13,7 +13,7 @@ from tests.support.app import App
 from tests.support.background import new_id
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import NOW
-from tests.web.drift.histories import evaluated, filled
+from tests.web.drift.histories import evaluated, filled, rare_class
 from tests.web.drift.test_subject_page import MARKUP
 from tests.web.reading import Page
 from tests.web.test_pages import HOSTILE, visit
@@ -52,6 +52,14 @@ def test_shifts_that_began_together_are_spoken_of_where_there_are_several(moved:
         assert "1 of 4 subjects drifts: " in text
         assert "It shifted alone: find out whether its source is wrong" in text
         assert together not in text
+
+
+def test_where_odds_decided_they_are_said_and_not_the_psi(app: App) -> None:
+    rare_class(app)
+    evaluated(app)
+    text = seen(app).text.replace("\xa0", " ")
+    assert "How bad Odds of fraud 3.04 times , warning from 2 Why prediction fraud: 1.0 → 3.0 %" in text
+    assert "at the most" not in text
 
 
 def test_a_model_that_is_as_its_reference_says_so(plain: App) -> None:

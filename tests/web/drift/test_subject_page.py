@@ -11,7 +11,7 @@ import pytest
 from tests.support.app import App
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import END, HOUR, NOW
-from tests.web.drift.histories import SAMPLE, evaluated, filled
+from tests.web.drift.histories import SAMPLE, evaluated, filled, rare_class
 from tests.web.reading import Page
 from tests.web.test_pages import HOSTILE, visit
 
@@ -44,6 +44,15 @@ def test_categories_are_said_by_the_shares_that_moved_most(mixed: App) -> None:
     assert "The shares have changed" in page.text
     assert re.search(r"DE (59|60|61)[\d.]* → [12]\d[\d.]* %", page.text.replace("\xa0", " "))
     assert "Shares of country over time" in page.text
+
+
+def test_a_class_whose_odds_decided_is_said_first_with_the_limit_of_its_severity(app: App) -> None:
+    rare_class(app)
+    evaluated(app)
+    text = seen(app, "prediction").text.replace("\xa0", " ")
+    assert "The shares have changed: fraud 1.0 → 3.0 % , other 39.0 → 35.0 % , common" in text
+    assert "Odds of fraud 3.04 times , warning from 2 4,000 values" in text
+    assert "of the PSI comes from" not in text
 
 
 def test_missing_values_are_said_and_have_a_rate_over_time(app: App) -> None:

@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote, urljoin
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from modelwatch.alerting.channels.presentation import trend_text
 from modelwatch.measures import plain
+from modelwatch.monitoring.checks.performance.labels.shift import LABELS
 from modelwatch.monitoring.checks.performance.report import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
@@ -22,6 +24,7 @@ from modelwatch.views.newest_verdicts import JudgedPerformance
 from modelwatch.views.performance.outcomes import MetricChange, MetricValue
 from modelwatch.views.performance.stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.verdict import joined
 from modelwatch.web.performance.verdict import PerformanceVerdict
 from tests.api.routes.checks.test_performance_stretch import rides
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
@@ -311,6 +314,22 @@ def test_what_is_found_early_is_said_and_not_that_matured_labels_are_as_ever() -
     )
     [line] = verdict._how_bad().lines
     assert re.sub("<.+?>", "", plain(str(line))) == "Accuracy −10 points, alert from −4 points"
+
+
+@pytest.mark.parametrize(
+    ("of", "said"), [({}, "PSI 0.3"), ({"by_odds": True, "odds_class": "<b>"}, "odds of &lt;b&gt; 0.3 times")]
+)
+def test_labels_that_shifted_are_said_with_the_class_whose_odds_decided(of: dict[str, Any], said: str) -> None:
+    drift = MetricReport(None, None, None, 300, 0.0, "alert", loss=0.3, **of)
+    window = SimpleNamespace(label_drift=drift, label_coverage=None)
+    report = SimpleNamespace(worst=[LABELS], severity="alert", early=UNSET, task="binary")
+    verdict = PerformanceVerdict(
+        cast(ModelFrame, SimpleNamespace(alerts=[])),
+        cast(PerformanceStretch, SimpleNamespace(outcomes=None)),
+        cast(JudgedPerformance, SimpleNamespace(report=report, window=window)),
+        "/",
+    )
+    assert str(joined(verdict._about_labels())) == f"The labels themselves have shifted ({said})."
 
 
 def test_a_watched_metric_that_the_task_has_not_is_said_to_be_unknown(app: App) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from modelwatch.charts.drawing.numbers import number
 from modelwatch.cli.base import (
     DEFAULT_URL,
     FAILING,
@@ -150,7 +151,13 @@ def _window(result: Mapping[str, Any]) -> str:
 
 
 def why(result: Mapping[str, Any]) -> str:
-    """The cell that moved most, if something drifted; otherwise the service's own reason."""
+    """The category whose odds decided or else the cell that moved most, if something drifted; otherwise the service's
+    own reason."""
+    odds, counts = result.get("odds"), result.get("counts")
+    if odds and odds["decides"] and counts:
+        place = counts["cells"].index(odds["category"])
+        shares = (counts[side][place] / sum(counts[side]) for side in ("reference", "current"))
+        return plain(f"{odds['category']}: {from_to(*shares)}, odds ratio {number(odds['ratio'])}")
     if result["severity"] in FAILING["warning"] and result["top_cells"]:
         top = result["top_cells"][0]
         return f"{top['cell']}: {plain(from_to(top['reference'], top['current']))}"

@@ -116,7 +116,9 @@ def _loss_of_labels(name: str, found: Mapping[str, Any]) -> str:
     if name == COVERAGE:
         return f"{plain(percent(loss))} of the usual labels are missing."
     if found["by_odds"]:
-        return f"The odds of a class have changed by a factor of {plain(number(loss))} ({limit})."
+        # A service of an earlier release does not say of which.
+        of_class = found.get("odds_class", "a class")
+        return f"The odds of {of_class} have changed by a factor of {plain(number(loss))} ({limit})."
     if found["reference"] is None:
         return f"PSI {plain(number(loss))} ({limit})."
     return f"The mean has moved by {plain(number(loss))} standard deviations ({limit})."

@@ -356,7 +356,8 @@ def _value(found: MetricComparison, side: MetricValue | None) -> str:
 
 
 def _in_words(compared: SubjectComparison) -> str:
-    psi = "" if compared.psi is None else f", PSI {plain(psi_text(compared.psi))}"
+    by_psi = compared.psi is not None and compared.odds_ratio is None
+    psi = f", PSI {plain(psi_text(compared.psi))}" if by_psi else ""
     return f"  {compared.severity}: {compared.name}{psi}; {in_words(compared)}"
 
 

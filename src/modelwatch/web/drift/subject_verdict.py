@@ -15,7 +15,7 @@ from modelwatch.monitoring.checks.drift.report import ToleranceReport
 from modelwatch.stats.drift.patterns import PatternKind
 from modelwatch.stats.quality.rates import LEAST_RISE
 from modelwatch.text import lookback
-from modelwatch.views.drift.subject_comparison import SubjectComparison
+from modelwatch.views.drift.subject_comparison import MovedCell, SubjectComparison
 from modelwatch.views.newest_verdicts import OpenFinding
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.frame.model_frame import ModelFrame
@@ -138,9 +138,24 @@ class SubjectVerdict:
                 texts = [number(each or 0.0) for each in medians]
                 said.append(joined(["; the median went from ", strong(texts[0]), " to ", strong(texts[1])], ""))
             return joined([*said, since, "."], "")
-        moved = [each for each in compared.moved if abs(each.after - each.before) >= LEAST_MOVED][:MOST_MOVED]
+        decided = self._decided
+        known = "" if decided is None else decided.cell
+        moved = [] if decided is None else [decided]
+        moved += [
+            each for each in compared.moved if abs(each.after - each.before) >= LEAST_MOVED and each.cell != known
+        ]
+        moved = moved[:MOST_MOVED]
         changes = [joined([name(each.cell), " ", strong(from_to(each.before, each.after))], "") for each in moved]
         return joined(["The shares have changed", since, ": ", joined(changes), "."], "")
+
+    @property
+    def _decided(self) -> MovedCell | None:
+        """The category whose odds decided; None where another score did."""
+        odds, before, after = self.compared.report.odds, self.compared.before, self.compared.after
+        if odds is None or not odds.decides or before is None or after is None:
+            return None
+        place = self.compared.cells.index(odds.category)
+        return MovedCell(odds.category, before.shares[place], after.shares[place])
 
     def _since(self) -> Answer:
         if self.began is None:
@@ -165,7 +180,8 @@ class SubjectVerdict:
                     [
                         f"Odds of {name(report.odds.category)} ",
                         strong(f"{number(report.odds.ratio)} times"),
-                        f", alert from {number(report.odds.alert)}",
+                        f", {self.state} from"
+                        f" {number(report.odds.alert if self.state == 'alert' else report.odds.warning)}",
                     ],
                     "",
                 )
@@ -199,7 +215,7 @@ class SubjectVerdict:
             lines.append(joined(["The whole distribution is ", strong(pattern.kind), "."], ""))
         elif pattern is not None and pattern.kind == "new_categories":
             lines.append("Most of the shift comes from categories that are not in the reference.")
-        elif compared.contributions and compared.psi:
+        elif compared.contributions and compared.psi and self._decided is None:
             order = sorted(range(len(compared.cells)), key=lambda cell: -compared.contributions[cell])[:2]
             share = sum(compared.contributions[cell] for cell in order) / compared.psi
             names = " and ".join(name(compared.cells[cell]) for cell in order)

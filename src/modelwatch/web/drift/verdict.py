@@ -9,6 +9,7 @@ from markupsafe import Markup
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import from_to
+from modelwatch.monitoring.checks.drift.report import CellReport
 from modelwatch.views.newest_verdicts import OpenFinding
 from modelwatch.web.drift.rows import DriftRow
 from modelwatch.web.frame.model_frame import ModelFrame
@@ -86,15 +87,20 @@ def _since(since: When | None, moved: Sequence[DriftRow]) -> Answer:
 
 
 def _how_bad(moved: Sequence[DriftRow], state: State) -> Answer:
-    worst = max(moved, key=lambda each: 0.0 if each.report.psi is None else each.report.psi.score)
+    by_psi = [each for each in moved if each.report.odds is None or not each.report.odds.decides]
+    worst = max(by_psi or moved[:1], key=lambda each: 0.0 if each.report.psi is None else each.report.psi.score)
     lines: list[str] = []
-    tolerance = worst.report.tolerance
-    limit = (
-        ""
-        if tolerance is None
-        else f", {state} from {number(tolerance.psi_alert if state == 'alert' else tolerance.psi_warning)}"
-    )
-    lines.append(joined(["PSI ", strong(worst.psi_text), f" at the most{limit}"], ""))
+    tolerance, odds = worst.report.tolerance, worst.report.odds
+    if not by_psi and odds is not None:
+        limit = f", {state} from {number(odds.alert if state == 'alert' else odds.warning)}"
+        lines.append(joined([f"Odds of {name(odds.category)} ", strong(f"{number(odds.ratio)} times"), limit], ""))
+    else:
+        limit = (
+            ""
+            if tolerance is None
+            else f", {state} from {number(tolerance.psi_alert if state == 'alert' else tolerance.psi_warning)}"
+        )
+        lines.append(joined(["PSI ", strong(worst.psi_text), f" at the most{limit}"], ""))
     shares = [each.importance for each in moved if each.importance is not None]
     if shares:
         lines.append(f"They have {percent(sum(shares))} of the model's importance.")
@@ -116,7 +122,7 @@ def _why(moved: Sequence[DriftRow], findings: Sequence[OpenFinding]) -> Answer:
             what = PATTERNS.get(pattern.kind, pattern.kind)
         lines.append(joined([strong_name(each.finding.subject), f": {what}."], ""))
     if not lines:
-        cells = [(each, each.report.top_cells[0]) for each in moved if each.report.top_cells]
+        cells = [(each, cell) for each in moved if (cell := _moved_most(each)) is not None]
         lines = [
             joined(
                 [
@@ -128,6 +134,13 @@ def _why(moved: Sequence[DriftRow], findings: Sequence[OpenFinding]) -> Answer:
             for each, cell in cells
         ]
     return Answer("Why", lines[:MOST_REASONS])
+
+
+def _moved_most(row: DriftRow) -> CellReport | None:
+    """The category whose odds decided, else the cell that adds most to the PSI; None without any."""
+    odds, cells = row.report.odds, row.report.top_cells
+    decided = odds.category if odds is not None and odds.decides else None
+    return next((each for each in cells if each.cell == decided), next(iter(cells), None))
 
 
 def _what_to_do(

@@ -201,8 +201,11 @@ class PerformanceVerdict:
         said, report = [], self.judged.report
         drift, came = window.label_drift, window.label_coverage
         if LABELS in report.worst and drift is not None and drift.loss is not None:
-            how = f"{number(drift.loss)} times the odds" if drift.by_odds else f"{number(drift.loss)}"
-            what = how if drift.by_odds else f"{'shift' if report.task == 'regression' else 'PSI'} {how}"
+            if drift.by_odds:
+                of_class = f" of {name(drift.odds_class)}" if isinstance(drift.odds_class, str) else ""
+                what = f"odds{of_class} {number(drift.loss)} times"
+            else:
+                what = f"{'shift' if report.task == 'regression' else 'PSI'} {number(drift.loss)}"
             said.append(f"The labels themselves have shifted ({what}).")
         if COVERAGE in report.worst and came is not None and came.value is not None and came.reference is not None:
             said.append(f"Only {percent(came.value)} of predictions have a label; {percent(came.reference)} is usual.")

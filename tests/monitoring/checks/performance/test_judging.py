@@ -226,6 +226,7 @@ def test_a_rare_class_is_judged_by_its_odds_as_well(now: int, of: int, severity:
         assert found.loss == found.odds_ratio == pytest.approx(2.35, abs=0.01)
         assert found.threshold == 2.0
         assert metric_report(found.estimate, found).odds_ratio == found.odds_ratio
+    assert metric_report(found.estimate, found).odds_class == ("yes" if by_odds else msgspec.UNSET)
 
 
 def test_a_rare_class_that_moved_by_chance_alone_is_no_drift() -> None:

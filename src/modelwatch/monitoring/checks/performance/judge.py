@@ -62,10 +62,10 @@ class Judgement:
     loss: how much worse than the reference, or than the limit. threshold: the loss that decided the severity: that of
     an alert where it is one, else that of a warning; beyond a limit 0. warning_threshold, alert_threshold: both.
     by_limit: the user's limit is crossed, regardless of the reference. odds_ratio: of labels, how many times the odds
-    of the class that moved most have grown or fallen. by_odds: whether that is the loss, and not the PSI. natural: how
-    much the metric varies in the reference itself, as a standard deviation: of labels, the logarithm of the odds of the
-    class that moved most. sizes: what the window shows of how large the loss may be. measures: of classes, all scores
-    that may decide; the loss is the one that does.
+    of the class that moved most have grown or fallen; odds_class: that class. by_odds: whether that is the loss, and
+    not the PSI. natural: how much the metric varies in the reference itself, as a standard deviation: of labels, the
+    logarithm of the odds of the class that moved most. sizes: what the window shows of how large the loss may be.
+    measures: of classes, all scores that may decide; the loss is the one that does.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Judgement:
     alert_threshold: float | None = None
     sizes: tuple[SizeNow, ...] = ()
     measures: tuple[Measure, ...] = ()
+    odds_class: str | None = None
 
     @property
     def readings(self) -> tuple[Judgement, ...]:

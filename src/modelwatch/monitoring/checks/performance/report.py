@@ -19,9 +19,10 @@ class MetricReport(msgspec.Struct, frozen=True):
     the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
     of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
     decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, the factor by which the
-    odds of the most shifted class have changed; by_odds: that is the loss. natural: by how much the metric varies in
-    the reference itself, as a standard deviation (of label drift, of the logarithm of the odds of that class, or of the
-    mean target); it counts in the p-value. Only watched metrics have a severity.
+    odds of the most shifted class have changed; by_odds: that is the loss; odds_class: that class, absent where another
+    loss decided. natural: by how much the metric varies in the reference itself, as a standard deviation (of label
+    drift, of the logarithm of the odds of that class, or of the mean target); it counts in the p-value. Only watched
+    metrics have a severity.
     """
 
     value: float | None
@@ -43,6 +44,7 @@ class MetricReport(msgspec.Struct, frozen=True):
     natural: float | None = None
     warning_threshold: float | None = None
     alert_threshold: float | None = None
+    odds_class: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ConfusionReport(msgspec.Struct, frozen=True):

@@ -145,6 +145,7 @@ def metric_report(estimate: Estimate, judgement: Judgement | None) -> MetricRepo
         natural=judgement.natural,
         warning_threshold=judgement.warning_threshold,
         alert_threshold=judgement.alert_threshold,
+        odds_class=judgement.odds_class if judgement.by_odds and judgement.odds_class else UNSET,
     )
 
 

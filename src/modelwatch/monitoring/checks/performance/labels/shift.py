@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +135,8 @@ def judge_labels(
         classes = (*reference.confusion.layout.classes, OTHER)
         varies_by_class = [None if natural is None else natural.of(odds_of(name), length) for name in classes]
         judged = _judged_shares(known, truth, estimate, rules, alpha, varies_by_class, exactly=few is not None)
+        if judged.measures[-1].cell is not None:
+            judged = replace(judged, odds_class=classes[judged.measures[-1].cell])
         return few if few is not None and judged.severity == "stable" else judged
     return undecided(LABELS, "no_reference", estimate, alpha, "Nothing is known about the classes yet.")
 
