@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -325,7 +326,17 @@ def test_a_file_that_is_not_compressed_as_its_name_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"alpha": 0}, "alpha"), ({"min_samples": 0}, "min_samples"), ({"psi_warning": 0.5}, "psi_warning is 0.5")],
+    [
+        ({"alpha": 0}, "alpha"),
+        ({"min_samples": 0}, "min_samples"),
+        ({"psi_warning": 0.5}, "psi_warning is 0.5"),
+        ({"tolerance": 0}, "tolerance is 0: expected a number above 0"),
+        ({"alpha": math.nan}, "alpha is nan: expected a number between 0 and 1"),
+        ({"min_samples": math.nan}, "min_samples is nan: expected at least 1"),
+        ({"psi_warning": math.nan}, "psi_warning is nan"),
+        ({"psi_alert": math.nan}, "psi_alert nan"),
+        ({"tolerance": math.nan}, "tolerance is nan: expected a number above 0"),
+    ],
 )
 def test_settings_that_can_not_be(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,16 @@ def test_mixed_types_are_named() -> None:
     report = mw.compare(given, given)
     assert report.left_out["a"] == "it mixes values of different types: float, int, str; give it one type"
     assert report.left_out["b"] == "it mixes values of different types: bool, int; give it one type"
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**70])
+@pytest.mark.parametrize("kind", [list, partial(pd.Series, dtype=object), partial(np.array, dtype=object)])
+def test_whole_numbers_beyond_64_bits_are_told_what_to_give(kind: Callable[[list[Any]], Any], number: int) -> None:
+    report = mw.compare({"a": [1, 2] * 50, "b": [0.5] * 100}, {"a": kind([1, None, number]), "b": [0.5] * 3})
+    assert report.left_out["a"] == (
+        "in the data set to compare, it holds whole numbers beyond signed 64 bits; give floats, or texts where they"
+        " are ids"
+    )
 
 
 def test_frames_without_rows_have_their_columns() -> None:

@@ -79,13 +79,13 @@ def compare(
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha!r}: expected a number between 0 and 1")
-    if min_samples < 1:
+    if not min_samples >= 1:
         raise ValueError(f"min_samples is {min_samples!r}: expected at least 1")
     if not 0 < psi_warning <= psi_alert:
         raise ValueError(
             f"psi_warning is {psi_warning!r} and psi_alert {psi_alert!r}: expected 0 < psi_warning <= psi_alert"
         )
-    if tolerance <= 0:
+    if not tolerance > 0:
         raise ValueError(f"tolerance is {tolerance!r}: expected a number above 0")
     if isinstance(reference, Reference):
         given = [*columns, *(["task"] if task else []), *([] if positive_class is None else ["positive_class"])]

@@ -25,6 +25,8 @@ FILES = (
     f" {', '.join(COMPRESSIONS)})"
 )
 LONGEST_TYPE = 60
+# Whole numbers from this one on are none of Arrow's.
+TOO_LARGE = 2**63
 
 
 class UnreadableSource(ValueError):
@@ -187,10 +189,12 @@ def _array(values: Any) -> pa.ChunkedArray:
 
 
 def _why_unreadable(values: Any, error: Exception) -> str:
-    """Why values can't be a column: they are of several types, if they are; else what Arrow says."""
+    """Why values can't be a column: they are of several types or too large, if they are; else what Arrow says."""
     kinds = {type(each).__name__ for each in values if not _is_missing(each)}
     if len(kinds) > 1:
         return f"it mixes values of different types: {', '.join(sorted(kinds)[:5])}; give it one type"
+    if any(isinstance(each, int) and not -TOO_LARGE <= each < TOO_LARGE for each in values):
+        return "it holds whole numbers beyond signed 64 bits; give floats, or texts where they are ids"
     return first_line(error)
 
 

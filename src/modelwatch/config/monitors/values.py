@@ -75,7 +75,7 @@ def _share_or_off(value: object) -> object:
     """0 for off."""
     if value is False:
         return 0.0
-    if value is True or not isinstance(value, int | float) or value <= 0:
+    if value is True or not isinstance(value, int | float) or not value > 0:
         raise ValueError("Expected a share above 0 and up to 1, or false")
     return value
 
