@@ -125,6 +125,16 @@ def test_a_refused_request_is_not_sent_again(told, status):
         assert "The key is not valid." in client.stats.last_error
 
 
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 503, 507, 520, 522, 524, 530, 599])
+def test_an_answer_that_may_pass_keeps_the_rows(told, status):
+    told.answers = [(status, {}, b"")]
+    with client_of(told) as client:
+        client.log({"a": 1}, 1)
+        assert client.flush(10)
+        assert (client.stats.sent, client.stats.rejected, client.stats.retries) == (1, 0, 1)
+        assert str(status) in client.stats.last_error
+
+
 def test_a_body_that_is_too_large_is_halved(told):
     told.always = lambda lines: (413, {}, b"{}") if len(lines) > 3 else None
     with client_of(told, flush_interval=5) as client:
@@ -258,6 +268,26 @@ def test_questions_say_why_they_are_refused(told):
     with pytest.raises(ApiError, match="There is no model m") as refused:
         client_of(told).check_drift()
     assert refused.value.status == 404
+
+
+class Profile:
+    """The counts of a data set, as `send_profile` takes them."""
+
+    def requests(self, timestamp):
+        yield {"prediction_id": "x"}
+
+
+def test_a_profile_is_sent_again_after_an_answer_that_may_pass(told):
+    told.answers = [(520, {}, b""), (425, {}, b""), (200, {}, b'{"status": "accepted"}')]
+    assert client_of(told).send_profile(Profile(), seconds=20) == [{"status": "accepted"}]
+    assert len(told.requests) == 3
+
+
+def test_a_profile_that_is_refused_is_not_sent_again(told):
+    told.answers = [(409, {}, b"")]
+    with pytest.raises(ApiError, match="409"):
+        client_of(told).send_profile(Profile(), seconds=20)
+    assert len(told.requests) == 1
 
 
 def test_a_frame_is_logged_row_by_row(told):

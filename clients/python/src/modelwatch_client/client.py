@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from modelwatch_client.rows import Outcome, Prediction, Row, feature_map, new_id
 from modelwatch_client.sending.counts import Stats, Warnings
-from modelwatch_client.sending.http import RETRIED, ApiError, Connection, Unreachable, service_url
+from modelwatch_client.sending.http import ApiError, Connection, Unreachable, is_passing, service_url
 from modelwatch_client.sending.memory_queue import WHEN_FULL, Limits, MemoryQueue, QueueState
 from modelwatch_client.sending.sender import Sender
 from modelwatch_client.sending.spool import FSYNC, MOST_BYTES, SpoolQueue
@@ -281,7 +281,7 @@ class Client:
             try:
                 return self._ask("POST", path, json=body)
             except (Unreachable, ApiError) as problem:
-                passing = isinstance(problem, Unreachable) or problem.status in RETRIED
+                passing = isinstance(problem, Unreachable) or is_passing(problem.status)
                 if not passing or time.monotonic() + pause > until:
                     raise
             time.sleep(pause)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import httpx
 
 LONGEST_PAUSE = 300.0
-RETRIED = frozenset((408, 425, 429, 500, 502, 503, 504))
 _LONGEST_DETAIL = 500
 
 
@@ -75,6 +74,11 @@ def service_url(url: str | None) -> str:
     return found.rstrip("/")
 
 
+def is_passing(status: int) -> bool:
+    """Whether the same request may succeed later: after 408, 425, 429, and any 5xx, of a proxy or a CDN too."""
+    return status in (408, 425, 429) or status >= 500
+
+
 # A fork waits until a thread that imports httpx has done so: in the child that thread is gone, and no one could import
 # it any more.
 _no_fork = threading.RLock()
@@ -123,7 +127,7 @@ class Connection:
         status = answer.status_code
         if status == 413 and count > 1:
             raise TooLarge
-        if status in RETRIED or status < 200 or 300 <= status < 400:
+        if is_passing(status) or status < 200 or 300 <= status < 400:
             why = f"{self.url} answered {status}: {_why(answer)}"
             raise TryAgain(why, _pause_of(answer.headers.get("retry-after")), status == 500)
         body = _json(answer)
