@@ -6,10 +6,13 @@ import json
 import logging
 import threading
 import time
+from pathlib import Path
 
+import certifi
 import pytest
 from client_servers import Told, free_port, until
 from modelwatch_client import ApiError, Client, Unreachable
+from modelwatch_client.sending.memory_queue import MemoryQueue, QueueState
 
 
 def client_of(server, **settings):
@@ -89,6 +92,110 @@ def test_a_server_that_is_away_gets_everything_once_it_is_back(told):
     assert len(back.rows) == 10
     client.close()
     back.close()
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Makes pauses so short that ten failures take no time."""
+    monkeypatch.setattr("modelwatch_client.sending.sender.LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("modelwatch_client.sending.sender.FIRST_PAUSE", 0.01)
+
+
+def test_rows_wait_for_certificates_that_are_not_there_yet(told, tmp_path, hurried):
+    bundle, spool = tmp_path / "bundle.pem", tmp_path / "spool"
+    with client_of(told, verify=str(bundle), spool_dir=spool) as client:
+        for number in range(3):
+            client.log({"a": number}, 1)
+        until(lambda: client.stats.retries > 10)
+        assert (client.stats.queued, client.stats.rejected) == (3, 0)
+        assert "bundle.pem" in client.stats.last_error
+        assert "FileNotFoundError" in client.stats.last_error
+        bundle.write_text("This is no certificate.")
+        until(lambda: "SSLError" in client.stats.last_error)
+        bundle.write_bytes(Path(certifi.where()).read_bytes())
+        assert client.flush(20)
+        assert (client.stats.sent, client.stats.rejected) == (3, 0)
+    assert len(told.rows) == 3
+
+
+def test_questions_say_that_the_certificates_are_not_there(told, tmp_path):
+    with pytest.raises(Unreachable, match=r"bundle\.pem"):
+        client_of(told, verify=str(tmp_path / "bundle.pem")).check_drift()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"url": "http://..example"}, {"model_name": "\udcff"}, {"api_key": "clé"}], ids=["url", "name", "key"]
+)
+def test_rows_are_not_refused_for_what_is_not_their_fault(told, hurried, settings):
+    client = Client(**{"url": told.url, "model_name": "m", "flush_interval": 0.02, **settings})
+    client.log({"a": 1}, 1)
+    until(lambda: client.stats.retries > 10)
+    assert (client.stats.queued, client.stats.rejected) == (1, 0)
+    assert "Unicode" in client.stats.last_error
+    client.close(0)
+
+
+def test_what_nobody_expected_is_told_and_the_sender_goes_on(told, hurried, monkeypatch, caplog):
+    """Neither is a row lost, nor counted twice."""
+    failures = {"take": 3, "done": 2}
+    for name in failures:
+        original = getattr(MemoryQueue, name)
+
+        def failing(*arguments, name=name, original=original):
+            if failures[name]:
+                failures[name] -= 1
+                raise RuntimeError(f"{name} is broken")
+            return original(*arguments)
+
+        monkeypatch.setattr(MemoryQueue, name, failing)
+    with caplog.at_level(logging.WARNING), client_of(told) as client:
+        client.log({"a": 1}, 1)
+        until(lambda: failures == {"take": 0, "done": 0})
+        assert client.stats.last_error in ("RuntimeError: take is broken", "RuntimeError: done is broken")
+        client.log({"a": 2}, 1)
+        assert client.flush(20)
+        assert (client.stats.sent, client.stats.rejected, client.stats.retries) == (2, 0, 0)
+    assert [row["features"]["a"] for row in told.rows] == [1, 2]
+    assert sum("is broken" in record.message for record in caplog.records) == 1
+
+
+def test_a_part_that_could_not_be_counted_is_sent_again_and_counted_once(told, hurried, monkeypatch):
+    original, failures = QueueState.settle, [RuntimeError("no")] * 2
+
+    def failing(self, **counts):
+        if failures and counts.get("sent"):
+            raise failures.pop()
+        original(self, **counts)
+
+    monkeypatch.setattr(QueueState, "settle", failing)
+    told.always = lambda lines: (413, {}, b"") if len(lines) > 2 else None
+    with client_of(told, flush_interval=5) as client:
+        for number in range(8):
+            client.log({"a": number}, 1)
+        assert client.flush(20)
+        stats = client.stats
+        assert (stats.sent, stats.duplicates, stats.queued) == (8, 2, 0)
+    assert len({row["prediction_id"] for row in told.rows}) == 8
+
+
+def test_a_handler_of_log_messages_that_raises_hurts_nobody(told, hurried):
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise RuntimeError("The disk is full.")
+
+    handler = Broken()
+    logging.getLogger("modelwatch_client").addHandler(handler)
+    told.answers = [(503, {}, b""), (422, {}, b"")]
+    try:
+        with client_of(told) as client:
+            client.log({"a": [1]}, 1)
+            assert client.flush(20)
+            client.log([1], 1)
+            client.log({"a": 2}, 1)
+            assert client.flush(20)
+            assert (client.stats.sent, client.stats.rejected) == (1, 2)
+    finally:
+        logging.getLogger("modelwatch_client").removeHandler(handler)
 
 
 def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_ids(told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -12,6 +13,12 @@ logger = logging.getLogger("modelwatch_client")
 WARN_SECONDS = 60.0
 LONGEST_REASON = 300
 MOST_NAMES = 1_000
+
+
+def warn(text: str, *arguments: object) -> None:
+    """Logs a warning. What a handler of the caller raises hurts neither the caller nor the sender."""
+    with contextlib.suppress(Exception):
+        logger.warning(text, *arguments)
 
 
 @dataclass(frozen=True)
@@ -72,22 +79,20 @@ class Warnings:
         total = self._unheard.get(kind, 0) + count
         if self._is_due(kind):
             self._unheard[kind] = 0
-            logger.warning("%s %s of predictions and outcomes: %s", total, kind, why[:LONGEST_REASON])
+            warn("%s %s of predictions and outcomes: %s", total, kind, why[:LONGEST_REASON])
         else:
             self._unheard[kind] = total
 
     def problem(self, text: str) -> None:
         """Says why nothing can be sent at the moment."""
         if self._is_due("problem"):
-            logger.warning("%s", text[:LONGEST_REASON])
+            warn("%s", text[:LONGEST_REASON])
 
     def unsendable(self, name: str, what: str) -> None:
         """Names a value that can't be sent, once for each name."""
         if name not in self._named and len(self._named) < MOST_NAMES:
             self._named.add(name)
-            logger.warning(
-                "%s is not sent: its value is %s. A value is a number, text, true, false or None", name, what
-            )
+            warn("%s is not sent: its value is %s. A value is a number, text, true, false or None", name, what)
 
     def _is_due(self, kind: str) -> bool:
         now = time.monotonic()

@@ -18,7 +18,7 @@ _LONGEST_DETAIL = 500
 
 
 class Unreachable(Exception):
-    """The service did not answer. The message names its address."""
+    """The service did not answer, or could not be asked. The message names its address."""
 
 
 class ApiError(Exception):
@@ -87,14 +87,20 @@ if hasattr(os, "register_at_fork"):
 
 
 class Connection:
-    """Connections to one service. Made in the thread that uses it; httpx is only imported then."""
+    """Connections to one service. Made in the thread that uses it; httpx is only imported then.
+
+    Raises Unreachable when the certificates to trust can't be read.
+    """
 
     def __init__(self, url: str, api_key: str | None, timeout: float, verify: Any) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         with _no_fork:
             import httpx
 
-            self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=verify)
+            try:
+                self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=verify)
+            except OSError as error:
+                raise Unreachable(f"{url} can't be asked, verify={verify!r}: {_named(error)}") from error
             "a.b".encode("idna")  # Imports the codec of names of hosts.
         self.url = url
         self._errors = (httpx.HTTPError, httpx.InvalidURL, OSError)
