@@ -41,7 +41,8 @@ class Client:
     max_queue: rows that wait at most. when_full: "drop_oldest", "drop_newest", or "block" for block_seconds, then drop
     the newest. batch_rows, batch_bytes, flush_interval (seconds): a request is sent when it is full, or due.
     spool_dir: a folder in which rows wait instead, at most spool_bytes of them, so that they survive the process.
-    fsync: "never" (they survive the process), "batch" or "always" (they survive the machine).
+    fsync: "never" (they survive the process), "batch" (the machine too, but for those of the last flush_interval), or
+    "always" (the machine too: logging waits for the disk).
     timeout: seconds for one request. exit_seconds: how long the end of the interpreter waits for what is queued.
     verify: False, or a file or an ssl.SSLContext with the certificates to trust, as httpx takes it.
 

@@ -63,9 +63,10 @@ class QueueState:
         with self.lock:
             return self.counts.stats()
 
-    def settle(self, sent: int = 0, duplicates: int = 0, rejected: int = 0, dropped: int = 0) -> None:
-        """Counts rows whose fate is known."""
+    def settle(self, sent: int = 0, duplicates: int = 0, rejected: int = 0, dropped: int = 0, logged: int = 0) -> None:
+        """Counts rows whose fate is known; logged: those of them that are counted as logged only now."""
         with self.lock:
+            self.counts.logged += logged
             self.counts.sent += sent
             self.counts.duplicates += duplicates
             self.counts.rejected += rejected
@@ -214,11 +215,11 @@ class MemoryQueue:
         return count
 
 
-def reject_unsendable(state: QueueState, problem: Exception) -> None:
-    """Counts a row that can't be encoded as rejected, with the reason."""
+def reject_unsendable(state: QueueState, problem: Exception, logged: int = 0) -> None:
+    """Counts a row that can't be encoded as rejected, with the reason. logged: 1 if it is not counted as logged yet."""
     why = str(problem) if isinstance(problem, Unsendable) else f"{type(problem).__name__}: {problem}"
     state.failed_once(why, retried=False)
-    state.settle(rejected=1)
+    state.settle(logged=logged, rejected=1)
     state.warnings.rows("rejected", 1, why)
 
 

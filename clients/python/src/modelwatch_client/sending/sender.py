@@ -103,6 +103,7 @@ class Sender:
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 return self._settle(len(lines), receipt)
+        return None
 
     def _request(self, path: str, lines: List[bytes]) -> Receipt:
         """Raises TooLarge, and TryAgain for all else: what fails on this side, such as a missing file of certificates,
