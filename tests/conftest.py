@@ -19,6 +19,7 @@ from httpx import _config as httpx_config
 from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
 
+from modelwatch.storage.engine import damage
 from modelwatch.storage.engine.drivers import sqlite
 from modelwatch.storage.engine.store import Store
 from tests.proofs.definitions import Sources
@@ -107,6 +108,12 @@ def pytest_collection_finish() -> None:
     """Tests and what they import stay to the end: to look for garbage in them took a sixth of the time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _log_of_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test can't read is logged, also where another has logged the same within the hour."""
+    monkeypatch.setattr(damage, "_logged", {})
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from modelwatch.alerting.notification import Event
 from modelwatch.findings import SEVERITIES, Finding, FindingSeverity, Kind, Times
 from modelwatch.storage.alerts.alerts import FLAPPING, RESOLVED, StoredAlert, StoredAlertEvent
+from modelwatch.storage.engine.damage import LEFT_OUT, decoded, readable
 
 State = Literal["firing", "acknowledged", "silenced", "resolved"]
 Step = Literal[
@@ -281,8 +282,13 @@ def alert_row(alert: Alert) -> StoredAlert:
 
 
 def alert_from_row(row: StoredAlert) -> Alert:
-    """Alert of a row. Raises msgspec.DecodeError for one that a later release has written otherwise."""
-    return _decode_alert(row.body)
+    """Alert of a row. Raises DamagedData for one that is damaged, or that a later release has written otherwise."""
+    return decoded(f"The stored alert {row.id}", _decode_alert, row.body)
+
+
+def readable_alerts(rows: Iterable[StoredAlert], consequence: str = LEFT_OUT) -> Iterator[Alert]:
+    """Alerts of rows; one that can't be read is logged, with the consequence, and left out."""
+    return readable(rows, alert_from_row, consequence)
 
 
 def step_row(alert: Alert, change: Change, step: StepRecord) -> StoredAlertEvent:
@@ -293,8 +299,8 @@ def step_row(alert: Alert, change: Change, step: StepRecord) -> StoredAlertEvent
 
 
 def step_from_row(row: StoredAlertEvent) -> StepRecord:
-    """Record of the step of a row. Raises msgspec.DecodeError."""
-    return _decode_step(row.body)
+    """Record of the step of a row. Raises DamagedData when it can't be read."""
+    return decoded(f"The step {row.sequence} of the alert {row.alert_id}", _decode_step, row.body)
 
 
 def fingerprint(model: str, environment: str, kind: Kind) -> str:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alert import Alert, State, alert_from_row
+from modelwatch.alerting.alert import Alert, State, alert_from_row, readable_alerts
 from modelwatch.alerting.silences import (
     SilenceRequest,
     matchable_labels,
@@ -49,6 +49,7 @@ from modelwatch.storage.alerts.outbox import (
     retried,
 )
 from modelwatch.storage.alerts.silences import SilenceState, silence_by_id, silences_page
+from modelwatch.storage.engine.damage import readable
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
 
@@ -107,7 +108,7 @@ def list_alerts(
 
 def open_alerts(connection: Connection) -> tuple[AlertLine, ...]:
     """Every alert that is not resolved, oldest first: for gauges and overviews."""
-    alerts = [alert for alert in map(alert_from_row, unfinished_alerts(connection)) if alert.is_open]
+    alerts = _all_open(connection)
     silent = _silent_since(alerts)
     return tuple(_line(alert, silent) for alert in alerts)
 
@@ -120,7 +121,7 @@ def read_alert(
 ) -> AlertReport:
     """One alert with its steps and deliveries. own_labels: instead of the monitor's. only: if it is of these models.
 
-    Raises UnknownResource.
+    Raises UnknownResource, and DamagedData when it can't be read.
     """
     row = alert_by_id(connection, alert_id)
     if row is None or (only is not None and row.model not in only):
@@ -153,7 +154,7 @@ def list_silences(
 def covered_alerts(connection: Connection, request: SilenceRequest, *, now: int) -> tuple[AlertLine, ...]:
     """Open alerts that a silence would cover, oldest first. now: microseconds. Raises InvalidInput for a wrong one."""
     silence = silence_from_request(request, identity="", actor="", now=now)
-    alerts = [alert for alert in map(alert_from_row, unfinished_alerts(connection)) if alert.is_open]
+    alerts = _all_open(connection)
     own = {model: _own_labels(connection, model) for model in {alert.model for alert in alerts}}
     silent = _silent_since(alerts)
     return tuple(_line(alert, silent) for alert in alerts if silence.fits(matchable_labels(alert, own[alert.model])))
@@ -219,13 +220,17 @@ def list_audit(
 def _page(
     rows: Sequence[Row], limit: int, position: Callable[[Row], Position], view: Callable[[Row], Line]
 ) -> Page[Line]:
-    """Page of at most `limit` rows; one row more says that there is another page."""
+    """Page of at most `limit` rows, without those that can't be read; one row more says that there is another page."""
     following = position(rows[limit - 1]) if len(rows) > limit else None
-    return Page(tuple(map(view, rows[:limit])), following)
+    return Page(tuple(readable(rows[:limit], view)), following)
 
 
 def _silent_models(connection: Connection) -> SilentModels:
-    return _silent_since(alert for alert in map(alert_from_row, unfinished_alerts(connection)) if alert.is_open)
+    return _silent_since(_all_open(connection))
+
+
+def _all_open(connection: Connection) -> list[Alert]:
+    return [alert for alert in readable_alerts(unfinished_alerts(connection)) if alert.is_open]
 
 
 def _silent_since(open_alerts: Iterable[Alert]) -> SilentModels:

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.alerting import lifecycle
-from modelwatch.alerting.alert import Alert, Member, alert_from_row
+from modelwatch.alerting.alert import Alert, Member, alert_from_row, readable_alerts
 from modelwatch.alerting.lifecycle import Transition
 from modelwatch.alerting.members import is_repeat, kinds_of
 from modelwatch.alerting.policy import AlertPolicy, channels_for
@@ -32,6 +32,7 @@ from modelwatch.findings import Assessment, Kind
 from modelwatch.storage.alerts.alerts import alert_by_id, alerts_page, latest_incidents, remove_alert, unfinished_alerts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.alerts.silences import add_silence, move_silence, silence_by_id, silences_in_force
+from modelwatch.storage.engine.damage import log_damage, readable
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import newest_trace
@@ -107,23 +108,22 @@ class AlertService:
         """Records what is due by now, in microseconds: begun and ended silences, reminders, ends of flapping alerts.
 
         Any process may do it at any time, and several at once. An error with one alert does not hold up the others.
-        Raises the first such error in the end.
+        Raises the first such error in the end, DamagedData for an alert or a monitor that can't be read.
         """
+        failure: Exception | None = None
+        due, policies = [], dict[str, AlertPolicy]()
         with self._store.read() as connection:
             silences = _silences(connection, now)
-            rows = unfinished_alerts(connection)
-            policies: dict[str, AlertPolicy] = {}
-            failure: Exception | None = None
-            for model in dict.fromkeys(row.model for row in rows):
+            for row in unfinished_alerts(connection):
                 try:
-                    policies[model] = self._policy(connection, model)
+                    alert = alert_from_row(row)
+                    if alert.model not in policies:
+                        policies[alert.model] = self._policy(connection, alert.model)
                 except DamagedData as error:
                     failure = failure or error
-        due = [
-            alert.id
-            for alert in map(alert_from_row, rows)
-            if alert.model in policies and _due(alert, silences, policies[alert.model], now).alert != alert
-        ]
+                    continue
+                if _due(alert, silences, policies[alert.model], now).alert != alert:
+                    due.append(alert.id)
         for alert_id in due:
             try:
                 self._tick_alert(alert_id, now)
@@ -170,7 +170,12 @@ class AlertService:
                 alert = self._locked(connection, alert_id)
             except UnknownResource:
                 return
-            policy = self._policy(connection, alert.model)
+            except DamagedData as error:
+                # What of it is of the version is not known either, and it shall not stay.
+                log_damage(error, "It is deleted, and channels are not told.")
+                remove_alert(connection, alert_id)
+                return
+            policy = self._policy_of_deleted(connection, alert.model)
             rest = None if version is None else lifecycle.without_version(alert, version)
             if rest is not None:
                 self._recorder.record(connection, alert, Transition(rest, None), policy, now=now)
@@ -179,6 +184,14 @@ class AlertService:
                 over = lifecycle.resolve(alert, actor=actor, note="The data of this alert was deleted.", now=now)
                 self._recorder.record(connection, alert, over, policy, now=now)
             remove_alert(connection, alert_id)
+
+    def _policy_of_deleted(self, connection: Connection, model: str) -> AlertPolicy:
+        """The policy of a model that is being deleted; its end does not wait for a monitor that can be read."""
+        try:
+            return self._policy(connection, model)
+        except DamagedData as error:
+            log_damage(error, "Its alerts end without its labels and quiet hours.")
+            return AlertPolicy()
 
     def check_action(self, actor: str, note: str | None) -> None:
         """Raises InvalidInput for an actor or a note that is too long."""
@@ -194,7 +207,7 @@ class AlertService:
         with self._store.read() as connection:
             rows = alerts_page(connection, states=OPEN_STATES, model=model, environment=environment, limit=MOST_OPEN)
         ended = []
-        for alert in map(alert_from_row, rows):
+        for alert in readable_alerts(rows):
             if all(is_covered(alert.kind, member) for member in alert.members):
                 try:
                     ended.append(self._act(alert.id, actor, note, "accept", lifecycle.accept))
@@ -211,7 +224,7 @@ class AlertService:
         with self._store.write() as connection:
             add_silence(connection, silence_row(silence))
             self._audit(connection, who, "silence.create", f"silence/{silence.id}", now, msgspec.to_builtins(silence))
-        self.tick(now)
+        self._apply_silences(now)
         return silence
 
     def end_silence(self, silence_id: str, *, actor: str) -> Silence:
@@ -228,8 +241,15 @@ class AlertService:
             silence = msgspec.structs.replace(silence, starts_at=min(silence.starts_at, now), ends_at=now)
             move_silence(connection, silence.id, starts_at=silence.starts_at, ends_at=silence.ends_at)
             self._audit(connection, who, "silence.end", f"silence/{silence.id}", now, {"planned_end": row.ends_at})
-        self.tick(now)
+        self._apply_silences(now)
         return silence
+
+    def _apply_silences(self, now: int) -> None:
+        """Looks at all alerts again. What can't be read of others does not undo what was asked for."""
+        try:
+            self.tick(now)
+        except DamagedData as error:
+            log_damage(error, "Silences are applied to all other alerts.")
 
     def _act(self, alert_id: str, actor: str, note: str | None, verb: str, transition: OperatorAction) -> Alert:
         now = self._clock()
@@ -288,7 +308,8 @@ def _due(alert: Alert, silences: Iterable[Silence], policy: AlertPolicy, now: in
 
 
 def _silences(connection: Connection, now: int) -> list[Silence]:
-    return [silence_from_row(row) for row in silences_in_force(connection, now)]
+    """The silences in force; one that can't be read silences nothing."""
+    return list(readable(silences_in_force(connection, now), silence_from_row, "It silences nothing."))
 
 
 def _is_outdated(connection: Connection, assessment: Assessment) -> bool:

@@ -19,6 +19,7 @@ import re2
 from modelwatch.alerting.alert import Alert
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.storage.alerts.silences import SilenceState, StoredSilence
+from modelwatch.storage.engine.damage import decoded
 from modelwatch.text import clean
 from modelwatch.times import MICROSECOND, micros_of
 
@@ -183,10 +184,10 @@ def silence_row(silence: Silence) -> StoredSilence:
 
 
 def silence_from_row(row: StoredSilence) -> Silence:
-    """Silence of a row."""
+    """Silence of a row. Raises DamagedData when its matchers can't be read."""
     return Silence(
         row.id,
-        _decode_matchers(row.matchers),
+        decoded(f"The stored silence {row.id}", _decode_matchers, row.matchers),
         row.starts_at,
         row.ends_at,
         row.created_at,

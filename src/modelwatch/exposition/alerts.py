@@ -8,16 +8,14 @@ has departed: a rule has nothing left to decide.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alert import Member, alert_from_row
+from modelwatch.alerting.alert import Alert, Member, readable_alerts
 from modelwatch.findings import SEVERITIES, Finding
 from modelwatch.storage.alerts.alerts import FLAPPING, StoredAlert, unfinished_alerts
 from modelwatch.storage.alerts.finding_counters import FindingKey, finding_counts
@@ -137,8 +135,6 @@ def _retried(counts: Mapping[str, int], channels: Iterable[str]) -> Metric:
 FINDING_LABELS = ("model_name", "model_version", "environment", "kind", "feature_name", "rule")
 FINDING_SEVERITIES = {"alert": 2, "warning": 1}
 
-log = logging.getLogger(__name__)
-
 
 def finding_families(alerts: Sequence[StoredAlert], most: int) -> tuple[tuple[Metric, ...], int]:
     """Metric families of the findings in force in these open alerts of a model, and the number of series that were
@@ -177,17 +173,12 @@ def subject_labels(finding: Finding) -> tuple[str, str]:
     return (feature, rule) if separator else (finding.subject, "")
 
 
-def _members(alerts: Sequence[StoredAlert]) -> list[tuple[StoredAlert, Member]]:
-    found: list[tuple[StoredAlert, Member]] = []
-    for stored in alerts:
-        try:
-            found += ((stored, member) for member in alert_from_row(stored).members)
-        except msgspec.DecodeError as error:
-            log.warning("The alert %s can't be read here and its findings have no gauges: %s", stored.id, error)
-    return found
+def _members(alerts: Sequence[StoredAlert]) -> list[tuple[Alert, Member]]:
+    found = readable_alerts(alerts, "Its findings have no gauges.")
+    return [(alert, member) for alert in found for member in alert.members]
 
 
-def _rank(found: tuple[StoredAlert, Member]) -> tuple[int, int, str, str, str, str]:
+def _rank(found: tuple[Alert, Member]) -> tuple[int, int, str, str, str, str]:
     alert, member = found
     finding = member.finding
     severe = -FINDING_SEVERITIES[finding.severity]

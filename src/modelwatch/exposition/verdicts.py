@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.errors import DamagedData
+from modelwatch.storage.engine.damage import decoded, log_damage
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdict_ids, verdict_by_id
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -85,21 +82,12 @@ class NewestVerdicts(Generic[T]):
     def _read(self, connection: Connection, identity: str) -> NewestVerdict[T] | None:
         try:
             verdict = verdict_by_id(connection, identity)
+            if verdict is None:  # removed since its id was read
+                return None
+            what = "The {} verdict {} on {!r} version {!r} in {!r}".format(self._check, identity, *verdict.stream)
+            exposed = decoded(what, self._decode, verdict)
         except DamagedData as error:
-            log.warning("%s Its stream has no %s gauges until the next one.", error, self._check)
-            return None
-        if verdict is None:  # removed since its id was read
-            return None
-        try:
-            exposed = self._decode(verdict)
-        except msgspec.DecodeError as error:
-            log.warning(
-                "The %s verdict %s on %r version %r in %r can't be read and has no gauges until the next one: %s",
-                self._check,
-                identity,
-                *verdict.stream,
-                error,
-            )
+            log_damage(error, f"Its stream has no {self._check} gauges until the next one.")
             return None
         return NewestVerdict(*verdict.stream, verdict.window_end, verdict.evaluated_at, exposed)
 

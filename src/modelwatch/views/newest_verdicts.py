@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alert import Alert, Member, alert_from_row
+from modelwatch.alerting.alert import Alert, Member, readable_alerts
 from modelwatch.alerting.views.alerts import MemberReport, member_report
 from modelwatch.findings import Kind
 from modelwatch.monitoring.checks.headline import Headline, decode_headline
@@ -45,7 +45,7 @@ def open_alerts(connection: Connection, stream: StreamKey) -> tuple[Alert, ...]:
     """The open alerts of a stream's model and environment, of all its versions."""
     return tuple(
         alert
-        for alert in map(alert_from_row, unfinished_alerts(connection))
+        for alert in readable_alerts(unfinished_alerts(connection))
         if alert.is_open and (alert.model, alert.environment) == (stream.model, stream.environment)
     )
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from sqlalchemy import update
 
-from modelwatch.alerting.channels import Outcome
+from modelwatch.alerting.channels import DELIVERED, Outcome
 from modelwatch.alerting.delivery.worker import Counts, Pacing
 from modelwatch.errors import StoreUnavailable, UnknownResource
 from modelwatch.storage.alerts.outbox import retry_dead
@@ -378,6 +378,44 @@ class TestRefresh:
         assert observer.events == [("refresh failed", "am")] * 2
         assert "Channel am fails: HTTP 500" in caplog.messages
         assert "canary" not in caplog.text
+
+    def test_each_outage_is_logged_and_its_end(
+        self, store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        channel = Refreshed("am", LATER, LATER, DELIVERED, LATER)
+        sender = delivery(store, clock, channel)
+        caplog.set_level(logging.INFO)
+        for _ in range(5):
+            sender.once()
+            clock.advance(60)
+        failed, works = "Channel am fails: HTTP 500", "Channel am works again"
+        assert [text for text in caplog.messages if text.startswith("Channel")] == [failed, works, failed, works]
+
+    @pytest.mark.parametrize("notice", [b'{"', b'{"x": 1}', b'{"x": "\xff"}'])
+    def test_a_notification_that_can_not_be_read_keeps_no_other(
+        self, store: Store, clock: Clock, notice: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        open_alerts(store, ["a1", "a2"])
+        put(store, row("am"), row("am", alert="a2"))
+        channel = Refreshed("am")
+        sender = delivery(store, clock, channel)
+        sender.once()
+        with store.write() as connection:
+            connection.execute(update(tables.outbox).where(tables.outbox.c.key == "a1:1:am").values(notice=notice))
+        put(store, row("am", alert="a3", at=clock()), row("am", alert="a4", at=clock()))
+        with store.write() as connection:
+            connection.execute(update(tables.outbox).where(tables.outbox.c.key == "a3:1:am").values(notice=notice))
+        for _ in range(2):
+            clock.advance(60)
+            sender.once()
+        assert channel.refreshed == [[], ["a2:1"], ["a2:1"]]
+        assert channel.keys == ["a1:1:am", "a2:1:am", "a4:1:am"]
+        assert (states(store)["a3:1:am"], outbox(store)["a3:1:am"].last_error) == (
+            "dead",
+            "the notification can't be read",
+        )
+        [named] = [text for text in caplog.messages if "is not refreshed" in text]
+        assert named.startswith("The notification a1:1:am can't be read: ")
 
     def test_who_does_not_hold_the_lease_refreshes_nothing(self, store: Store, clock: Clock) -> None:
         acquire(store, "delivery", "another", now=clock(), ttl=10_000_000)

@@ -191,11 +191,11 @@ def test_what_a_channel_knows_is_its_newest_delivered_notification_of_each_open_
         ended(store, f"{alert}:1:x")
     put(store, row("x", alert="a2", sequence=1))
     with store.read() as connection:
-        assert active_notifications(connection, "x") == [row("x", sequence=1).notice]
+        assert active_notifications(connection, "x") == [(row("x", sequence=1).key, row("x", sequence=1).notice)]
     ended(store, "a1:2:x")
     ended(store, "a2:1:x", "dead")
     with store.read() as connection:
-        assert active_notifications(connection, "x") == [row("x", sequence=2).notice]
+        assert active_notifications(connection, "x") == [(row("x", sequence=2).key, row("x", sequence=2).notice)]
         assert active_notifications(connection, "y") == []
 
 

@@ -14,9 +14,10 @@ import msgspec
 
 from modelwatch.alerting.channels import Channel, Outcome, RefreshingChannel
 from modelwatch.alerting.notification import Notification
-from modelwatch.errors import StoreUnavailable
+from modelwatch.errors import DamagedData, StoreUnavailable
 from modelwatch.storage.alerts.outbox import DEAD, Claim, active_notifications, claim, due, finish, postpone
 from modelwatch.storage.alerts.outbox import DELIVERED as IS_DELIVERED
+from modelwatch.storage.engine.damage import decoded, readable
 from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -25,6 +26,8 @@ LEASE = "delivery"
 BATCH = 50
 # Pauses in seconds while the store does not take an outcome; after them the send would be repeated.
 SETTLE_PAUSES = (0.1, 0.3, 1.0, 3.0)
+
+_decode = msgspec.json.Decoder(Notification).decode
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +191,8 @@ class ChannelWorker:
     def _send(self, claimed: Claim) -> Outcome | None:
         """Sends the row. None when the claim had lapsed: this process was paused, and another may be sending."""
         try:
-            notification = msgspec.json.decode(claimed.notice, type=Notification)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+            notification = _notification((claimed.key, claimed.notice))
+        except DamagedData:
             return Outcome("permanent", "the notification can't be read")
         if self._clock() >= claimed.expires_at:
             return None
@@ -229,13 +232,14 @@ class ChannelWorker:
         if not isinstance(channel, RefreshingChannel) or not self._can_send() or self._timer() < self._refresh_at:
             return
         with self._store.read() as connection:
-            notifications = [
-                msgspec.json.decode(each, type=Notification) for each in active_notifications(connection, channel.name)
-            ]
+            active = active_notifications(connection, channel.name)
+        notifications = list(readable(active, _notification, "Its alert is not refreshed."))
         outcome = attempt_refresh(channel, notifications)
         # Sooner after a failure: the receiver forgets an alert that is not refreshed in time.
         self._refresh_at = self._timer() + channel.refresh_seconds / (1 if outcome.status == "delivered" else 4)
-        if outcome.status != "delivered":
+        if outcome.status == "delivered":
+            self._log_recovery()
+        else:
             self._observer.refresh_failed(channel.name)
             self._log_failure(outcome)
 
@@ -248,6 +252,12 @@ class ChannelWorker:
         if self._failing:
             log.info("Channel %s works again", self.channel.name)
         self._failing = False
+
+
+def _notification(stored: tuple[str, bytes]) -> Notification:
+    """Notification of its key and its JSON. Raises DamagedData when it can't be read."""
+    key, notice = stored
+    return decoded(f"The notification {key}", _decode, notice)
 
 
 def attempt(channel: Channel, notification: Notification, key: str) -> Outcome:

@@ -19,6 +19,7 @@ from modelwatch.findings import Doubt, Finding, FindingSeverity, Kind, Times
 from modelwatch.stats.drift.patterns import ShiftPattern
 from modelwatch.storage.alerts.alerts import StoredAlertEvent
 from modelwatch.storage.alerts.outbox import DeliveryRecord
+from modelwatch.storage.engine.damage import readable
 from modelwatch.times import iso_of_micros, iso_of_seconds
 
 # Added to the summary while the model sends nothing.
@@ -244,7 +245,7 @@ def alert_report(
         members=tuple(map(member_report, alert.members)),
         recovered=tuple(map(recovered_line, alert.recovered)),
         still_found=tuple(member_report(each.member) for each in alert.dismissed),
-        events=tuple(map(step_line, events)),
+        events=tuple(readable(events, step_line)),
         deliveries=tuple(map(delivery_line, deliveries)),
         links=AlertLinks(
             alert=f"/api/v1/alerts/{name}",
@@ -288,7 +289,7 @@ def recovered_line(recovered: Recovered) -> RecoveredLine:
 
 
 def step_line(row: StoredAlertEvent) -> StepLine:
-    """View of a step in an alert's life. Raises msgspec.DecodeError."""
+    """View of a step in an alert's life. Raises DamagedData when it can't be read."""
     record = step_from_row(row)
     return StepLine(
         sequence=row.sequence,

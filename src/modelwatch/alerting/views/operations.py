@@ -13,6 +13,7 @@ from modelwatch.alerting.silences import Matcher, Silence
 from modelwatch.storage.alerts.audit import AuditEntry
 from modelwatch.storage.alerts.outbox import DeliveryRecord, OutboxState
 from modelwatch.storage.alerts.silences import SilenceState
+from modelwatch.storage.engine.damage import decoded
 from modelwatch.times import iso_of_micros
 
 
@@ -127,7 +128,6 @@ def silence_line(silence: Silence, now: int) -> SilenceLine:
 
 
 def audit_line(entry: AuditEntry) -> AuditLine:
-    """View of an entry of the audit trail."""
-    return AuditLine(
-        entry.id, iso_of_micros(entry.at), entry.actor, entry.action, entry.target, _decode_detail(entry.detail)
-    )
+    """View of an entry of the audit trail. Raises DamagedData when its detail can't be read."""
+    detail = decoded(f"The audit entry {entry.id}", _decode_detail, entry.detail)
+    return AuditLine(entry.id, iso_of_micros(entry.at), entry.actor, entry.action, entry.target, detail)

@@ -281,8 +281,8 @@ def retried(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(statement.group_by(_table.c.channel))}
 
 
-def active_notifications(connection: Connection, channel: str) -> list[bytes]:
-    """Newest delivered notification (JSON) of each open alert: what the channel's receiver knows now."""
+def active_notifications(connection: Connection, channel: str) -> list[tuple[str, bytes]]:
+    """Newest delivered notification (JSON) of each open alert, after its key: what the channel's receiver knows now."""
     newest = (
         select(_table.c.alert_id, func.max(_table.c.sequence).label("sequence"))
         .join(tables.alert, tables.alert.c.id == _table.c.alert_id)
@@ -291,12 +291,12 @@ def active_notifications(connection: Connection, channel: str) -> list[bytes]:
         .subquery()
     )
     statement = (
-        select(_table.c.notice)
+        select(_table.c.key, _table.c.notice)
         .join(newest, (_table.c.alert_id == newest.c.alert_id) & (_table.c.sequence == newest.c.sequence))
         .where(_table.c.channel == channel)
         .order_by(_table.c.alert_id)
     )
-    return list(connection.execute(statement).scalars())
+    return [(row.key, row.notice) for row in connection.execute(statement)]
 
 
 def _may_go(now: int) -> tuple[ColumnElement[bool], ...]:

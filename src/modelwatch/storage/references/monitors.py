@@ -16,6 +16,7 @@ from modelwatch.privacy import Policy
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit, audit_page
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import Decoded, remembered
+from modelwatch.storage.engine.damage import readable
 from modelwatch.storage.engine.models import next_generation, registration
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.segments import settle_segments
@@ -62,13 +63,8 @@ def monitor_of(connection: Connection, model: str) -> StoredMonitor | None:
 
 def all_monitors(connection: Connection) -> list[StoredMonitor]:
     """Every monitor, sorted by model; one that can't be read is logged and left out."""
-    found = []
-    for row in connection.execute(select(tables.monitor).order_by(tables.by_bytes(tables.monitor.c.model))):
-        try:
-            found.append(_monitor(row))
-        except DamagedData as error:
-            log.warning("%s It is left out of lists.", error)
-    return found
+    rows = connection.execute(select(tables.monitor).order_by(tables.by_bytes(tables.monitor.c.model)))
+    return list(readable(rows, _monitor))
 
 
 def privacy_of(connection: Connection, store: Store, model: str) -> Policy:

@@ -5,9 +5,7 @@ A verdict is written once, and what it says never changes; of a quiet one only a
 
 from __future__ import annotations
 
-import logging
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 from modelwatch.errors import DamagedData
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.damage import readable
 from modelwatch.storage.engine.models import StreamKey
 
 DRIFT = "drift"
@@ -36,8 +35,6 @@ _NEWEST_FIRST = (tables.verdict.c.window_end.desc(), tables.verdict.c.generation
 
 # Where the newest report of a stream can't be read: so many before it are looked at.
 LOOKED_BACK = 20
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +119,11 @@ def newest_verdict(
     """
     newest = select(*_COLUMNS).where(*_of_stream(stream, check), *_until(until)).order_by(*_NEWEST_FIRST)
     row = connection.execute(newest.limit(1)).first()
-    if row is None or (verdict := _readable(row)) is not None:
-        return None if row is None else verdict
-    return next(_all_readable(connection.execute(newest.offset(1).limit(LOOKED_BACK))), None)
+    if row is None:
+        return None
+    if (verdict := _readable(row)) is not None:
+        return verdict
+    return next(readable(connection.execute(newest.offset(1).limit(LOOKED_BACK)), _verdict), None)
 
 
 def verdicts_of(
@@ -176,7 +175,7 @@ def verdicts_of(
         wanted_rows = limit - len(found)
         page = page.order_by(table.c.window_end.desc(), table.c.id.desc()).limit(wanted_rows)
         rows = connection.execute(page).all()
-        found += _all_readable(rows)
+        found += readable(rows, _verdict)
         if len(found) == limit or len(rows) < wanted_rows:
             return found
         before = rows[-1].window_end, rows[-1].id
@@ -332,17 +331,9 @@ def _report(identity: str, raw: bytes) -> bytes:
         raise DamagedData(f"The report of the verdict {identity} can't be read: {error}.") from error
 
 
-def _all_readable(rows: Iterable[Row[Any]]) -> Iterator[StoredVerdict]:
-    return (verdict for verdict in map(_readable, rows) if verdict is not None)
-
-
 def _readable(row: Row[Any]) -> StoredVerdict | None:
     """The verdict of a row; None, which is logged, where its report can't be read: others are not missed for it."""
-    try:
-        return _verdict(row)
-    except DamagedData as error:
-        log.warning("%s It is left out of lists.", error)
-        return None
+    return next(readable((row,), _verdict), None)
 
 
 def _verdict(row: Row[Any]) -> StoredVerdict:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alert import Alert, alert_from_row
+from modelwatch.alerting.alert import Alert, readable_alerts
 from modelwatch.alerting.queries import Page, Position
 from modelwatch.alerting.wording import title_of
 from modelwatch.findings import FindingSeverity
@@ -120,7 +120,7 @@ def _alerts(connection: Connection, model: str) -> Iterator[Alert]:
     before: Position | None = None
     for _ in range(MOST_LOOKED_AT // A_PAGE):
         rows = alerts_page(connection, model=model, before=before, limit=A_PAGE)
-        yield from map(alert_from_row, rows)
+        yield from readable_alerts(rows)
         if len(rows) < A_PAGE:
             return
         before = rows[-1].opened_at, rows[-1].id

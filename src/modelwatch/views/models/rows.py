@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alert import Alert, alert_from_row
+from modelwatch.alerting.alert import Alert, readable_alerts
 from modelwatch.charts.drawing.marks import State
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.storage.alerts.alerts import unfinished_alerts
@@ -70,7 +70,7 @@ def read_rows(connection: Connection, now: int, only: Callable[[str], bool]) -> 
     progress = evaluation_progress(connection)
     monitors = {each.model: each.config for each in all_monitors(connection)}
     alerts: dict[tuple[str, str], list[Alert]] = {}
-    for alert in map(alert_from_row, unfinished_alerts(connection)):
+    for alert in readable_alerts(unfinished_alerts(connection)):
         if alert.is_open:
             alerts.setdefault((alert.model, alert.environment), []).append(alert)
     places: dict[tuple[str, str | None], list[StreamKey]] = {}

@@ -162,3 +162,24 @@ def test_a_model_whose_monitor_is_damaged_does_not_keep_the_others(store: Store)
     watch.clock.advance(8 * DAY)
     assert [each.model for each in watch.look()] == ["m"]
     assert asked == ["bad", "m"] * 2
+
+
+def test_a_model_whose_alert_is_damaged_does_not_keep_the_others(store: Store) -> None:
+    class Picky(Taken):
+        damaged = True
+
+        def apply(self, connection: Connection, assessment: Assessment) -> None:
+            if self.damaged and assessment.model == "bad":
+                raise DamagedData("The stored alert id-1 can't be read.")
+            super().apply(connection, assessment)
+
+    watch = Watch(store)
+    watch.taken = Picky()
+    watch.restart()
+    for index in range(SETTLED * HOUR // GAP):
+        watch.send(GAP / HOUR)
+        watch.ledger.commit([event(f"bad {index}", model="bad", timestamp=watch.clock())])
+    watch.clock.advance(8 * DAY)
+    assert [each.model for each in watch.look()] == ["m"]
+    watch.taken.damaged = False
+    assert [each.model for each in watch.look()] == ["bad"], "it is tried again until it can be read"

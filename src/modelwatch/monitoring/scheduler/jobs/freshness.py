@@ -6,7 +6,6 @@ history is not live, so its end is no silence.
 
 from __future__ import annotations
 
-import logging
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.stats.quality.volume import freshness
 from modelwatch.storage.counts.streams import newest_windows
 from modelwatch.storage.counts.volumes import window_arrivals
+from modelwatch.storage.engine.damage import log_damage
 from modelwatch.storage.engine.leases import hold
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import MICROS_PER_SECOND, iso_of_seconds
@@ -44,7 +44,7 @@ FRESHNESS_KINDS: tuple[Kind, ...] = ("freshness",)
 # Silence belongs to no version.
 ANY_VERSION = "all"
 
-log = logging.getLogger(__name__)
+NOT_JUDGED = "The silence of the model is not judged."
 
 
 class FreshnessReport(msgspec.Struct, frozen=True):
@@ -169,7 +169,7 @@ class Freshness:
                 try:
                     assessment = self._assessed(connection, place, arrived[place], now)
                 except DamagedData as error:
-                    log.warning("%s The silence of the model is not judged.", error)
+                    log_damage(error, NOT_JUDGED)
                     assessment = None
                 if assessment is not None:
                     changed.append(assessment)
@@ -179,11 +179,20 @@ class Freshness:
         if changed:
             with self._store.write() as connection:
                 hold(connection, lease.name, lease.holder, lease.fence)
-                for assessment in changed:
-                    self._sink.apply(connection, assessment)
-        for assessment in changed:
-            self._silent[assessment.model, assessment.environment] = bool(assessment.findings)
+                applied = [each for each in changed if self._applied(connection, each)]
+            for assessment in applied:
+                self._silent[assessment.model, assessment.environment] = bool(assessment.findings)
         return False
+
+    def _applied(self, connection: Connection, assessment: Assessment) -> bool:
+        """False when the sink can't read what it has of the model. It reads before it writes: the assessment is of one
+        kind."""
+        try:
+            self._sink.apply(connection, assessment)
+        except DamagedData as error:
+            log_damage(error, NOT_JUDGED)
+            return False
+        return True
 
     def _assessed(self, connection: Connection, place: tuple[str, str], arrived: int, now: int) -> Assessment | None:
         """Assessment to apply; None when nothing has changed since this process applied the last. arrived: the newest
