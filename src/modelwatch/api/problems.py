@@ -47,6 +47,8 @@ _EXPECTED = {
     "less_than_equal": "Expected at most {le}",
 }
 
+DAMAGED = "What is stored can't be read"
+
 RawHeaders = list[tuple[bytes, bytes]]
 
 _encode = msgspec.json.Encoder().encode
@@ -86,9 +88,14 @@ def problem_body(error: Exception) -> tuple[int, RawHeaders, bytes]:
         headers.append((b"connection", b"close"))
         title, detail = "The service made an error", UNEXPECTED
         if isinstance(error, DamagedData):
-            title, detail = "What is stored can't be read", f"{error} The rest of the store is served as before."
+            title, detail = DAMAGED, damage_of(error)
         problem = Problem(TYPE_PREFIX + slug_of(error), title, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
     return _answer(problem, headers)
+
+
+def damage_of(error: DamagedData) -> str:
+    """What a person is told who asks for what can't be read."""
+    return f"{error} The rest of the store is served as before."
 
 
 def problem_response(error: Exception) -> Response:

@@ -18,9 +18,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from modelwatch.access import KnownKeys
+from modelwatch.api.problems import DAMAGED, damage_of
 from modelwatch.api.state import ServiceState
 from modelwatch.charts.drawing.plot import stylesheet
-from modelwatch.errors import RequestError, ServiceError
+from modelwatch.errors import DamagedData, RequestError, ServiceError
 from modelwatch.web.alerts import alerts_pages, channels_page, silences_page
 from modelwatch.web.drift import drift_page, subject_page
 from modelwatch.web.frame.login import Login
@@ -143,7 +144,8 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
-    """Status, title, text and headers of an error; an unexpected one says nothing about its cause."""
+    """Status, title, text and headers of an error; an unexpected one says nothing about its cause, but for stored data
+    that can't be read: of that it says which."""
     match error:
         case RequestError():
             return error.status, error.title, error.detail, {}
@@ -156,5 +158,7 @@ def _described(error: Exception) -> tuple[int, str, str, dict[str, str]]:
                 "There is no such page, or it does not accept this method.",
                 dict(error.headers or {}),
             )
+        case DamagedData():
+            return 500, DAMAGED, damage_of(error), {}
         case _:
             return 500, "Internal error", "The log of the service has the details.", {}
