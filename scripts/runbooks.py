@@ -19,8 +19,10 @@ HEAD = """\
 {% block title %}Runbooks{% endblock %}
 {% block content %}
 {% raw %}
+<article class="text">
 """
 FOOT = """\
+</article>
 {% endraw %}
 {% endblock %}
 """
@@ -30,6 +32,7 @@ def runbooks_page(text: str) -> str:
     """The template of the page. Headings get their anchors; links to other documents, which it does not serve, go."""
     html = MarkdownIt().render(text)
     html = re.sub(r"<h2>(\w+)</h2>", lambda found: f'<h2 id="{found[1].lower()}">{found[1]}</h2>', html)
+    html = html.replace("<ol>", '<ol class="runbook">')
     html = re.sub(r'<a href="(?!#)[^"]*">(.*?)</a>', r"\1", html)
     return HEAD + html + FOOT
 

@@ -58,6 +58,21 @@ def test_a_busy_service_is_asked_again_after_the_pause_that_it_names() -> None:
     assert time.slept == [3.0]
 
 
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 507, 520, 530])
+def test_what_passes_is_tried_again_whoever_says_it(status: int) -> None:
+    """Content delivery networks have numbers of their own while what is behind them is away."""
+    script, time = Script([httpx.Response(status), httpx.Response(200, json={"a": 1})]), Time()
+    assert client(script, time).get("/x") == {"a": 1}
+
+
+@pytest.mark.parametrize("status", [404, 422, 500, 501])
+def test_what_does_not_pass_is_told_at_once(status: int) -> None:
+    time = Time()
+    with pytest.raises(Refused):
+        client(Script([httpx.Response(status)]), time).get("/x")
+    assert not time.slept
+
+
 def test_a_lost_connection_is_tried_again_with_the_same_body() -> None:
     lost: Answers = [httpx.ReadError("reset"), httpx.ConnectError("refused"), httpx.Response(200, json={})]
     script, time = Script(lost), Time()

@@ -18,7 +18,6 @@ from modelwatch.cli.base import Refused, Unreachable
 
 # A key on the command line would be seen by everybody on the machine.
 KEY_VARIABLE = "MODELWATCH_API_KEY"
-TRY_AGAIN = {408, 429, 502, 503, 504}
 NO_MODEL = "No model named"
 WHAT_TO_DO = {
     401: f"Set {KEY_VARIABLE} to a key of this service: `modelwatch keys create NAME --scope read`, beside its store.",
@@ -155,7 +154,7 @@ class ServiceClient:
             except httpx.TransportError as error:
                 reason, wait = self._unreachable(error), pause
             else:
-                if response.status_code not in TRY_AGAIN:
+                if not _is_passing(response.status_code):
                     return self._decoded(response)
                 reason = in_plain_words(response.status_code, problem_of(response), self.url)
                 wait = max(pause, retry_after(response))
@@ -177,6 +176,14 @@ class ServiceClient:
         if isinstance(error, httpx.ConnectError):
             return f"No service answers at {self.url}: start one with `modelwatch serve`, or name another with --url."
         return f"The service at {self.url} did not answer: {str(error) or type(error).__name__}"
+
+
+def _is_passing(status: int) -> bool:
+    """True where the same request may succeed later; an error of the service itself is shown at once.
+
+    Proxies and content delivery networks have numbers of their own above 504.
+    """
+    return status in (408, 425, 429) or status > 501
 
 
 def retry_after(response: httpx.Response) -> float:

@@ -78,6 +78,24 @@ def test_lists_leave_out_what_is_damaged_and_nothing_else(damaged: Store, caplog
     assert "The report of the verdict v-900 can't be read" in caplog.text
 
 
+def test_of_one_end_the_newest_generation_is_listed_first_and_alone_in_steps(store: Store) -> None:
+    """A new reference is looked at where the one before it was."""
+    ids = {1: "m", 2: "z", 3: "a", 10: "k"}
+    with store.write() as connection:
+        for generation, identity in ids.items():
+            save_verdict(connection, replace(VERDICT, id=identity, generation=generation), b"evidence")
+        save_verdict(connection, replace(VERDICT, id="other", version="2"), b"evidence")
+        save_verdict(connection, replace(VERDICT, id="before", window_end=0), b"evidence")
+    with store.read() as connection:
+        listed, before = [], None
+        while page := verdicts_of(connection, "m", version="1", before=before, limit=1):
+            listed += [each.id for each in page]
+            before = page[0].window_end, page[0].id
+        assert listed == ["k", "a", "z", "m", "before"]
+        stepped = verdicts_of(connection, "m", step=300, limit=10)
+    assert [each.id for each in stepped] == ["k", "other", "before"]
+
+
 def test_the_newest_verdict_is_the_newest_that_can_be_read_and_a_trace_needs_no_report(damaged: Store) -> None:
     with add_streams(damaged).read() as connection:
         newest, trace = newest_verdict(connection, VERDICT.stream), newest_trace(connection, VERDICT.stream)

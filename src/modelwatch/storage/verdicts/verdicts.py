@@ -9,7 +9,22 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from modelwatch.errors import DamagedData
 from modelwatch.events import EARLIEST_TIME
@@ -141,6 +156,8 @@ def verdicts_of(
 ) -> list[StoredVerdict]:
     """A model's verdicts, newest first: those with start <= window end <= end whose report can be read.
 
+    Of one window end, those of the newest generation come first.
+
     step: only the last of each stream in each stretch of so many seconds, of those that are whole if there are any.
     before: the (window end, id) of the last verdict of the page before.
     """
@@ -164,16 +181,24 @@ def verdicts_of(
         whole = func.max(case((func.length(table.c.evidence) > 0, table.c.window_end)))
         ends = func.coalesce(whole, func.max(table.c.window_end))
         last = select(*stream, ends).where(*wanted).group_by(*stream, stretch)
-        query = query.where(tuple_(*stream, table.c.window_end).in_(last))
+        later = table.alias()
+        same = [
+            later.c[name] == table.c[name] for name in ("model", "check_name", "version", "environment", "window_end")
+        ]
+        again = exists().where(*same, later.c.generation > table.c.generation)
+        query = query.where(tuple_(*stream, table.c.window_end).in_(last), ~again)
     found: list[StoredVerdict] = []
     while True:
         page = query
         if before is not None:
             last_end, last_id = before
-            earlier = and_(table.c.window_end == last_end, table.c.id < last_id)
+            shown = table.alias()
+            generation = select(shown.c.generation).where(shown.c.id == last_id).scalar_subquery()
+            rest = tuple_(table.c.generation, table.c.id) < tuple_(generation, literal(last_id))
+            earlier = and_(table.c.window_end == last_end, rest)
             page = query.where(or_(table.c.window_end < last_end, earlier))
         wanted_rows = limit - len(found)
-        page = page.order_by(table.c.window_end.desc(), table.c.id.desc()).limit(wanted_rows)
+        page = page.order_by(*_NEWEST_FIRST, table.c.id.desc()).limit(wanted_rows)
         rows = connection.execute(page).all()
         found += readable(rows, _verdict)
         if len(found) == limit or len(rows) < wanted_rows:
