@@ -17,8 +17,7 @@ from modelwatch.stats.performance import (
     worsening,
     worsening_metrics,
 )
-from modelwatch.stats.performance.intervals import mean
-from modelwatch.stats.performance.score_metrics import NO_SCORES, roc_auc
+from modelwatch.stats.performance.score_metrics import brier, log_loss, roc_auc
 from modelwatch.stats.segments.decomposition import Part, decomposed, ratios_of
 
 
@@ -73,7 +72,7 @@ def estimate(metric: str, counts: OutcomeCounts) -> Estimate:
         if isinstance(family, ScoreCounts) and metric in ("roc_auc", "log_loss", "brier"):
             if metric == "roc_auc":
                 return roc_auc(family.positives, family.negatives)
-            return mean(family.log_loss_sums if metric == "log_loss" else family.brier_sums, NO_SCORES)
+            return log_loss(family) if metric == "log_loss" else brier(family)
         if metric in _names(family):
             return performance(family)[metric]
     return Estimate(None, reason="the task has no such metric")

@@ -89,8 +89,8 @@ def score_metrics(counts: ScoreCounts) -> dict[str, Estimate]:
     return {
         "roc_auc": roc_auc(counts.positives, counts.negatives),
         "pr_auc": pr_auc(counts),
-        "log_loss": mean(counts.log_loss_sums, NO_SCORES, least=0.0),
-        "brier": mean(counts.brier_sums, NO_SCORES, least=0.0),
+        "log_loss": log_loss(counts),
+        "brier": brier(counts),
         "ece": calibration_error(counts),
     }
 
@@ -101,7 +101,22 @@ def class_score_metrics(counts: ClassScoreCounts) -> dict[str, Estimate]:
     roc_auc_macro is undefined unless every class has rows of its own and of another class. The areas of the classes
     rest on the same rows; their errors are added as if they were fully correlated, so the interval is wide enough.
     """
-    return {"roc_auc_macro": roc_auc_macro(counts), "log_loss": mean(counts.log_loss_sums, NO_SCORES, least=0.0)}
+    return {"roc_auc_macro": roc_auc_macro(counts), "log_loss": log_loss(counts)}
+
+
+def log_loss(counts: ScoreCounts | ClassScoreCounts) -> Estimate:
+    """Mean log loss in nats, with Student's interval, which does not go below 0."""
+    return mean(counts.log_loss_sums, NO_SCORES, least=0.0)
+
+
+def brier(counts: ScoreCounts) -> Estimate:
+    """Mean squared distance of score and label, with Student's interval, which does not go below 0.
+
+    >>> found = brier(ScoreCounts.of(np.array([0.9, 0.8, 0.3, 0.9]), np.array([True, True, False, False])))
+    >>> round(found.value, 4), found.low
+    (0.2375, 0.0)
+    """
+    return mean(counts.brier_sums, NO_SCORES, least=0.0)
 
 
 def rank_area(positives: Integers, negatives: Integers) -> RankArea:
