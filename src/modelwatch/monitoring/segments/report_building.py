@@ -96,7 +96,7 @@ def _metric(query: SegmentQuery, rules: PerformanceRules, layout: OutcomeLayout)
 
 
 def _without(inputs: SegmentInputs, metric: str | None, layout: OutcomeLayout) -> str | None:
-    """Reason why the metric is unknown; None when it can."""
+    """Reason why the metric is unknown; None when it is known."""
     if metric is None:
         return "Too few labels to infer the task of the model; only drift and data quality are compared."
     scores = OutcomeCounts.empty(layout).scores

@@ -1,8 +1,8 @@
 """One p-value of a subject in a window, by all tests that suit it, and which of them says most.
 
-Ordered features: location and scale (directed.py), all cells together and each by itself (tests.py). Categories: all
-cells, each by itself, and unseen names together (names.py). Each test may use a fixed share of the level, so that the
-smallest p-value for its share is a p-value, however the tests depend on one another.
+Ordered features: location and scale (directed.py), all cells together (homogeneity.py) and each by itself
+(single_cell.py). Categories: all cells, each by itself, and unseen names together (names.py). Each test may use a fixed
+share of the level, so that the smallest p-value for its share is a p-value, however the tests depend on one another.
 """
 
 from __future__ import annotations
