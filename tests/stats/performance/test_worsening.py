@@ -78,7 +78,8 @@ def test_a_large_loss_is_beyond_chance_and_a_gain_is_none(make: Make) -> None:
         assert result.loss > 0.0
         assert result.p_value < 1e-6, (metric, result)
         better = worsening(metric, bad, good)
-        assert better.loss == pytest.approx(-result.loss)
+        # That of f1_macro is measured from what the reference's model shows in as many rows, which differs by side.
+        assert better.loss == pytest.approx(-result.loss, abs=5e-4 if metric == "f1_macro" else None)
         assert better.p_value > 0.5, (metric, better)
 
 

@@ -16,6 +16,7 @@ from modelwatch.stats.drift.evidence import rate_increase_p_value
 from modelwatch.stats.drift.recovery import F1Size, MeanSize, RateSize, Size
 from modelwatch.stats.errors import IncompatibleProfiles, StatsError
 from modelwatch.stats.performance.confusion import MEANS, ConfusionCounts, mean_columns
+from modelwatch.stats.performance.few_rows import FewRows
 from modelwatch.stats.performance.gradients import delta_variances
 from modelwatch.stats.performance.margins import Margins
 from modelwatch.stats.performance.mergeable import Sums, effective_df
@@ -38,6 +39,8 @@ OF_CLASS_SCORES = ("roc_auc_macro", "log_loss")
 # The shares: their tests are exact, for any number of rows.
 EXACT = frozenset({*OF_POSITIVE, *OF_CLASSES} - {*MEANS})
 OF_ERRORS = ("mae", "rmse", "mean_error", "mape")
+# What a class must do on both sides to count in these means; in others it occurs, in the truth or in predictions.
+_OCCURS = {"balanced_accuracy": "has rows", "recall_macro": "has rows", "precision_macro": "is predicted"}
 TOO_FEW = "both samples need at least two rows"
 
 
@@ -46,7 +49,8 @@ class Worsening:
     """A metric of the current sample against that of the reference.
 
     reference, current, change: change = current - reference; None where a side is undefined.
-    loss: how much worse the metric has become, negative when it is better; for mean_error the growth of its size.
+    loss: how much worse the metric has become, negative when it is better; for mean_error the growth of its size, for
+    macro means less what an unchanged model falls by where classes have few rows or none (see `worsening`).
     p_value: one-sided, that the metric got worse; 1 where a side is undefined.
     reason: why there is no change or no test; else None. size: what the sample shows of how large the loss may be; None
     where it shows nothing.
@@ -91,6 +95,9 @@ def worsening(metric: str, reference: PerformanceCounts, current: PerformanceCou
     current sample is never taken to vary less than the reference, so a few rows that are alike by chance prove nothing,
     and no p-value is below what a permutation of the rows could give.
     Means over classes compare the classes that occur on both sides: a window without an easy class is no worse for it.
+    Of these, recall_macro and balanced_accuracy test those with true rows on both sides, precision_macro those that are
+    predicted on both: 0 of no rows is no loss. f1_macro is tested against what the reference's model shows in as many
+    rows of each class (`FewRows`): less than the reference where they are few. No class is left out for being rare.
 
     Raises IncompatibleProfiles when the counts are of two kinds or layouts, StatsError for a metric that has no test.
 
@@ -182,19 +189,25 @@ def _mean_of_classes(metric: str, reference: ConfusionCounts, current: Confusion
     if metric == "mcc" and without_mcc is not None:
         return _undefined(f"mcc is undefined where {without_mcc}")
     supported = np.logical_and(*(side.truth[:-1] > 0.0 for side in sides))
+    called = np.logical_and(*(side.predicted[:-1] > 0.0 for side in sides))
     occurring = np.logical_and(*((side.truth + side.predicted)[:-1] > 0.0 for side in sides))
-    mask = supported if metric == "balanced_accuracy" else occurring
+    mask = {"balanced_accuracy": supported, "recall_macro": supported, "precision_macro": called}.get(metric, occurring)
     if metric != "mcc" and not mask.any():
-        return _undefined(f"{metric} is undefined: no known class occurs on both sides")
+        return _undefined(f"{metric} is undefined: no known class {_OCCURS.get(metric, 'occurs')} on both sides")
     place = MEANS.index(metric)
-    before, after = [float(mean_columns(side, supported, occurring)[place]) for side in sides]
+    before, after = (float(mean_columns(side, supported, occurring)[place]) for side in sides)
+    # The same, over the classes that are tested.
+    tested = [float(mean_columns(side, supported, mask)[place]) for side in sides]
+    few = FewRows.of(sides[0], sides[1], mask) if metric == "f1_macro" else None
+    loss = (tested[0] if few is None else few.expected) - tested[1]
     parts: list[Part] = []
     floor = np.zeros(classes + 1)
-    for counts, side in zip((reference, current), sides, strict=True):
+    for counts, side, lacking in zip((reference, current), sides, few.lacking if few else (0.0, 0.0), strict=True):
         rows, variances = np.maximum(side.truth, 1.0), delta_variances(counts, metric, mask)
         floor = np.where(side.truth > 0.0, np.maximum(floor, variances * rows), variances)
-        parts += [Part(variance, int(n)) for variance, n in zip(floor.tolist(), rows.tolist(), strict=True)]
-    loss = before - after
+        total = float((floor / rows).sum())
+        raised = 1.0 + lacking / total if total > 0.0 else 1.0
+        parts += [Part(variance * raised, int(n)) for variance, n in zip(floor.tolist(), rows.tolist(), strict=True)]
     return _judged(before, after, loss, tail(loss, parts), size=_mean_size(loss, parts))
 
 

@@ -17,7 +17,7 @@ from modelwatch.monitoring.checks.performance.report_building import metric_repo
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome, OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
-from modelwatch.stats.performance import Estimate, RegressionLayout
+from modelwatch.stats.performance import Estimate, RegressionLayout, performance
 from tests.support.data.labelled import outcomes
 
 RULES = PerformanceRules(budget=1.0, check_interval=3_600)
@@ -375,3 +375,32 @@ def test_whatever_was_counted_the_report_has_no_nan_and_what_fires_has_its_numbe
             assert judgement.threshold is not None
             assert judgement.loss >= judgement.threshold
         assert report.value is not None or report.reason is not None or judgement.name == LABELS
+
+
+def test_what_few_rows_of_a_class_do_to_a_macro_mean_is_no_loss_and_said() -> None:
+    """40 classes of which a window has one row or two: F1 is 0 or 1 there, and lower on average than of many rows."""
+    names = tuple(f"c{index}" for index in range(40))
+    layout = OutcomeLayout("multiclass", names)
+    rng = np.random.default_rng(1)
+
+    def drawn(rows: int) -> OutcomeCounts:
+        truth, other = rng.integers(40, size=(2, rows))
+        said = np.where(rng.random(rows) < 0.7, truth, other)
+        return OutcomeCounts.of(layout, [Outcome(names[a], None, names[b]) for a, b in zip(said, truth, strict=True)])
+
+    reference, window = drawn(10_000), drawn(100)
+    found = judge("f1_macro", reference, window)
+    assert found.severity == "stable"
+    assert found.estimate.value == metric_of(window, "f1_macro")
+    # That of the classes which the window has, too.
+    assert found.reference == pytest.approx(metric_of(reference, "f1_macro"), abs=0.01)
+    assert found.change is not None
+    assert found.change < -0.02
+    assert found.loss is not None
+    assert found.loss < -found.change - 0.04
+    assert "lower the mean of an unchanged model by" in (found.reason or "")
+
+
+def metric_of(counts: OutcomeCounts, name: str) -> float | None:
+    assert counts.confusion is not None
+    return performance(counts.confusion)[name].value

@@ -318,6 +318,13 @@ def _why_stable(
     if compared.p_value < alpha:
         beyond = plain(p_text(compared.p_value))
         return f"A real loss ({beyond}), but smaller than the tolerance of {_size(score, threshold)}."
+    fallen = 0.0 if compared.change is None or name in LOSSES else -compared.change
+    if fallen >= threshold:
+        by_few = _size(score, fallen - compared.loss)
+        return (
+            f"{_size(score, fallen)} below the reference, but classes with few rows or none lower the mean of an"
+            f" unchanged model by {by_few}."
+        )
     return compared.reason
 
 

@@ -17,12 +17,13 @@ class MetricReport(msgspec.Struct, frozen=True):
 
     value: null where it is undefined, and `reason` says why; 0 is a value. n: the rows that it rests on. bound: how far
     the exact value may be away, because scores are known by cell. reference, change, loss, threshold, p_value, alpha:
-    of the comparison with the labelled reference; by_limit: an absolute limit is crossed. threshold: the one that
-    decided the severity; warning_threshold, alert_threshold: both. odds_ratio: of label drift, the factor by which the
-    odds of the most shifted class have changed; by_odds: that is the loss; odds_class: that class, absent where another
-    loss decided. natural: by how much the metric varies in the reference itself, as a standard deviation (of label
-    drift, of the logarithm of the odds of that class, or of the mean target); it counts in the p-value. Only watched
-    metrics have a severity.
+    of the comparison with the labelled reference; of macro means, loss leaves out what few rows of a class do to an
+    unchanged model. by_limit: an absolute limit is crossed. threshold: the one that decided the severity;
+    warning_threshold, alert_threshold: both. odds_ratio: of label drift, the factor by which the odds of the most
+    shifted class have changed; by_odds: that is the loss; odds_class: that class, absent where another loss decided.
+    natural: by how much the metric varies in the reference itself, as a standard deviation (of label drift, of the
+    logarithm of the odds of that class, or of the mean target); it counts in the p-value. Only watched metrics have a
+    severity.
     """
 
     value: float | None
