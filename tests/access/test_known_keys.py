@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from modelwatch.access import KnownKeys, parse_token
 from modelwatch.access.known_keys import FRESH_SECONDS, NOTED_EVERY, RETRY_SECONDS, STALE_SECONDS
 from modelwatch.errors import StoreUnavailable
+from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.secrets.api_keys import all_keys, all_sessions, revoke_key
 from tests.support.background import new_id
@@ -244,3 +245,19 @@ def test_the_last_use_is_noted_once_an_hour(store: Store, known: KnownKeys, cloc
     known.refresh()
     known.grant_of(text)
     assert used_at() != first
+
+
+def test_a_key_whose_models_can_not_be_read_gives_no_access_and_keeps_no_other(
+    store: Store, known: KnownKeys, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, text = make_key(store, "read")
+    _, other = make_key(store, "read")
+    for models in ("[", '{"fraud": 1}', "7", "[1]"):
+        with store.write() as connection:
+            connection.execute(update(tables.api_key).where(tables.api_key.c.id == bad).values(models=models))
+        known = KnownKeys(store, Clock(NOON))
+        known.refresh()
+        assert known.grant_of(text) is None, models
+        assert known.grant_of(other) is not None
+    assert f"The stored key {bad} can't be read: " in caplog.text
+    assert "It gives no access." in caplog.text

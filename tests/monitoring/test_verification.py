@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from modelwatch.errors import UnknownResource
+from modelwatch.errors import DamagedData, UnknownResource
 from modelwatch.monitoring.checks.check import RULES_VERSION
 from modelwatch.monitoring.checks.drift.evidence import decode_evidence, encode_evidence
 from modelwatch.monitoring.verification import differences, equal_up_to_rounding, verify_verdict
@@ -197,3 +197,12 @@ def _with_first_count(report: bytes, more: int) -> bytes:
 def _overwrite(store: Store, identity: str, **columns: bytes | str | int) -> None:
     with store.write() as connection:
         connection.execute(update(tables.verdict).where(tables.verdict.c.id == identity).values(**columns))
+
+
+@pytest.mark.parametrize("report", [b"not compressed", zlib.compress(b'{"'), zlib.compress(b"")])
+def test_a_report_that_can_not_be_read_is_named(store: Store, verdicts: list[StoredVerdict], report: bytes) -> None:
+    identity = verdicts[-1].id
+    with store.write() as connection:
+        connection.execute(update(tables.verdict).where(tables.verdict.c.id == identity).values(result=report))
+    with pytest.raises(DamagedData, match=f"The report of the verdict {identity} can't be read: "):
+        verify_verdict(store, identity)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 import numpy as np
 from sqlalchemy import Connection
@@ -15,6 +17,7 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.stats.performance.regression import mean_target
 from modelwatch.storage.counts.outcomes import outcomes_by_window
 from modelwatch.storage.counts.volumes import hourly_volumes
+from modelwatch.storage.engine.damage import decoded, readable
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.ledger.repeats import changed_by_window
 from modelwatch.storage.references.layouts import Counts, read_layouts
@@ -41,6 +44,9 @@ OTHER = "(other)"
 class _Headline(msgspec.Struct):
     subject: str | None = None
     coverage: float | None = None
+
+
+_decode = msgspec.json.Decoder(_Headline).decode
 
 
 def trend_of(connection: Connection, alert: Alert) -> Trend | None:
@@ -84,7 +90,7 @@ def _headlines(connection: Connection, stream: StreamKey, until: int, kind: Kind
 def _coverage(connection: Connection, stream: StreamKey, until: int) -> Trend:
     """Share of the predictions with a label, as the last evaluations counted it."""
     stored = recent_headlines(connection, stream, PERFORMANCE, until, TREND_LENGTH)
-    shares = [msgspec.json.decode(each, type=_Headline).coverage for each in stored]
+    shares = [each.coverage for each in readable(stored, partial(decoded, f"A headline of {stream}", _decode))]
     return Trend(
         "Share of predictions with a label", tuple(each for each in shares if each is not None), form="percent"
     )
@@ -148,5 +154,8 @@ def _last_hours(until: int) -> tuple[int, int]:
 def _main_metric(connection: Connection, stream: StreamKey) -> str | None:
     """The metric that the headlines of a stream's performance show; None of what an earlier release stored."""
     newest = newest_of(connection, [stream], PERFORMANCE).get(stream)
-    stored = None if newest is None else newest[1]
-    return None if stored is None else msgspec.json.decode(stored, type=_Headline).subject
+    if newest is None or newest[1] is None:
+        return None
+    what = f"The headline of the verdict {newest[0].id}"
+    found = next(readable((newest[1],), partial(decoded, what, _decode)), None)
+    return None if found is None else found.subject

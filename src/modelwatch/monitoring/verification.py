@@ -24,6 +24,7 @@ from modelwatch.storage.verdicts.verdicts import (
     StoredVerdict,
     evidence_of,
     nearest_full,
+    report_of,
     verdict_by_id,
 )
 from modelwatch.times import iso_of_seconds
@@ -74,11 +75,16 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 def verify_verdict(store: Store, identity: str) -> Verification:
-    """Computes the verdict with this id again. Raises UnknownResource when it or its references are not there."""
+    """Computes the verdict with this id again.
+
+    Raises UnknownResource when it or its references are not there, DamagedData when the report or one of them can't be
+    read.
+    """
     with store.read() as connection:
         verdict, raw = verdict_by_id(connection, identity), evidence_of(connection, identity)
         if verdict is None or raw is None:
             raise UnknownResource(f"There is no verdict with the id {identity!r}.")
+        report_of(verdict, msgspec.json.decode)  # what is no report agrees with nothing
         if not verdict.full:
             return _summary_only(verdict, nearest_full(connection, verdict))
         found = inputs_hash(raw)

@@ -19,7 +19,7 @@ from modelwatch.storage.alerts.alerts import unfinished_alerts
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.references import newest_references
 from modelwatch.storage.verdicts.headlines import NewestState, newest_of
-from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict, report_of
 
 _decode_performance = msgspec.json.Decoder(PerformanceReport).decode
 _decode_quality = msgspec.json.Decoder(QualityReport).decode
@@ -79,7 +79,7 @@ def judged_performance(connection: Connection, stream: StreamKey, until: int) ->
     verdict = newest_verdict(connection, stream, PERFORMANCE, until=until)
     if verdict is None:
         return None
-    report = _decode_performance(verdict.result)
+    report = report_of(verdict, _decode_performance)
     return JudgedPerformance(verdict.id, verdict.window_end, verdict.full, report, shown_window(report))
 
 
@@ -109,7 +109,7 @@ def judged_quality(connection: Connection, stream: StreamKey, until: int) -> Jud
     verdict = newest_verdict(connection, stream, QUALITY, until=until)
     if verdict is None:
         return None
-    return JudgedQuality(verdict.id, verdict.window_end, verdict.full, _decode_quality(verdict.result))
+    return JudgedQuality(verdict.id, verdict.window_end, verdict.full, report_of(verdict, _decode_quality))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,6 @@ def model_situation(connection: Connection, stream: StreamKey) -> ModelSituation
     for check in (DRIFT, PERFORMANCE, QUALITY):
         found = newest_of(connection, [stream], check).get(stream)
         if found is not None:
-            verdicts[check] = (found[0], decode_headline(found[1]))
+            verdicts[check] = (found[0], decode_headline(found[1], found[0].id))
     reference = newest_references(connection, [stream.model]).get(stream.model)
     return ModelSituation(open_alerts(connection, stream), verdicts, reference)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import Settings
 from modelwatch.storage.counts.volumes import predictions_since
+from modelwatch.storage.engine.damage import decoded, readable
 from modelwatch.storage.engine.leases import all_leases
 from modelwatch.storage.engine.processes import StoredProcess, stored_processes, writing_processes
 from modelwatch.storage.engine.sizes import earliest_size, store_size
@@ -190,12 +191,15 @@ def process_figures(process: Process, counts: ProcessCounts) -> str:
     return msgspec.json.encode(figures).decode()
 
 
+_decode_figures = msgspec.json.Decoder(ProcessFigures).decode
+
+
 def service_report(
     connection: Connection, store: Store, settings: Settings, process: Process, now: int
 ) -> ServiceReport:
     """The service as it is now, in microseconds. process: the one that answers, of which the report tells only as long
     as none is in the store."""
-    reported = [(each, msgspec.json.decode(each.figures, type=ProcessFigures)) for each in stored_processes(connection)]
+    reported = list(readable(stored_processes(connection), _with_figures))
     running = [each for each in reported if _state(each[0], now) == "running"]
     newest = running[-1][1] if running else None
     figures = [each for _, each in reported]
@@ -222,6 +226,10 @@ def service_report(
         processes=_processes(connection, reported, now),
         evaluation_duration=duration_report(EVALUATION, [each.durations.get(EVALUATION, {}) for _, each in running]),
     )
+
+
+def _with_figures(process: StoredProcess) -> tuple[StoredProcess, ProcessFigures]:
+    return process, decoded(f"The figures of the process {process.name}", _decode_figures, process.figures)
 
 
 def _store_report(connection: Connection, store: Store, settings: Settings, now: int) -> StoreReport:

@@ -126,7 +126,7 @@ def test_a_page_of_drift_counts_what_is_not_judged_apart(app: App) -> None:
     assert re.search(said, visit(app, "/ui/models/m/drift").text)
     with app.store.read() as connection:
         stored = recent_headlines(connection, StreamKey("m", "1", "production"), "drift", app.desk.clock() // SECOND, 1)
-    headline = decode_headline(stored[-1])
+    headline = decode_headline(stored[-1], "newest")
     assert headline is not None
     assert (headline.not_judged, headline.checked - headline.not_judged in (1, 2)) == (1, True)
 

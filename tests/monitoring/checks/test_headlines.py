@@ -32,7 +32,7 @@ def evaluated(store: Store) -> Store:
 def headline(store: Store, check: str) -> Headline:
     with store.read() as connection:
         stored = newest_of(connection, [STREAM], check)[STREAM][1]
-    found = decode_headline(stored)
+    found = decode_headline(stored, "v1")
     assert found is not None
     return found
 

@@ -21,7 +21,7 @@ KEPT = ROWS.encode()
 
 
 def test_rows_are_read_as_they_were_kept() -> None:
-    assert decode_labelled_rows(KEPT) == ROWS
+    assert decode_labelled_rows("r1", KEPT) == ROWS
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,5 @@ def test_rows_are_read_as_they_were_kept() -> None:
 def test_damaged_rows_are_an_error_of_the_store(raw: bytes, store: Store) -> None:
     with store.write() as connection:
         connection.execute(insert(tables.labelled_rows), {"reference": "r", "document": raw})
-    with store.read() as connection, pytest.raises(DamagedData, match="rows of a labelled reference can't be read"):
+    with store.read() as connection, pytest.raises(DamagedData, match="rows of the labelled reference r can't be read"):
         labelled_rows_of(connection, "r")

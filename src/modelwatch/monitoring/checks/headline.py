@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
+
+from modelwatch.storage.engine.damage import decoded, readable
 
 NAMED = 3
 
@@ -54,13 +57,15 @@ def encode_headline(headline: Headline) -> bytes:
     return _encode(headline)
 
 
-def decode_headline(stored: bytes | None) -> Headline | None:
-    """Headline of stored bytes; None for verdicts of releases that kept none.
+def decode_headline(stored: bytes | None, verdict: str) -> Headline | None:
+    """Headline of stored bytes; None for verdicts of releases that kept none, and where it can't be read, which is
+    logged. verdict: its id.
 
-    >>> decode_headline(encode_headline(Headline(value=0.3))) == Headline(value=0.3), decode_headline(None)
+    >>> decode_headline(encode_headline(Headline(value=0.3)), "v1") == Headline(value=0.3), decode_headline(None, "v1")
     (True, None)
     """
-    return None if stored is None else _decode(stored)
+    given = () if stored is None else (stored,)
+    return next(readable(given, partial(decoded, f"The headline of the verdict {verdict}", _decode)), None)
 
 
 def first_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from modelwatch.monitoring.scheduler.recording import LOOKED_AT
 from modelwatch.storage.counts.labels.times import first_label_time, has_news
 from modelwatch.storage.counts.outcomes import first_labelled_window
 from modelwatch.storage.counts.volumes import windows_since
+from modelwatch.storage.engine.damage import decoded
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import VerdictTrace, newest_trace, traces_of
@@ -128,7 +129,12 @@ def _traces(connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck
 
 
 def _conditions(newest: dict[str, VerdictTrace | None]) -> dict[str, list[Condition]]:
-    return {name: [] if verdict is None else _decode_conditions(verdict.conditions) for name, verdict in newest.items()}
+    return {name: [] if verdict is None else _conditions_after(verdict) for name, verdict in newest.items()}
+
+
+def _conditions_after(verdict: VerdictTrace) -> list[Condition]:
+    """The conditions that a verdict left. Raises DamagedData when they can't be read."""
+    return decoded(f"What the verdict {verdict.id} left to the next one", _decode_conditions, verdict.conditions)
 
 
 def _first_end(connection: Connection, stream: StreamKey) -> int:

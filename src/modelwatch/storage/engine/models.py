@@ -14,9 +14,10 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Insert, bindparam, exists, func, or_, select, update
 
-from modelwatch.errors import DamagedData, UnknownModel
+from modelwatch.errors import UnknownModel
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import remembered
+from modelwatch.storage.engine.damage import decoded
 from modelwatch.storage.engine.store import Store
 
 
@@ -108,12 +109,9 @@ def written_parts(parts: Iterable[Part]) -> str:
 
 
 @lru_cache(maxsize=1_000)
-def parts_of(written: str) -> tuple[Part, ...]:
+def parts_of(model: str, written: str) -> tuple[Part, ...]:
     """The parts of a model that are being deleted, decoded from the column of its row. Raises DamagedData."""
-    try:
-        return _decode(written)
-    except msgspec.MsgspecError as error:
-        raise DamagedData(f"It can't be read what is being deleted of a model: {error}.") from error
+    return decoded(f"What is being deleted of the model {model!r}", _decode, written)
 
 
 def registration(store: Store) -> Insert:

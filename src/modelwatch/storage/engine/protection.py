@@ -20,6 +20,7 @@ from modelwatch.errors import ProtectionUnavailable, TamperedValue
 from modelwatch.events import Prediction, Scalar
 from modelwatch.privacy import KEEP_ALL, NOTHING, Hasher, Keyring, Policy, policy_from, policy_of
 from modelwatch.stats.counting.binning import CategoricalBinning, Naming
+from modelwatch.storage.engine.damage import decoded
 
 Form = Literal["clear", "hash", "none"]
 
@@ -87,11 +88,12 @@ class Protection:
         """True when values can be hashed here."""
         return self._hasher is not None
 
-    def policy(self, written: str | None) -> Policy:
-        """The policy of a model, by the column of its row."""
+    def policy(self, model: str, written: str | None) -> Policy:
+        """The policy of a model, by the column of its row. Raises DamagedData when it can't be read."""
         found = self._policies.get(written)
         if found is None:
-            config = None if written is None else PrivacyConfig.model_validate_json(written)
+            what = f"The stored privacy rules of {model!r}"
+            config = None if written is None else decoded(what, PrivacyConfig.model_validate_json, written)
             if len(self._policies) > 10_000:
                 self._policies.clear()
             found = self._policies[written] = policy_of(config, self._default_store)

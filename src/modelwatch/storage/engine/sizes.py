@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.damage import decoded, readable
 from modelwatch.storage.engine.store import Store
 from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 # Sizes are kept by the hour, for as long as growth is told over.
 SIZE_INTERVAL = SECONDS_PER_HOUR * MICROS_PER_SECOND
 SIZES_KEPT = 7 * SECONDS_PER_DAY * MICROS_PER_SECOND
+_decode_sizes = msgspec.json.Decoder(dict[str, int]).decode
 # The sizes by table of a SQLite file are read from all of it, which takes long for a large one.
 MOST_BYTES_READ = 512_000_000
 
@@ -76,10 +80,13 @@ def save_size(store: Store, now: int) -> bool:
 
 
 def earliest_size(connection: Connection) -> EarlierSize | None:
-    """The earliest size that is kept: of a week ago, or of the first hour of the store."""
+    """The earliest size that is kept and can be read: of a week ago, or of the first hour of the store."""
     table = tables.store_size
-    row = connection.execute(select(table).order_by(table.c.at).limit(1)).first()
-    return None if row is None else EarlierSize(row.at, row.total, json.loads(row.by_table))
+    return next(readable(connection.execute(select(table).order_by(table.c.at)), _earlier), None)
+
+
+def _earlier(row: Any) -> EarlierSize:
+    return EarlierSize(row.at, row.total, decoded(f"The size of the store at {row.at}", _decode_sizes, row.by_table))
 
 
 def _rows(connection: Connection, query: str) -> dict[str, int]:

@@ -285,11 +285,11 @@ class Ledger:
             if known.generation != row.generation:
                 known = read_layouts(connection, row.name, row.generation)
             layouts[row.name] = known
-        deleting = {row.name: parts_of(row.deleting) for row in rows if row.deleting is not None}
+        deleting = {row.name: parts_of(row.name, row.deleting) for row in rows if row.deleting is not None}
         whole = {model for model, parts in deleting.items() if any(part.is_whole for part in parts)}
         return _InForce(
             layouts,
-            {row.name: self._store.protection.policy(row.privacy) for row in rows},
+            {row.name: self._store.protection.policy(row.name, row.privacy) for row in rows},
             {row.name: self._rate(row) for row in rows},
             self._with_labels(connection, names),
             {row.name: NEVER_TAKEN if row.name in whole else row.expired_before for row in rows},

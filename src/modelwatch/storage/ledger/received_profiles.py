@@ -90,7 +90,7 @@ def store_profile(store: Store, given: GivenProfile, *, now: int, writer: str, h
         if row is None:
             raise UnknownModel(given.model)
         if row.deleting is not None and any(
-            part.covers(given.version, given.environment) for part in parts_of(row.deleting)
+            part.covers(given.version, given.environment) for part in parts_of(given.model, row.deleting)
         ):
             raise Conflict(DELETED)
         taken = [part for part in given.parts if _day(part) >= row.expired_before]

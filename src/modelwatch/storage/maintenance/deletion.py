@@ -108,7 +108,7 @@ def deletion_by_id(connection: Connection, identity: str) -> Deletion | None:
 def is_being_deleted(connection: Connection, model: str, version: str, environment: str) -> bool:
     """True when this version in this environment is being deleted, so that nothing of it is taken."""
     written = connection.execute(select(tables.model.c.deleting).where(tables.model.c.name == model)).scalar()
-    return written is not None and any(part.covers(version, environment) for part in parts_of(written))
+    return written is not None and any(part.covers(version, environment) for part in parts_of(model, written))
 
 
 def delete_some(store: Store, deletion: Deletion, limit: int, *, now: int, new_id: Callable[[], str]) -> bool:

@@ -46,9 +46,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LabelledRows).decode
 
 
-def decode_labelled_rows(raw: bytes) -> LabelledRows:
-    """Rows of the bytes that `encode` made. Raises DamagedData for anything else."""
+def decode_labelled_rows(reference: str, raw: bytes) -> LabelledRows:
+    """Rows of the bytes that `encode` made. reference: its id. Raises DamagedData for anything else."""
     try:
         return _decode(zlib.decompress(raw))
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise DamagedData(f"The rows of a labelled reference can't be read: {error}") from error
+    except (zlib.error, ValueError) as error:
+        raise DamagedData(f"The rows of the labelled reference {reference} can't be read: {error}.") from error

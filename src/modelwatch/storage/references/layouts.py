@@ -6,10 +6,10 @@ reference table says for (model, generation, version), so it is stored nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from modelwatch.stats.outcomes.predicted_scores import ScoreByPredictedClass, Sc
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, decode_segmentation
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import Decoded, remembered
+from modelwatch.storage.engine.damage import decoded
 from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.references.subjects import (
     OUTCOME,
@@ -36,6 +37,7 @@ from modelwatch.storage.references.subjects import (
 )
 
 Counts = NDArray[np.int64]
+Cell = TypeVar("Cell")
 
 
 class Cells(Protocol):
@@ -221,8 +223,20 @@ def segmentation_of(identity: str, raw: bytes) -> Segmentation:
     return _segmentations.get(identity, len(raw), lambda: decode_segmentation(raw))
 
 
+def what_of(row: Any) -> str:
+    """Words for a row of the references, for whoever is told that it can't be read."""
+    subject = row.kind if not row.name else f"{row.kind} {row.name!r}"
+    return f"The stored reference {row.id} ({subject}) of {row.model!r}"
+
+
+def cells_of(row: Any, of_content: Callable[[str, bytes], Cell]) -> Cell:
+    """What a row of the references counts in: a binning, a layout of outcomes or a segmentation. Raises DamagedData
+    when it can't be read."""
+    return decoded(what_of(row), lambda raw: of_content(row.binning_id, raw), row.binning)
+
+
 def read_layouts(connection: Connection, model: str, generation: int) -> ModelLayouts:
-    """The layouts of a model in one of its generations."""
+    """The layouts of a model in one of its generations. Raises DamagedData when a reference can't be read."""
     return remembered(
         connection, (read_layouts, model, generation), lambda: _read_layouts(connection, model, generation)
     )
@@ -232,6 +246,8 @@ def _read_layouts(connection: Connection, model: str, generation: int) -> ModelL
     table = tables.reference
     rows = connection.execute(
         select(
+            table.c.id,
+            table.c.model,
             table.c.version,
             table.c.kind,
             table.c.name,
@@ -252,14 +268,14 @@ def _read_layouts(connection: Connection, model: str, generation: int) -> ModelL
     segmentation = NO_SEGMENTS
     for row in rows:
         if row.kind == OUTCOME:
-            outcomes[row.version] = outcome_layout_of(row.binning_id, row.binning)
+            outcomes[row.version] = cells_of(row, outcome_layout_of)
             outcome_generation = max(outcome_generation, row.from_generation)
         elif row.kind == SEGMENTS:
-            segmentation = segmentation_of(row.binning_id, row.binning)
+            segmentation = cells_of(row, segmentation_of)
             segment_generation = row.from_generation
         else:
             chosen = binnings.setdefault(row.version, {})
-            chosen[Subject(row.kind, row.name)] = binning_of(row.binning_id, row.binning)
+            chosen[Subject(row.kind, row.name)] = cells_of(row, binning_of)
             if row.hashed:
                 hashed.add((row.version, Subject(row.kind, row.name)))
     found = model_layouts(generation, binnings, outcomes, max(outcome_generation, segment_generation), hashed)

@@ -68,9 +68,11 @@ def all_monitors(connection: Connection) -> list[StoredMonitor]:
 
 
 def privacy_of(connection: Connection, store: Store, model: str) -> Policy:
-    """The privacy policy of a model, as its monitor or the service says."""
+    """The privacy policy of a model, as its monitor or the service says. Raises DamagedData when it can't be read."""
     table = tables.model
-    return store.protection.policy(connection.execute(select(table.c.privacy).where(table.c.name == model)).scalar())
+    return store.protection.policy(
+        model, connection.execute(select(table.c.privacy).where(table.c.name == model)).scalar()
+    )
 
 
 def put_monitor(

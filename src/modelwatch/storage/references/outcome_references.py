@@ -14,8 +14,9 @@ from modelwatch.stats.outcomes.outcome_layout import OutcomeLayout
 from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import remembered
+from modelwatch.storage.engine.damage import decoded
 from modelwatch.storage.references.labelled_rows import LabelledRows, decode_labelled_rows
-from modelwatch.storage.references.layouts import outcome_layout_of
+from modelwatch.storage.references.layouts import outcome_layout_of, what_of
 from modelwatch.storage.references.subjects import OUTCOME, State
 
 
@@ -41,7 +42,7 @@ class StoredOutcomes:
 def outcomes_in_force(connection: Connection, model: str, generation: int | None = None) -> list[StoredOutcomes]:
     """The outcome references of a model in force now, or in one of its generations; the common one first.
 
-    Raises MalformedProfile when stored counts are damaged.
+    Raises DamagedData when a stored reference is damaged.
     """
 
     def read() -> list[StoredOutcomes]:
@@ -61,7 +62,7 @@ def outcomes_in_force(connection: Connection, model: str, generation: int | None
 def outcomes_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredOutcomes]:
     """The outcome references with these ids, in their order; those that are not there any more are left out.
 
-    Raises MalformedProfile when stored counts are damaged.
+    Raises DamagedData when a stored reference is damaged.
     """
     table = tables.reference
     rows = {row.id: row for row in connection.execute(select(table).where(table.c.id.in_(ids)))}
@@ -75,6 +76,10 @@ def outcomes_for(references: Sequence[StoredOutcomes], version: str | None) -> S
 
 
 def _stored(row: Any) -> StoredOutcomes:
+    return decoded(what_of(row), _outcomes, row)
+
+
+def _outcomes(row: Any) -> StoredOutcomes:
     layout = outcome_layout_of(row.binning_id, row.binning)
     return StoredOutcomes(
         id=row.id,
@@ -96,4 +101,4 @@ def labelled_rows_of(connection: Connection, reference: str) -> LabelledRows | N
     """
     table = tables.labelled_rows
     document = connection.execute(select(table.c.document).where(table.c.reference == reference)).scalar()
-    return None if document is None else decode_labelled_rows(document)
+    return None if document is None else decode_labelled_rows(reference, document)

@@ -21,10 +21,11 @@ from modelwatch.stats.outcomes.outcomes import OutcomeCounts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.caches import Decoded, remembered
+from modelwatch.storage.engine.damage import decoded, readable
 from modelwatch.storage.engine.models import next_generation
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.references.labelled_rows import LabelledRows
-from modelwatch.storage.references.layouts import Counts, ModelLayouts, binning_of, model_layouts
+from modelwatch.storage.references.layouts import Counts, ModelLayouts, binning_of, model_layouts, what_of
 from modelwatch.storage.references.monitors import hold_monitor, monitor_of
 from modelwatch.storage.references.segments import settle_segments
 from modelwatch.storage.references.subjects import (
@@ -74,7 +75,7 @@ def set_references(
     counts of the reference's labelled predictions; of no rows for their layout alone. hashed: subjects whose categories
     have keyed hashes for names. by_segment: the reference's counts in each segment, of the outcomes under the subject
     `OUTCOMES`. labelled: the rows of the outcomes. natural: how their metrics vary over time. audit: entry of the audit
-    trail. Raises MalformedProfile when a stored reference is damaged.
+    trail. Raises DamagedData when a stored reference is damaged.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -118,7 +119,7 @@ def set_provisional_references(
 ) -> bool:
     """Puts provisional references in force for subjects that have none. False when another process has done it.
 
-    Raises MalformedProfile when a stored reference is damaged. now: microseconds.
+    Raises DamagedData when a stored reference is damaged. now: microseconds.
     """
     with store.write() as connection:
         hold_monitor(connection, store, model)
@@ -195,10 +196,10 @@ def references_by_id(connection: Connection, ids: Sequence[str]) -> list[StoredR
 
 
 def all_references(connection: Connection, model: str) -> list[StoredReference]:
-    """Every reference of a model, retired ones too: by subject, newest first."""
+    """Every reference of a model that can be read, retired ones too: by subject, newest first."""
     table = tables.reference
     rows = connection.execute(select(table).where(table.c.model == model, OF_SUBJECTS)).all()
-    return sorted((_reference(row) for row in rows), key=lambda item: (item.subject, -item.created_at, item.id))
+    return sorted(readable(rows, _reference), key=lambda item: (item.subject, -item.created_at, item.id))
 
 
 def overview(connection: Connection, model: str | None = None) -> dict[str, list[tuple[Subject, State]]]:
@@ -322,7 +323,7 @@ def retire_version(
 ) -> None:
     """Retires all references of a version alone, in a new generation. The caller holds the model's monitor.
 
-    Raises MalformedProfile when a stored reference is damaged. now: microseconds.
+    Raises DamagedData when a stored reference is damaged. now: microseconds.
     """
     table = tables.reference
     generation = next_generation(connection, store, model, now)
@@ -389,11 +390,11 @@ def _reference(row: Any) -> StoredReference:
 
 
 def _decoded(row: Any) -> _Content:
-    def decode() -> _Content:
+    def decode(row: Any) -> _Content:
         profile = Profile(binning_of(row.binning_id, row.binning), decode_counts(row.counts))
         variation = None if row.variation is None else decode_variation(row.variation)
         split = None if row.split is None else decode_split(row.split)
         return profile, variation, split, None if row.clusters is None else decode_clusters(row.clusters)
 
     parts = (row.counts, row.variation, row.split, row.clusters)
-    return _known.get(row.id, sum(len(part or b"") for part in parts), decode)
+    return _known.get(row.id, sum(len(part or b"") for part in parts), lambda: decoded(what_of(row), decode, row))

@@ -7,6 +7,7 @@ when the monitor names none any more: the generation since which outcomes are di
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -15,7 +16,8 @@ from modelwatch.stats.counting.encoded_counts import decode_counts
 from modelwatch.stats.counting.profile import Profile
 from modelwatch.stats.segments.segmentation import NO_SEGMENTS, Segmentation, segment_feature
 from modelwatch.storage.engine import tables
-from modelwatch.storage.references.layouts import binning_of, segmentation_of
+from modelwatch.storage.engine.damage import decoded
+from modelwatch.storage.references.layouts import binning_of, cells_of, segmentation_of, what_of
 from modelwatch.storage.references.subjects import SEGMENTS
 
 
@@ -30,16 +32,16 @@ def settle_segments(
     """Puts in force what the segments are by the monitor and the references in force; nothing when it is so already.
 
     generation: begins the generation that they belong to, or says it. The caller holds the model's monitor.
-    Raises MalformedProfile when a stored reference is damaged. now: microseconds.
+    Raises DamagedData when a stored reference is damaged. now: microseconds.
     """
     segmentation = _segmentation(connection, model, wanted)
     table = tables.reference
     row = connection.execute(
-        select(table.c.id, table.c.binning_id, table.c.binning).where(
+        select(table.c.id, table.c.model, table.c.kind, table.c.name, table.c.binning_id, table.c.binning).where(
             table.c.model == model, table.c.kind == SEGMENTS, table.c.to_generation.is_(None)
         )
     ).first()
-    before = NO_SEGMENTS if row is None else segmentation_of(row.binning_id, row.binning)
+    before = NO_SEGMENTS if row is None else cells_of(row, segmentation_of)
     if segmentation == before:
         return
     since = generation()
@@ -76,9 +78,13 @@ def segmentation_with(
 ) -> Segmentation:
     """The segmentation with these features' references set for a version, or for all (None).
 
-    Raises MalformedProfile when a stored reference is damaged.
+    Raises DamagedData when a stored reference is damaged.
     """
     return _made(wanted, _profiles(connection, model, wanted, (version, fresh)))
+
+
+def _profile(row: Any) -> Profile:
+    return Profile(binning_of(row.binning_id, row.binning), decode_counts(row.counts))
 
 
 def _segmentation(connection: Connection, model: str, wanted: Sequence[SegmentConfig]) -> Segmentation:
@@ -100,7 +106,16 @@ def _profiles(
     """The reference of each feature: that for all versions; where there is none, the version's that was set last."""
     table = tables.reference
     rows = connection.execute(
-        select(table.c.name, table.c.version, table.c.binning_id, table.c.binning, table.c.counts)
+        select(
+            table.c.id,
+            table.c.model,
+            table.c.kind,
+            table.c.name,
+            table.c.version,
+            table.c.binning_id,
+            table.c.binning,
+            table.c.counts,
+        )
         .where(
             table.c.model == model,
             table.c.kind == "feature",
@@ -110,7 +125,7 @@ def _profiles(
         )
         .order_by(table.c.version.is_(None), table.c.from_generation, table.c.id)
     ).all()
-    profiles = {row.name: Profile(binning_of(row.binning_id, row.binning), decode_counts(row.counts)) for row in rows}
+    profiles = {row.name: decoded(what_of(row), _profile, row) for row in rows}
     common = {row.name for row in rows if row.version is None}
     version, given = fresh
     return profiles | {name: profile for name, profile in given.items() if version is None or name not in common}

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.damage import decoded, readable
 from modelwatch.storage.engine.store import Store
 
 # Sessions that one key may have at once: every process knows all of them.
@@ -73,9 +75,10 @@ def revoke_key(store: Store, key_id: str, *, now: int, actor: str, new_id: Calla
 
 
 def all_keys(connection: Connection) -> list[StoredKey]:
-    """Every key that there ever was, oldest first."""
+    """Every key that there ever was, oldest first; without those that can't be read, which give no access."""
     table = tables.api_key
-    return [_of_row(row) for row in connection.execute(select(table).order_by(table.c.created_at, table.c.id))]
+    rows = connection.execute(select(table).order_by(table.c.created_at, table.c.id))
+    return list(readable(rows, _of_row, "It gives no access."))
 
 
 def begin_session(store: Store, hashed: str, key_id: str, *, expires_at: int, now: int) -> None:
@@ -112,13 +115,17 @@ def note_uses(store: Store, used_at: Mapping[str, int]) -> None:
             connection.execute(update(table).where(table.c.id == key_id).values(last_used_at=at))
 
 
+def _models(text: str) -> frozenset[str]:
+    return frozenset(msgspec.json.decode(text, type=list[str]))
+
+
 def _of_row(row: Any) -> StoredKey:
     return StoredKey(
         row.id,
         row.name,
         row.hashed,
         frozenset(cast(list[Scope], row.scopes.split())),
-        None if row.models is None else frozenset(json.loads(row.models)),
+        None if row.models is None else decoded(f"The stored key {row.id}", _models, row.models),
         row.requests_per_second,
         row.body_bytes,
         row.created_at,

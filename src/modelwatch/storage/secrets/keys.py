@@ -14,6 +14,7 @@ from modelwatch.config.monitors.values import Storing
 from modelwatch.errors import SettingsError
 from modelwatch.privacy import Hasher, Keyring
 from modelwatch.storage.engine import tables
+from modelwatch.storage.engine.damage import readable
 from modelwatch.storage.engine.protection import Protection
 from modelwatch.storage.engine.store import Store
 
@@ -38,7 +39,8 @@ def check_keys(store: Store, keyring: Keyring) -> None:
             " Add it (after the key that encrypts), or values encrypted with it can't be read."
         )
     keyless = Protection()
-    asking = next((row.name for row in models if keyless.policy(row.privacy).needs_key), None)
+    rules = readable(models, lambda row: (row.name, keyless.policy(row.name, row.privacy)), "Its rows are not taken.")
+    asking = next((model for model, policy in rules if policy.needs_key), None)
     if asking is not None and not keyring:
         raise SettingsError(
             f"The monitor of {asking!r} hashes or encrypts features, and ENCRYPTION_KEY is not set."

@@ -6,8 +6,9 @@ A verdict is written once, and what it says never changes; of a quiet one only a
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from modelwatch.errors import DamagedData
 from modelwatch.events import EARLIEST_TIME
 from modelwatch.storage.engine import tables
-from modelwatch.storage.engine.damage import readable
+from modelwatch.storage.engine.damage import decoded, readable
 from modelwatch.storage.engine.models import StreamKey
 
 DRIFT = "drift"
@@ -38,6 +39,8 @@ QUALITY = "quality"
 
 # The version of the rules that made the verdicts of releases that kept none.
 FIRST_RULES = 1
+# Where the newest report of a stream can't be read: so many before it are looked at.
+LOOKED_BACK = 20
 
 # The evidence is large and seldom asked for; see headlines.py for the others.
 _APART = ("evidence", "value", "rate", "headline")
@@ -47,9 +50,7 @@ _COLUMNS = [
 ]
 _NEWEST_FIRST = (tables.verdict.c.window_end.desc(), tables.verdict.c.generation.desc())
 
-
-# Where the newest report of a stream can't be read: so many before it are looked at.
-LOOKED_BACK = 20
+Report = TypeVar("Report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,11 @@ def verdict_by_id(connection: Connection, identity: str) -> StoredVerdict | None
     """The verdict with this id. Raises DamagedData when its report can't be read."""
     row = connection.execute(select(*_COLUMNS).where(tables.verdict.c.id == identity)).first()
     return None if row is None else _verdict(row)
+
+
+def report_of(verdict: StoredVerdict, decode: Callable[[bytes], Report]) -> Report:
+    """What `decode` makes of a verdict's report. Raises DamagedData when it can't, as of another release."""
+    return decoded(f"The report of the verdict {verdict.id}", decode, verdict.result)
 
 
 def latest_verdicts(connection: Connection, model: str | None = None, check: str = DRIFT) -> list[StoredVerdict]:

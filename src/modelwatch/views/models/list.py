@@ -110,4 +110,7 @@ def _end(row: ModelRow, ends: Mapping[StreamKey, int], now: int) -> int:
 
 
 def _headline(found: Mapping[StreamKey, tuple[NewestState, bytes | None]], stream: StreamKey | None) -> Headline | None:
-    return decode_headline(found[stream][1]) if stream is not None and stream in found else None
+    if stream is None or stream not in found:
+        return None
+    verdict, stored = found[stream]
+    return decode_headline(stored, verdict.id)

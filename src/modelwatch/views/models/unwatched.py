@@ -21,7 +21,7 @@ from modelwatch.storage.counts.streams import newest_window
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.references.references import overview
 from modelwatch.storage.references.subjects import Subject
-from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict
+from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, QUALITY, newest_verdict, report_of
 from modelwatch.text import sentence
 
 # Rows of the newest window that are looked at for features that nothing is compared with.
@@ -81,7 +81,7 @@ _UNJUDGED: dict[str, Callable[[bytes], list[NotJudged]]] = {
 def newest_drift(connection: Connection, stream: StreamKey) -> list[JudgedSubject] | None:
     """The subjects in the newest verdict on drift; None before the first."""
     verdict = newest_verdict(connection, stream, DRIFT)
-    return None if verdict is None else _decode_drift(verdict.result).drift_results
+    return None if verdict is None else report_of(verdict, _decode_drift).drift_results
 
 
 def judged_subjects(drift: Sequence[JudgedSubject]) -> dict[tuple[str, str], JudgedSubject]:
@@ -136,7 +136,7 @@ def not_compared(connection: Connection, stream: StreamKey, rules: DriftRules, e
 
 def _of(connection: Connection, stream: StreamKey, check: str) -> Iterator[Unwatched]:
     verdict = newest_verdict(connection, stream, check)
-    for group in () if verdict is None else _UNJUDGED[check](verdict.result):
+    for group in () if verdict is None else report_of(verdict, _UNJUDGED[check]):
         if not group.subjects:
             yield _line(check, f"{group.count:,} others", group.state, group.reason)
         for place, name in enumerate(group.subjects):

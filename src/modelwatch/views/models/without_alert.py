@@ -62,8 +62,8 @@ def drift_without_alert(
         return {}
     resolved = _resolved(connection, {each.model for each in streams})
     found = {}
-    for stream, (_, stored) in newest_of(connection, streams, DRIFT).items():
-        headline, monitor = decode_headline(stored), monitors.get(stream.model)
+    for stream, (newest, stored) in newest_of(connection, streams, DRIFT).items():
+        headline, monitor = decode_headline(stored, newest.id), monitors.get(stream.model)
         persistence = None if monitor is None else monitor.drift.persistence
         found[stream] = DriftWithoutAlert(
             found=0 if headline is None else headline.found,

@@ -13,7 +13,7 @@ from modelwatch.charts.rows import Category
 from modelwatch.errors import DamagedData
 from modelwatch.monitoring.checks.drift.observations import KINDS
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport, WindowReport
-from modelwatch.storage.verdicts.verdicts import DRIFT, verdict_by_id
+from modelwatch.storage.verdicts.verdicts import DRIFT, report_of, verdict_by_id
 from modelwatch.web.frame.rendering import name
 
 # One verdict a version; of more versions the page shows no cells.
@@ -43,8 +43,8 @@ def cells_of(connection: Connection, members: Iterable[MemberReport]) -> Cells:
             verdict = verdict_by_id(connection, verdict_id)
             if verdict is None or verdict.check != DRIFT:
                 continue
-            report = _decode(verdict.result)
-        except (msgspec.DecodeError, DamagedData):  # another release wrote it, or it is damaged
+            report = report_of(verdict, _decode)
+        except DamagedData:  # another release wrote it, or it is damaged
             continue
         for subject in report.drift_results:
             if subject.kind in KINDS and subject.counts is not None and subject.window is not None:

@@ -13,10 +13,11 @@ from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_
 from modelwatch.monitoring.checks.quality.check import check_quality
 from modelwatch.monitoring.checks.quality.report import QualityReport
 from modelwatch.monitoring.scheduler.jobs.freshness import FreshnessReport, freshness_of
+from modelwatch.storage.engine.damage import readable
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.standing import standing_of
-from modelwatch.storage.verdicts.verdicts import QUALITY, StoredVerdict
+from modelwatch.storage.verdicts.verdicts import QUALITY, StoredVerdict, report_of
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["data quality"])
@@ -84,7 +85,7 @@ async def get_quality(
             model_name,
             [check_quality(state.store, state.rules, rules, stream, now) for stream in streams],
             fresh,
-            [_line(each) for each in stored],
+            list(readable(stored, _line)),
             following,
             *how_far(standing),
         )
@@ -93,7 +94,7 @@ async def get_quality(
 
 
 def _line(verdict: StoredVerdict) -> QualityLine:
-    report = _decode(verdict.result)
+    report = report_of(verdict, _decode)
     return QualityLine(
         verdict.id,
         verdict.version,

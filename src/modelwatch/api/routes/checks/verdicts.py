@@ -20,9 +20,10 @@ from modelwatch.api.routes.selection import Paged, Selected, Stretched, verdict_
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.monitoring.checks.drift.report import DriftReport, SubjectReport
 from modelwatch.monitoring.verification import Verification, verify_verdict
+from modelwatch.storage.engine.damage import readable
 from modelwatch.storage.engine.models import require_model
 from modelwatch.storage.verdicts.standing import standing_of
-from modelwatch.storage.verdicts.verdicts import DRIFT, StoredVerdict, latest_verdicts, verdict_by_id
+from modelwatch.storage.verdicts.verdicts import DRIFT, StoredVerdict, latest_verdicts, report_of, verdict_by_id
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["drift"])
@@ -118,8 +119,8 @@ async def drift_history(
             history, following = verdict_page(connection, model_name, DRIFT, selected, stretch, page)
         return DriftHistory(
             model_name,
-            [_line(each) for each in current if selected.has(each.version, each.environment)],
-            [_line(each) for each in history],
+            list(readable((each for each in current if selected.has(each.version, each.environment)), _line)),
+            list(readable(history, _line)),
             following,
             *how_far(standing),
         )
@@ -185,7 +186,7 @@ def _visible(verdict: StoredVerdict | None, grant: Grant, verdict_id: str) -> St
 
 
 def _line(verdict: StoredVerdict) -> VerdictLine:
-    report = _decode(verdict.result)
+    report = report_of(verdict, _decode)
     return VerdictLine(
         verdict_id=verdict.id,
         model_version=verdict.version,

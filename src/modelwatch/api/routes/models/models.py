@@ -20,12 +20,13 @@ from modelwatch.monitoring.checks.not_judged import NotJudged
 from modelwatch.monitoring.checks.rules import DriftRules, rules_for
 from modelwatch.monitoring.proposals import proposal_for, rate_of
 from modelwatch.storage.counts.streams import streams
+from modelwatch.storage.engine.damage import readable
 from modelwatch.storage.engine.models import Stream, StreamKey, known_models, require_model
 from modelwatch.storage.references.monitors import all_monitors
 from modelwatch.storage.references.references import overview
 from modelwatch.storage.references.subjects import Subject
 from modelwatch.storage.verdicts.evaluations import evaluation_failures
-from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts
+from modelwatch.storage.verdicts.verdicts import StoredVerdict, latest_verdicts, report_of
 from modelwatch.times import iso_of_seconds
 
 router = APIRouter(tags=["models"])
@@ -110,6 +111,9 @@ class _Headline(msgspec.Struct):
 
 class _Stored(msgspec.Struct):
     summary: _Headline
+
+
+_decode = msgspec.json.Decoder(_Stored).decode
 
 
 @router.get("/models", summary="Models", operation_id="list_models", responses=answers({200: ModelList}, 422, 503))
@@ -200,7 +204,8 @@ def _model(name: str, facts: _Facts) -> ModelReport:
 
 def _stream(stream: Stream, facts: _Facts, rules: DriftRules) -> StreamReport:
     verdict = facts.latest.get(stream.key)
-    headline = None if verdict is None else msgspec.json.decode(verdict.result, type=_Stored).summary
+    given = () if verdict is None else (verdict,)
+    headline = next(readable(given, lambda each: report_of(each, _decode).summary), None)
     per_day = rate_of(stream.predictions, stream.first_window, stream.last_window_end)
     proposal = proposal_for(rules, per_day, stream.last_window_end - stream.first_window)
     return StreamReport(
