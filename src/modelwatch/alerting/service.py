@@ -32,7 +32,7 @@ from modelwatch.findings import Assessment, Kind
 from modelwatch.storage.alerts.alerts import alert_by_id, alerts_page, latest_incidents, remove_alert, unfinished_alerts
 from modelwatch.storage.alerts.audit import AuditEntry, append_audit
 from modelwatch.storage.alerts.silences import add_silence, move_silence, silence_by_id, silences_in_force
-from modelwatch.storage.engine.damage import log_damage, readable
+from modelwatch.storage.engine.damage import log_damage, passing_over, readable
 from modelwatch.storage.engine.models import StreamKey
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import newest_trace
@@ -246,10 +246,8 @@ class AlertService:
 
     def _apply_silences(self, now: int) -> None:
         """Looks at all alerts again. What can't be read of others does not undo what was asked for."""
-        try:
+        with passing_over("Silences are applied to all other alerts."):
             self.tick(now)
-        except DamagedData as error:
-            log_damage(error, "Silences are applied to all other alerts.")
 
     def _act(self, alert_id: str, actor: str, note: str | None, verb: str, transition: OperatorAction) -> Alert:
         now = self._clock()

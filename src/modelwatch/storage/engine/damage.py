@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from modelwatch.errors import DamagedData
@@ -48,6 +49,16 @@ def readable(rows: Iterable[Row], decode: Callable[[Row], Item], consequence: st
             log_damage(error, consequence)
         else:
             yield item
+
+
+@contextmanager
+def passing_over(consequence: str) -> Iterator[None]:
+    """Ends its block where DamagedData is raised in it, and logs that, with the consequence: what comes after the block
+    does not wait for what can't be read."""
+    try:
+        yield
+    except DamagedData as error:
+        log_damage(error, consequence)
 
 
 def log_damage(error: DamagedData, consequence: str) -> None:

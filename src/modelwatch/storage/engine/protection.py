@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 import msgspec
+from pydantic import ValidationError
 
 from modelwatch.config.monitors.monitor import PrivacyConfig
 from modelwatch.config.monitors.values import Storing
@@ -57,6 +58,13 @@ class StoredPrediction:
         return form_of(self.policy, feature)
 
 
+def _privacy_config(written: str) -> PrivacyConfig:
+    try:
+        return PrivacyConfig.model_validate_json(written)
+    except ValidationError as error:  # whose text has several lines, and quotes what it was given
+        raise ValueError("it is no JSON of such rules") from error
+
+
 def form_of(policy: Policy | None, feature: str) -> Form:
     """The form in which rows of a policy have a feature's value; policy None: of rows that keep no feature."""
     if policy is None:
@@ -93,7 +101,7 @@ class Protection:
         found = self._policies.get(written)
         if found is None:
             what = f"The stored privacy rules of {model!r}"
-            config = None if written is None else decoded(what, PrivacyConfig.model_validate_json, written)
+            config = None if written is None else decoded(what, _privacy_config, written)
             if len(self._policies) > 10_000:
                 self._policies.clear()
             found = self._policies[written] = policy_of(config, self._default_store)

@@ -16,12 +16,13 @@ from modelwatch.monitoring.references.references import take_provisional_referen
 from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import give_up_labels, models_with_labels
 from modelwatch.storage.counts.streams import generations
+from modelwatch.storage.engine.damage import passing_over
 from modelwatch.storage.engine.sizes import SIZE_INTERVAL, save_size
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.maintenance.backfill_profiles import backfill_profiles
 from modelwatch.storage.maintenance.compaction import fold, seal_writers
 from modelwatch.storage.references.references import models_ready_for_reference
-from modelwatch.times import MICROS_PER_SECOND
+from modelwatch.times import MICROS_PER_SECOND, SECONDS_PER_DAY
 
 LABELS_PER_RUN = 1_000
 
@@ -81,7 +82,8 @@ class Maintenance:
         for model in ready:
             if self._timer() > until:
                 return True
-            take_provisional_reference(self._store, model, self._provisional_size, now=now, new_id=self._new_id)
+            with passing_over("The model gets no provisional reference."):
+                take_provisional_reference(self._store, model, self._provisional_size, now=now, new_id=self._new_id)
         return False
 
     def _settle_layouts(self, now: int, until: float) -> None:
@@ -94,7 +96,8 @@ class Maintenance:
         for _ in labelled:
             if self._timer() > until:
                 return
-            self._outcome_layouts.settle(self._settled[0], now)
+            with passing_over("Classes of the model's labels stay as they are."):
+                self._outcome_layouts.settle(self._settled[0], now)
             self._settled.rotate(-1)
 
     def _backfill(self, now: int, until: float) -> bool:
@@ -105,8 +108,10 @@ class Maintenance:
         for model in changed:
             if self._timer() > until:
                 return True
-            backfill_profiles(self._store, model, EARLIEST_TIME // MICROS_PER_SECOND, now // MICROS_PER_SECOND + 86_400)
-            self._backfilled[model] = current[model]
+            with passing_over("Predictions of the model are not counted by its new reference."):
+                end = now // MICROS_PER_SECOND + SECONDS_PER_DAY
+                backfill_profiles(self._store, model, EARLIEST_TIME // MICROS_PER_SECOND, end)
+                self._backfilled[model] = current[model]
         return False
 
 

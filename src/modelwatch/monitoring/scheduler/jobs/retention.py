@@ -20,6 +20,7 @@ from modelwatch.monitoring.scheduler.runner import Lease
 from modelwatch.storage.counts.outcomes import newest_label
 from modelwatch.storage.counts.rollup_levels import DAYS_AFTER_SECONDS, HOURS_AFTER_SECONDS, Grain
 from modelwatch.storage.counts.streams import all_streams, generations
+from modelwatch.storage.engine.damage import passing_over
 from modelwatch.storage.engine.models import StreamKey, generation_of
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.ledger.received_profiles import forget_profiles
@@ -102,7 +103,10 @@ class Retention:
             if self._timer() > until:
                 return True
             self._last = name
-            if step():
+            goes_on = False
+            with passing_over("What is old of the model stays for now."):
+                goes_on = step()
+            if goes_on:
                 more = True
             else:
                 self._next[name] = now + LOOK_SECONDS * MICROS_PER_SECOND
