@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import update
 
 from modelwatch.charts.drawing.marks import State
 from modelwatch.config.monitors.monitor import parse_monitor
+from modelwatch.storage.engine import tables
 from modelwatch.storage.references.monitors import put_monitor
 from modelwatch.views.models.line import ModelLine
 from modelwatch.views.models.list import models_overview
@@ -126,3 +128,12 @@ def test_drift_that_ended_is_as_in_the_reference(app: App) -> None:
     send(app, 30)
     assert line(app).state == "stable"
     assert "as in the reference" in line(app).sentence
+
+
+def test_a_resolved_incident_that_can_not_be_read_claims_nothing(app: App) -> None:
+    send(app, 0, amount=1.0)
+    resolve(app)
+    with app.store.write() as connection:
+        connection.execute(update(tables.alert).values(body=b'{"'))
+    found = line(app)
+    assert (found.state, found.sentence) == ("alert", "1 of 6 subjects drifts; no alert is open.")

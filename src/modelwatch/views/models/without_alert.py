@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwatch.alerting.alert import alert_from_row
+from modelwatch.alerting.alert import readable_alerts
 from modelwatch.config.monitors.monitor import MonitorConfig
 from modelwatch.monitoring.checks.drift.observations import DRIFT_KINDS
 from modelwatch.monitoring.checks.headline import decode_headline
@@ -78,7 +78,7 @@ def drift_without_alert(
 def _resolved(connection: Connection, models: Collection[str]) -> Counter[StreamKey]:
     """Number of subjects of each stream whose findings a person has resolved, and that the newest evaluation found."""
     found: Counter[StreamKey] = Counter()
-    for alert in map(alert_from_row, newest_resolved(connection, models, DRIFT_KINDS)):
+    for alert in readable_alerts(newest_resolved(connection, models, DRIFT_KINDS)):
         for each in alert.dismissed:
             # One that only holds on does not drift by the newest verdict, and a small one is none of those that do.
             if not (each.member.finding.holding or each.member.finding.small):
