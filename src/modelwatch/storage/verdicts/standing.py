@@ -41,7 +41,9 @@ def standings(connection: Connection, model: str | None = None) -> dict[str, Sta
     known, profile, verdict = tables.model, tables.profile, tables.verdict
     other = profile.alias()
     # By the ends of indexes, for any number of windows and verdicts.
-    start = select(func.max(other.c.window_start)).where(other.c.model == known.c.name).scalar_subquery()
+    newest = select(func.max(other.c.window_start)).where(other.c.model == known.c.name)
+    # Two levels down it is not correlated by itself.
+    start = newest.correlate(known).scalar_subquery()
     data = (
         select(func.max(profile.c.latest_ts))
         .where(profile.c.model == known.c.name, profile.c.window_start == start)
