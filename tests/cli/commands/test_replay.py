@@ -72,6 +72,24 @@ def test_rejected_rows_are_named_and_are_exit_code_1(service: LiveService, run_c
     assert stored(service, "rejected") == 18
 
 
+def test_labels_of_rejected_rows_wait_also_where_a_part_of_the_file_was_replayed_before(
+    service: LiveService, run_cli: RunCli, tmp_path: Path
+) -> None:
+    """Of 20 rows row 18 is refused, and the label of row 15."""
+    rows = predictions(20, model="known")
+    for row in rows:
+        row.update(ground_truth=1, ground_truth_timestamp=row["timestamp"])
+    rows[17]["prediction_probability"] = 7.0
+    rows[14]["ground_truth"] = "x" * 5_000
+    path, labels = tmp_path / "p.ndjson", []
+    for count in (10, 20):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows[:count]))
+        done = run_cli("replay", path, "--url", service.url, "--json")
+        labels.append(json.loads(done.stdout)["labels"])
+    names = ("sent", "accepted", "duplicates", "waiting", "rejected")
+    assert [tuple(each[name] for name in names) for each in labels] == [(10, 10, 0, 0, 0), (20, 8, 10, 1, 1)]
+
+
 def test_a_column_that_is_not_taken_is_explained(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("x,prediction,seen\n1,0,2026-01-01T00:00:00Z\n")

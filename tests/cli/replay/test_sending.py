@@ -101,3 +101,63 @@ def test_labels_that_are_sent_before_their_rows_wait_until_these_are_there() -> 
     labels = LabelRows([b"{}"] * 5, [90, 91, 101, 102, 103])
     tally = sent(answer, before, labels, lines(4))
     assert (tally.labels.sent, tally.labels.accepted, tally.labels.waiting) == (5, 3, 2)
+
+
+def replayed(labels_said: list[dict[str, Any]], rows_said: list[dict[str, Any]], *stretches: LineRows) -> Tally:
+    """The tally where the service gives these answers, one after the other."""
+    answers = {"/api/v1/ground-truth/batch": iter(labels_said), "/api/v1/predictions/batch": iter(rows_said)}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        said = {"accepted": 0, "corrected": 0, "duplicates": 0, "waiting": 0, **next(answers[request.url.path])}
+        rejected = [{"index": index, "pointer": "", "message": "no"} for index in said.pop("rejected", ())]
+        return httpx.Response(202, json={**said, "rejected": rejected})
+
+    return sent(answer, *stretches)
+
+
+def numbered(first: int, last: int) -> LineRows:
+    return LineRows([b"{}"] * (last - first + 1), range(first, last + 1))
+
+
+def labels_of(*numbers: int) -> LabelRows:
+    return LabelRows([b"{}"] * len(numbers), numbers)
+
+
+def counts(tally: Tally) -> tuple[int, int, int, int]:
+    """Labels: accepted, duplicates, waiting, rejected."""
+    labels = tally.labels
+    assert labels.sent == labels.accepted + labels.corrected + labels.duplicates + labels.waiting + labels.rejected
+    return labels.accepted, labels.duplicates, labels.waiting, labels.rejected
+
+
+def test_a_label_of_a_rejected_row_waits_also_where_earlier_rows_and_labels_were_known() -> None:
+    labels_said = [{"duplicates": 5, "waiting": 5}]
+    rows_said = [{"accepted": 4, "duplicates": 5, "rejected": [6]}]
+    assert counts(replayed(labels_said, rows_said, labels_of(*range(1, 11)), numbered(1, 10))) == (4, 5, 1, 0)
+
+
+def test_labels_that_were_accepted_at_once_and_refused_ones_do_not_free_one_that_waits() -> None:
+    labels_said = [{"waiting": 10}, {"accepted": 2, "waiting": 7, "rejected": [1]}]
+    rows_said = [{"accepted": 9, "rejected": [0]}, {"accepted": 10}]
+    stretches = labels_of(*range(1, 11)), numbered(1, 10), labels_of(*range(11, 21)), numbered(11, 20)
+    assert counts(replayed(labels_said, rows_said, *stretches)) == (18, 0, 1, 1)
+
+
+def test_a_refused_label_of_a_rejected_row_does_not_wait() -> None:
+    labels_said = [{"waiting": 2, "rejected": [1]}]
+    rows_said = [{"accepted": 2, "rejected": [1]}]
+    assert counts(replayed(labels_said, rows_said, labels_of(1, 2, 3), numbered(1, 3))) == (2, 0, 0, 1)
+
+
+def test_a_label_that_comes_later_than_its_rejected_row_goes_on_waiting() -> None:
+    """That of row 1 comes with those of the next rows; that of row 2 after all of them."""
+    labels_said = [{"waiting": 1}, {"accepted": 1, "waiting": 3}, {"waiting": 1}]
+    rows_said = [{"accepted": 2, "rejected": [0, 1]}, {"accepted": 2}]
+    stretches = labels_of(3), numbered(1, 4), labels_of(1, 4, 5, 6), numbered(5, 6), labels_of(2)
+    assert counts(replayed(labels_said, rows_said, *stretches)) == (4, 0, 2, 0)
+
+
+def test_nothing_is_found_where_all_labels_were_sent_before() -> None:
+    labels_said = [{"duplicates": 3}, {"waiting": 2}]
+    rows_said = [{"accepted": 4, "rejected": [0]}]
+    assert counts(replayed(labels_said, rows_said, labels_of(1, 2, 3), labels_of(4, 5), numbered(1, 5))) == (2, 3, 0, 0)

@@ -89,19 +89,20 @@ def send_all(
 
     Raises Refused when the service can't take rows of this kind at all, and Unreachable.
     """
-    newest, ahead = 0, set[int]()
+    rejected = set[int]()
+    # Of each request with labels since the last rows: the labels that were taken, and how many of them wait.
+    ahead: list[tuple[set[int], int]] = []
     for rows in stretches:
         if isinstance(rows, LabelRows):
-            waited = tally.labels.waiting
+            before = tally.labels.waiting
             # They name their model themselves.
-            _send(rows, Target(service, LABELS_PATH, {}), tally.labels)
-            if tally.labels.waiting > waited:
-                ahead.update(number for number in rows.numbers if number > newest)
+            refused = _send(rows, Target(service, LABELS_PATH, {}), tally.labels)
+            ahead.append((set(rows.numbers) - refused, tally.labels.waiting - before))
         else:
-            rejected = _send(rows, Target(service, BATCH_PATH, params), tally)
-            newest = rows.number(len(rows) - 1)
-            # The labels that were sent before their rows wait no longer.
-            found = min(len(ahead - rejected), tally.labels.waiting)
+            rejected |= _send(rows, Target(service, BATCH_PATH, params), tally)
+            # The labels wait no longer, but for those of rejected rows. (The service says how many wait, not which: one
+            # of a rejected row that was sent in an earlier replay, too, is a duplicate, but counts here as waiting.)
+            found = sum(max(0, waiting - len(taken & rejected)) for taken, waiting in ahead)
             tally.labels.waiting -= found
             tally.labels.accepted += found
             ahead.clear()
