@@ -123,15 +123,37 @@ def test_questions_say_that_the_certificates_are_not_there(told, tmp_path):
         client_of(told, verify=str(tmp_path / "bundle.pem")).check_drift()
 
 
-@pytest.mark.parametrize(
-    "settings", [{"url": "http://..example"}, {"model_name": "\udcff"}, {"api_key": "clé"}], ids=["url", "name", "key"]
-)
-def test_rows_are_not_refused_for_what_is_not_their_fault(told, hurried, settings):
-    client = Client(**{"url": told.url, "model_name": "m", "flush_interval": 0.02, **settings})
+UNUSABLE = {
+    "http://..example": "Unicode",
+    "http://.": "Unicode",
+    f"http://{'a' * 70}.example": "Unicode",
+    "http://host:abc": "Invalid port",
+    "http://[::1": "InvalidURL",
+}
+
+
+@pytest.mark.parametrize("url", UNUSABLE)
+def test_rows_wait_and_questions_say_so_where_the_address_can_not_be_used(hurried, url):
+    client = client_of(url)
     client.log({"a": 1}, 1)
     until(lambda: client.stats.retries > 10)
     assert (client.stats.queued, client.stats.rejected) == (1, 0)
-    assert "Unicode" in client.stats.last_error
+    assert UNUSABLE[url] in client.stats.last_error
+    with pytest.raises(Unreachable, match=UNUSABLE[url]) as raised:
+        client.check_drift()
+    assert str(raised.value).startswith(f"{url} can't be ")
+    client.close(0)
+
+
+def test_rows_wait_and_questions_say_so_where_the_proxy_can_not_be_used(hurried, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "foo://proxy.example")
+    client = client_of("http://watch.example", api_key="secret")
+    client.log({"a": 1}, 1)
+    until(lambda: client.stats.retries > 10)
+    assert (client.stats.queued, client.stats.rejected) == (1, 0)
+    with pytest.raises(Unreachable, match=r"http://watch\.example can't be asked: .*foo://proxy\.example") as raised:
+        client.check_drift()
+    assert "secret" not in str(raised.value) + client.stats.last_error
     client.close(0)
 
 
@@ -348,11 +370,36 @@ def test_threads_together(told):
         ({"timeout": float("nan")}, "timeout"),
         ({"fsync": "yes"}, "fsync"),
         ({"url": "localhost:8000"}, "url is 'localhost:8000'"),
+        ({"model_name": "\udcff"}, r"model_name is '\\udcff': expected text that UTF-8 can encode"),
+        ({"model_version": "1\udce9"}, r"model_version is '1\\udce9'"),
+        ({"environment": "prod\udce9"}, r"environment is 'prod\\udce9'"),
+        ({"environment": "é" * 2_000}, "environment is 12,000 characters in an address: expected at most 10,000"),
     ],
 )
 def test_settings_that_can_not_be_are_refused_by_name(settings, message):
     with pytest.raises(ValueError, match=message):
         Client(**{"url": "http://localhost", "model_name": "m", **settings})
+
+
+@pytest.mark.parametrize("key", ["geheim-é", "geheim\n", "geheim ", "geheim\u20ac", "geheim\x7f", " "])
+@pytest.mark.parametrize("origin", ["argument", "environment"])
+def test_a_key_that_can_not_be_sent_is_refused_and_not_shown(monkeypatch, key, origin):
+    if origin == "environment":
+        monkeypatch.setenv("MODELWATCH_API_KEY", key)
+    with pytest.raises(ValueError, match="api_key can't be sent") as raised:
+        Client("http://localhost", model_name="m", api_key=key if origin == "argument" else None)
+    assert "geheim" not in str(raised.value)
+
+
+def test_keys_and_names_that_can_be_sent_are_sent(told):
+    longest = "é" * 1_666
+    names = {"model_name": longest, "model_version": longest, "environment": longest}
+    for key in ("a b\tc~!", " a", ""):
+        with Client(told.url, api_key=key, **names) as client:
+            client.log({"a": 1}, 1)
+            assert client.flush(10)
+            assert client.stats.sent == 1
+    assert [headers.get("Authorization") for _, _, headers in told.requests] == ["Bearer a b\tc~!", "Bearer  a", None]
 
 
 def test_the_address_comes_from_the_environment(monkeypatch):

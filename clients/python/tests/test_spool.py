@@ -135,8 +135,19 @@ def test_a_torn_row_is_no_row(told, tmp_path):
     assert [row["features"]["a"] for row in told.rows] == [1, 2]
 
 
-@pytest.mark.parametrize("head", [b"[1]", b"{}", b"{", b"\xff"])
-def test_a_file_that_names_no_model_is_left_alone(told, tmp_path, head):
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"[1]",
+        b"{}",
+        b"{",
+        b"\xff",
+        b'{"model_name": "m", "environment": "prod\\udce9"}',
+        b'{"model_name": "%s"}' % (b"m" * 70_000),
+    ],
+    ids=["list", "empty", "torn", "binary", "surrogate", "long"],
+)
+def test_a_file_whose_names_no_request_can_have_is_left_alone(told, tmp_path, head):
     path = tmp_path / "other.spool"
     path.write_bytes(b"modelwatch 1 %016d\n" % 60 + head + b"\n" + b"P{}\n" * 30)
     with client_of(told.url, tmp_path) as client:

@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 from modelwatch_client.rows import Outcome, Prediction, Row, feature_map, new_id
 from modelwatch_client.sending.counts import Stats, Warnings
-from modelwatch_client.sending.http import ApiError, Connection, Unreachable, is_passing, service_url
+from modelwatch_client.sending.http import (
+    ApiError,
+    Connection,
+    Unreachable,
+    check_key,
+    check_names,
+    is_passing,
+    service_url,
+)
 from modelwatch_client.sending.memory_queue import WHEN_FULL, Limits, MemoryQueue, QueueState
 from modelwatch_client.sending.sender import Sender
 from modelwatch_client.sending.spool import FSYNC, MOST_BYTES, SpoolQueue
@@ -87,9 +95,11 @@ class Client:
         self.model_version = model_version
         self.environment = environment
         self._api_key = api_key if api_key is not None else os.environ.get("MODELWATCH_API_KEY")
+        check_key(self._api_key)
         self._timeout, self._verify, self._exit_seconds = timeout, verify, exit_seconds
         named = {"model_name": model_name, "model_version": model_version, "environment": environment}
         self._query = {name: text for name, text in named.items() if text is not None}
+        check_names(self._query)
         limits = Limits(max_queue, when_full, block_seconds, batch_rows, batch_bytes, flush_interval)
         self._state = QueueState(limits, Warnings())
         self._queue: MemoryQueue | SpoolQueue = (

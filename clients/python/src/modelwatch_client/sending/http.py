@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     import httpx
 
 LONGEST_PAUSE = 300.0
 _LONGEST_DETAIL = 500
+# Characters of a name in an address: no address is longer than 65,536 for httpx, and there are three names at most.
+_LONGEST_NAME = 10_000
+# What a header can have, up to its last character.
+_KEY = re.compile(r"[\t -~]*[!-~]")
 
 
 class Unreachable(Exception):
@@ -74,6 +80,23 @@ def service_url(url: str | None) -> str:
     return found.rstrip("/")
 
 
+def check_names(query: Mapping[str, object]) -> None:
+    """Raises ValueError for the model's name and the like that no address of a request can have, naming the field."""
+    for field_name, value in query.items():
+        try:
+            length = len(quote(str(value)))
+        except UnicodeEncodeError:
+            raise ValueError(f"{field_name} is {value!r}: expected text that UTF-8 can encode") from None
+        if length > _LONGEST_NAME:
+            raise ValueError(f"{field_name} is {length:,} characters in an address: expected at most {_LONGEST_NAME:,}")
+
+
+def check_key(api_key: str | None) -> None:
+    """Raises ValueError for a key that no header can have. The message doesn't show it."""
+    if api_key and not _KEY.fullmatch(str(api_key)):
+        raise ValueError("api_key can't be sent: expected printable ASCII characters, the last of them no space")
+
+
 def is_passing(status: int) -> bool:
     """Whether the same request may succeed later: after 408, 425, 429, and any 5xx, of a proxy or a CDN too."""
     return status in (408, 425, 429) or status >= 500
@@ -89,7 +112,7 @@ if hasattr(os, "register_at_fork"):
 class Connection:
     """Connections to one service. Made in the thread that uses it; httpx is only imported then.
 
-    Raises Unreachable when the certificates to trust can't be read.
+    Raises Unreachable when the certificates to trust can't be read, or the address or that of a proxy can't be used.
     """
 
     def __init__(self, url: str, api_key: str | None, timeout: float, verify: Any) -> None:
@@ -101,9 +124,11 @@ class Connection:
                 self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=verify)
             except OSError as error:
                 raise Unreachable(f"{url} can't be asked, verify={verify!r}: {_named(error)}") from error
+            except (ValueError, httpx.InvalidURL) as error:  # Also for a proxy of the environment.
+                raise Unreachable(f"{url} can't be asked: {_named(error)}") from error
             "a.b".encode("idna")  # Imports the codec of names of hosts.
         self.url = url
-        self._errors = (httpx.HTTPError, httpx.InvalidURL, OSError)
+        self._errors = (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError)
 
     def close(self) -> None:
         self._client.close()

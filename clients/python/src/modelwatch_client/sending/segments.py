@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Dict, Mapping
 
 from modelwatch_client.sending.counts import warn
+from modelwatch_client.sending.http import check_names
 
 try:
     import fcntl
@@ -106,6 +107,7 @@ class Segment:
         if not isinstance(query, dict) or "model_name" not in query:
             raise ValueError("it names no model")
         self.query = {str(name): str(text) for name, text in query.items()}
+        check_names(self.query)
         # A row that was being copied when the process was killed has no line break: it had not been logged.
         self.end = max(self._map.rfind(b"\n"), line_end) + 1
         self.taken = self.sent
