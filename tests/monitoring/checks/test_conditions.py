@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from modelwatch.monitoring.checks.conditions import Condition, findings_of
+from modelwatch.monitoring.checks.conditions import Condition, before_again, findings_of
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.evidence import DriftQuery, Evidence
 from modelwatch.monitoring.checks.drift.judge import judge
@@ -234,3 +234,24 @@ def test_a_subject_that_is_not_watched_any_more_is_forgotten() -> None:
     [before] = run([ALERT])
     nothing = dataclasses.replace(evaluation(CALM, 7_200, RULES), subjects=())
     assert advance_drift(before, nothing) == []
+
+
+def test_an_evaluation_that_is_made_again_goes_on_with_the_findings_and_with_the_counts_before() -> None:
+    """Of 3 evaluations 2 must drift. Made again, each gives what it gave."""
+    rules = dataclasses.replace(RULES, alarms_needed=2, alarms_among=3)
+    shifts = [ALERT, CALM, ALERT, CALM, ALERT, CALM, NOTHING, CALM, CALM, ALERT]
+    after = run(shifts, rules)
+    for index, (shift, before, last) in enumerate(zip(shifts[1:], after, after[1:], strict=False), start=2):
+        start = before_again(before, last)
+        assert findings_of(start) == findings_of(last)
+        again = advance_drift(start, evaluation(shift, index * 3_600, rules))
+        counts = [[(each.recent, each.calm, each.since) for each in conditions] for conditions in (again, last)]
+        assert counts[0] == counts[1]
+        assert len(findings_of(again)) == len(findings_of(last))
+
+
+def test_an_evaluation_that_is_made_again_counts_no_calm_over_drift() -> None:
+    before, last = run([ALERT, CALM, ALERT])[1:]
+    assert before[0].calm == 1
+    (again,) = before_again(before, last)
+    assert again.calm == 0

@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
+from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.rules import DriftRules
+from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, next_generation
 from modelwatch.storage.engine.store import Store
 from modelwatch.storage.verdicts.verdicts import StoredVerdict, newest_verdict, verdicts_of
-from tests.support.background import background, run_out
+from tests.support.alerts.assessments import Desk
+from tests.support.background import Taken, background, new_id, run_out
 from tests.support.data.streams import HOUR, MINUTE, SECOND, finish, normal, send, send_hours, set_reference
 from tests.support.events import NOON, Clock
 from tests.support.rules import HOURLY_RULES, RULES
@@ -90,3 +95,42 @@ def test_a_new_generation_does_not_count_the_same_window_twice(store: Store) -> 
     (condition,) = msgspec.json.decode(history(store)[-1].conditions, type=list[Condition])
     assert condition.recent == "11"
     assert condition.finding is not None
+
+
+def test_a_new_generation_ends_no_finding_that_the_last_evaluation_made(store: Store) -> None:
+    """References of other features leave less of the level to the one that has drifted a little."""
+    clock = Clock(NOON + 100 * HOUR)
+    desk = Desk(store, clock=clock)
+    set_reference(store, normal(5_000, seed=99))
+    jobs = background(store, HOURLY_RULES, clock, sink=desk.book)
+    send_hours(store, clock, 3)
+    send(store, clock, normal(200, 0.4, seed=3), at=NOON + 3 * HOUR)
+    finish(clock)
+    run_out(jobs)
+    others = [ReferenceSample("feature", f"y{each}", "continuous", normal(500, seed=each)) for each in range(40)]
+    set_reference_frame(store, ReferenceFrame("m", None, others), now=clock(), new_id=new_id)
+    clock.advance(60)
+    run_out(jobs)
+    assert [(minutes(each), each.severity) for each in history(store)[-2:]] == [(185, "warning"), (185, "stable")]
+    with store.read() as connection:
+        alerts = connection.execute(select(tables.alert.c.kind, tables.alert.c.state)).all()
+        (condition,) = msgspec.json.decode(history(store)[-1].conditions, type=list[Condition])
+    assert [tuple(each) for each in alerts] == [("feature_drift", "firing")]
+    assert condition.finding is not None
+    assert (condition.recent, condition.calm, condition.finding.doubt) == ("0", 1, "not_found")
+
+
+def test_a_finding_stays_where_more_evaluations_would_have_to_make_it_now(store: Store) -> None:
+    clock = Clock(NOON + 100 * HOUR)
+    set_reference(store, normal(5_000, seed=99))
+    first, then = Taken(), Taken()
+    jobs = background(store, HOURLY_RULES, clock, sink=first)
+    send_hours(store, clock, 4, shift_from=3)
+    finish(clock)
+    run_out(jobs)
+    jobs = background(store, replace(HOURLY_RULES, alarms_needed=2, alarms_among=2), clock, sink=then)
+    with store.write() as connection:
+        next_generation(connection, store, "m", clock())
+    clock.advance(60)
+    run_out(jobs)
+    assert [len(each.findings) for each in (first.assessments[-1], *then.assessments)] == [1, 1]

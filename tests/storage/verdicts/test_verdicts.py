@@ -10,9 +10,12 @@ from sqlalchemy import insert, update
 from modelwatch.errors import DamagedData
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.store import Store
+from modelwatch.storage.verdicts.headlines import recent_headlines, recent_values
 from modelwatch.storage.verdicts.verdicts import (
+    StoredHeadline,
     StoredVerdict,
     latest_verdicts,
+    nearest_full,
     newest_trace,
     newest_verdict,
     result_of,
@@ -116,3 +119,25 @@ def test_a_stream_whose_only_verdict_is_damaged_has_none(store: Store) -> None:
     with add_streams(store).read() as connection:
         assert newest_verdict(connection, VERDICT.stream) is None
         assert latest_verdicts(connection, "m") == []
+
+
+def test_of_two_generations_at_a_window_end_the_newest_is_in_trends(store: Store) -> None:
+    with store.write() as connection:
+        for end, generation, value in ((300, 1, 0.01), (600, 2, 0.9), (600, 1, 0.02)):
+            verdict = replace(VERDICT, id=f"v-{end}-{generation}", window_end=end, generation=generation)
+            save_verdict(connection, verdict, b"evidence", StoredHeadline(value, None, str(value).encode()))
+    with store.read() as connection:
+        assert recent_values(connection, VERDICT.stream, "drift", 600, 24) == [(300, 0.01), (600, 0.9)]
+        assert recent_headlines(connection, VERDICT.stream, "drift", 600, 24) == [b"0.01", b"0.9"]
+        assert recent_values(connection, VERDICT.stream, "drift", 600, 1) == [(600, 0.9)]
+
+
+def test_of_two_generations_at_the_nearest_window_end_the_newest_is_named(store: Store) -> None:
+    with store.write() as connection:
+        for end in (300, 900):
+            for generation in (2, 3, 1):
+                verdict = replace(VERDICT, id=f"v-{end}-{generation}", window_end=end, generation=generation)
+                save_verdict(connection, verdict, b"evidence")
+    with store.read() as connection:
+        assert nearest_full(connection, replace(VERDICT, window_end=400)) == ("v-300-3", 300)
+        assert nearest_full(connection, replace(VERDICT, window_end=800)) == ("v-900-3", 900)

@@ -65,6 +65,23 @@ def advance(
     return after
 
 
+def before_again(before: Iterable[Condition], last: Iterable[Condition]) -> list[Condition]:
+    """The conditions from which the evaluation at the same window end is made again.
+
+    What the last one found is in force, and ends as any finding does. What it counted, drift and calm, is taken back.
+
+    before: after the evaluation before the last one. last: after the last one, at this window end.
+    """
+    earlier = {(each.kind, each.name, each.reference): each for each in before}
+    found = [each for each in last if each.finding is not None]
+    again = {(each.kind, each.name): each for each in earlier.values() if each.finding is None}
+    for each in found:
+        known = earlier.get((each.kind, each.name, each.reference))
+        recent, calm = ("", 0) if known is None else (known.recent, min(known.calm, each.calm))
+        again[each.kind, each.name] = replace(each, recent=recent, calm=calm)
+    return list(again.values())
+
+
 def findings_of(conditions: Iterable[Condition]) -> tuple[Finding, ...]:
     """The findings in force."""
     return tuple(condition.finding for condition in conditions if condition.finding is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from modelwatch.config import BASE_WINDOW_SECONDS, parse_lookback
 from modelwatch.monitoring.checks.check import AnyCheck
-from modelwatch.monitoring.checks.conditions import Condition
+from modelwatch.monitoring.checks.conditions import Condition, before_again
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.checks.schedule import Point, due_points, label_points, whole_windows
 from modelwatch.monitoring.scheduler.agenda import Agenda
@@ -56,24 +56,26 @@ def due_for_data(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], strea
     if standing is None:
         return None
     rules, settle = standing.rules, partial(agenda.settle, stream, standing.data)
+    names = [check.name for check in checks]
     with store.read() as connection:
-        newest = _newest_verdicts(connection, stream, checks, now // MICROS_PER_SECOND)
-        previous = newest[checks[0].name]
+        newest = _newest_verdicts(connection, stream, names, now // MICROS_PER_SECOND)
+        previous = newest[names[0]]
         since = None if previous is None else previous.window_end
         limit = rules.check_interval // BASE_WINDOW_SECONDS + 1_000
         windows = windows_since(connection, stream, since, standing.closed, limit)
         enough = rules.enough_new
         due = due_points(since, windows, interval=rules.check_interval, enough=enough)
         points = list(islice(due, POINTS_A_TRANSACTION))
+        conditions = _conditions(newest)
         if not points and previous is not None and previous.generation != standing.generation:
-            points, newest = _look_again(connection, stream, checks, previous, rules)
+            points, conditions = _look_again(connection, stream, previous, conditions, rules)
         if not points:
             if len(windows) < limit:
                 settle()
             return None
         traces = _traces(connection, stream, checks)
     more = len(points) == POINTS_A_TRANSACTION or len(windows) == limit
-    return Due(stream, _conditions(newest), traces, points, _longest(rules), more, settle)
+    return Due(stream, conditions, traces, points, _longest(rules), more, settle)
 
 
 def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], stream: StreamKey, now: int) -> Due | None:
@@ -84,9 +86,10 @@ def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], str
         return None
     interval = standing.rules.check_interval
     settle = partial(agenda.settle_labels, stream, standing.labels)
+    names = [check.name for check in checks]
     with store.read() as connection:
-        newest = _newest_verdicts(connection, stream, checks, now // MICROS_PER_SECOND)
-        previous = newest[checks[0].name]
+        newest = _newest_verdicts(connection, stream, names, now // MICROS_PER_SECOND)
+        previous = newest[names[0]]
         since = None if previous is None else previous.window_end
         first = _first_end(connection, stream) if previous is None else 0
 
@@ -95,33 +98,40 @@ def due_for_labels(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], str
 
         found = label_points(since, first, standing.as_of, interval, enough)
         points = list(islice(found, POINTS_A_TRANSACTION))
+        conditions = _conditions(newest)
         if not points and previous is not None and previous.generation != standing.generation:
-            points, newest = _look_again(connection, stream, checks, previous, standing.rules)
+            points, conditions = _look_again(connection, stream, previous, conditions, standing.rules)
         if not points:
             settle()
             return None
         traces = _traces(connection, stream, checks)
     more = len(points) == POINTS_A_TRANSACTION
-    return Due(stream, _conditions(newest), traces, points, _longest(standing.rules), more, settle)
+    return Due(stream, conditions, traces, points, _longest(standing.rules), more, settle)
 
 
 def _look_again(
-    connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck], previous: VerdictTrace, rules: DriftRules
-) -> tuple[list[Point], dict[str, VerdictTrace | None]]:
-    """The one look that a new generation gives, with the budget of an interval, and the verdicts that it follows.
+    connection: Connection,
+    stream: StreamKey,
+    previous: VerdictTrace,
+    last: dict[str, list[Condition]],
+    rules: DriftRules,
+) -> tuple[list[Point], dict[str, list[Condition]]]:
+    """The one look that a new generation gives, with the budget of an interval, and by check the conditions that it
+    goes on from. last: by check, the conditions after the last look.
 
-    It stands where the last one stood: later ones count from there, whenever the generation began. It goes on from the
-    verdicts before that one, whose data must not count twice.
+    It stands where the last one stood: later ones count from there, whenever the generation began. The data of that one
+    must not count twice.
     """
-    before = _newest_verdicts(connection, stream, checks, previous.window_end - 1)
-    return [Point(previous.window_end, rules.check_interval)], before
+    before = _conditions(_newest_verdicts(connection, stream, last, previous.window_end - 1))
+    again = {name: before_again(before[name], conditions) for name, conditions in last.items()}
+    return [Point(previous.window_end, rules.check_interval)], again
 
 
 def _newest_verdicts(
-    connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck], until: int
+    connection: Connection, stream: StreamKey, checks: Iterable[str], until: int
 ) -> dict[str, VerdictTrace | None]:
     """The newest verdict of each check. until: the latest window end, in seconds."""
-    return {check.name: newest_trace(connection, stream, check.name, until=until) for check in checks}
+    return {name: newest_trace(connection, stream, name, until=until) for name in checks}
 
 
 def _traces(connection: Connection, stream: StreamKey, checks: Sequence[AnyCheck]) -> dict[str, list[VerdictTrace]]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey
-from modelwatch.storage.verdicts.verdicts import DRIFT, PERFORMANCE, newest_id, newest_ids
+from modelwatch.storage.verdicts.verdicts import DRIFT, OF_NEWEST_GENERATION, PERFORMANCE, newest_id, newest_ids
 
 # So many streams are named in one statement.
 STREAMS_A_QUERY = 100
@@ -81,6 +81,8 @@ def readings_of(
     """Headline numbers of these streams over time, by step of so many seconds in which any ended, in order.
 
     start, end: seconds; of the ends of windows, start < end of window <= end.
+
+    Verdicts of all generations count: which is the newest of a window end is not in the index that has the numbers.
     """
     table, stream = tables.verdict, tables.stream
     bucket = (table.c.window_end - (start + 1)) // step
@@ -142,7 +144,8 @@ def _recent(
     shown: ColumnElement[Any],
     *others: ColumnElement[Any],
 ) -> list[Any]:
-    """Columns of the last verdicts in which `shown` has a value, oldest first."""
+    """Columns of the last verdicts in which `shown` has a value, oldest first: one for each window end, that of the
+    newest generation."""
     table = tables.verdict
     rows = connection.execute(
         select(shown, *others)
@@ -153,6 +156,7 @@ def _recent(
             table.c.check_name == check,
             table.c.window_end <= until,
             shown.is_not(None),
+            OF_NEWEST_GENERATION,
         )
         .order_by(table.c.window_end.desc())
         .limit(limit)

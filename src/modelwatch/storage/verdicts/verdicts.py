@@ -50,6 +50,16 @@ _COLUMNS = [
 ]
 _NEWEST_FIRST = (tables.verdict.c.window_end.desc(), tables.verdict.c.generation.desc())
 
+
+def _of_newest_generation() -> ColumnElement[bool]:
+    table, later = tables.verdict, tables.verdict.alias()
+    same = [later.c[name] == table.c[name] for name in ("model", "environment", "version", "check_name", "window_end")]
+    return ~exists().where(*same, later.c.generation > table.c.generation)
+
+
+# Condition on a row of `verdict`: there is none of a later generation for the same window end.
+OF_NEWEST_GENERATION = _of_newest_generation()
+
 Report = TypeVar("Report")
 
 
@@ -182,12 +192,7 @@ def verdicts_of(
         whole = func.max(case((func.length(table.c.evidence) > 0, table.c.window_end)))
         ends = func.coalesce(whole, func.max(table.c.window_end))
         last = select(*stream, ends).where(*wanted).group_by(*stream, stretch)
-        later = table.alias()
-        same = [
-            later.c[name] == table.c[name] for name in ("model", "check_name", "version", "environment", "window_end")
-        ]
-        again = exists().where(*same, later.c.generation > table.c.generation)
-        query = query.where(tuple_(*stream, table.c.window_end).in_(last), ~again)
+        query = query.where(tuple_(*stream, table.c.window_end).in_(last), OF_NEWEST_GENERATION)
     found: list[StoredVerdict] = []
     while True:
         page = query
@@ -328,7 +333,10 @@ def nearest_full(connection: Connection, verdict: StoredVerdict) -> tuple[str, i
         (table.c.window_end > verdict.window_end, table.c.window_end),
     ):
         row = connection.execute(
-            select(table.c.id, table.c.window_end).where(*full, side).order_by(order).limit(1)
+            select(table.c.id, table.c.window_end)
+            .where(*full, side)
+            .order_by(order, table.c.generation.desc())
+            .limit(1)
         ).first()
         found += [] if row is None else [(row.id, row.window_end)]
     return min(found, key=lambda each: abs(each[1] - verdict.window_end), default=None)
