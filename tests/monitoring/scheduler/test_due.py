@@ -12,6 +12,7 @@ from modelwatch.events import ReferenceFrame, ReferenceSample
 from modelwatch.monitoring.checks.conditions import Condition
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.monitoring.references.references import set_reference_frame
+from modelwatch.monitoring.scheduler.runner import BackgroundJobs
 from modelwatch.storage.engine import tables
 from modelwatch.storage.engine.models import StreamKey, next_generation
 from modelwatch.storage.engine.store import Store
@@ -134,3 +135,43 @@ def test_a_finding_stays_where_more_evaluations_would_have_to_make_it_now(store:
     clock.advance(60)
     run_out(jobs)
     assert [len(each.findings) for each in (first.assessments[-1], *then.assessments)] == [1, 1]
+
+
+def batch_and_reference(store: Store, clock: Clock, jobs: BackgroundJobs, every: int) -> None:
+    """An hour of data that is shifted, 20 rows in its first window, then a reference, and silence for three hours.
+
+    every: minutes between two rounds.
+    """
+    for part in range(12):
+        clock.now = NOON + 5 * part * MINUTE + MINUTE
+        send(store, clock, normal(200 if part else 20, 3.0, seed=part), at=NOON + 5 * part * MINUTE)
+        run_out(jobs)
+    finish(clock)
+    set_reference(store, normal(5_000, seed=99))
+    for _ in range(180 // every):
+        clock.advance(every * 60)
+        run_out(jobs)
+
+
+@pytest.mark.parametrize("every", [5, 45, 180])
+def test_the_last_data_of_a_stream_that_falls_silent_are_judged_against_a_new_reference(
+    store: Store, every: int
+) -> None:
+    clock = Clock(NOON)
+    jobs = background(store, HOURLY_RULES, clock, provisional_size=10**6)
+    batch_and_reference(store, clock, jobs, every)
+    made = [(minutes(each), each.generation, each.severity) for each in history(store)]
+    assert made == [(5, 0, "no_reference"), (5, 1, "insufficient_data"), (60, 1, "alert")]
+    run_out(jobs)
+    assert len(history(store)) == 3
+
+
+def test_looks_at_what_comes_after_a_silence_stand_where_they_would_without_a_new_reference(store: Store) -> None:
+    clock = Clock(NOON)
+    jobs = background(store, HOURLY_RULES, clock, provisional_size=10**6)
+    batch_and_reference(store, clock, jobs, 30)
+    for part in range(48, 63):
+        clock.now = NOON + 5 * part * MINUTE + MINUTE
+        send(store, clock, normal(20, 3.0, seed=part), at=NOON + 5 * part * MINUTE)
+        run_out(jobs)
+    assert sorted({minutes(each) for each in history(store)}) == [5, 60, 245, 305]

@@ -38,12 +38,14 @@ Refused = Callable[[StreamKey, bool], bool]
 @dataclass(frozen=True, slots=True)
 class Standing:
     """State of a stream: the rules and the generation of its model, and until when its windows are closed and its
-    labels mature (seconds; None without labels). data, labels: what changes when there may be something to evaluate."""
+    labels mature (seconds; None without labels). idle: whether nothing has come for an interval. data, labels: what
+    changes when there may be something to evaluate."""
 
     rules: DriftRules
     generation: int
     closed: int
     as_of: int | None
+    idle: bool
     data: State
     labels: State | None
 
@@ -120,6 +122,8 @@ class Agenda:
             return None
         rules = self._rules.get(stream.model, self._defaults)
         closed = closed_until(newest.latest_ts, newest.arrived_at, now, rules.grace)
+        last = max(newest.arrived_at, (newest.window_start + BASE_WINDOW_SECONDS) * MICROS_PER_SECOND)
+        idle = now - last >= rules.check_interval * MICROS_PER_SECOND
         label, revision = self._labels.get(stream), self._revisions.get(stream.model, 0)
         as_of = None
         if label is not None:
@@ -130,7 +134,8 @@ class Agenda:
             generation,
             closed,
             as_of,
-            (newest.window_start, closed, generation, revision),
+            idle,
+            (newest.window_start, closed, idle, generation, revision),
             None
             if label is None or as_of is None
             else (label.latest_ts, label.arrived_at, as_of, generation, revision),

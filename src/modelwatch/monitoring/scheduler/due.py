@@ -67,8 +67,14 @@ def due_for_data(store: Store, agenda: Agenda, checks: Sequence[AnyCheck], strea
         due = due_points(since, windows, interval=rules.check_interval, enough=enough)
         points = list(islice(due, POINTS_A_TRANSACTION))
         conditions = _conditions(newest)
-        if not points and previous is not None and previous.generation != standing.generation:
-            points, conditions = _look_again(connection, stream, previous, conditions, rules)
+        if not points and previous is not None:
+            again = previous.generation != standing.generation
+            if again:
+                points, conditions = _look_again(connection, stream, previous, conditions, rules)
+            if standing.idle and windows and (again or _was_again(connection, stream, names[0], previous)):
+                # What comes now is due by the interval, with this look or without it.
+                end = windows[-1][0]
+                points.append(Point(end, min(end - previous.window_end, rules.check_interval)))
         if not points:
             if len(windows) < limit:
                 settle()
@@ -125,6 +131,12 @@ def _look_again(
     before = _conditions(_newest_verdicts(connection, stream, last, previous.window_end - 1))
     again = {name: before_again(before[name], conditions) for name, conditions in last.items()}
     return [Point(previous.window_end, rules.check_interval)], again
+
+
+def _was_again(connection: Connection, stream: StreamKey, check: str, previous: VerdictTrace) -> bool:
+    """True when the last look was the one that a new generation gives: what came after it was not looked at since."""
+    ends = [each.window_end for each in traces_of(connection, stream, check, 2)]
+    return ends == [previous.window_end] * 2
 
 
 def _newest_verdicts(
