@@ -14,20 +14,24 @@ import pytest
 from msgspec import UNSET
 
 from modelwatch.alerting.channels.presentation import trend_text
+from modelwatch.findings import Assessment, Kind
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.performance.labels.shift import LABELS
 from modelwatch.monitoring.checks.performance.report import MetricReport
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.outcomes.outcome_layout import Outcome
+from modelwatch.times import iso_of_seconds, microseconds_now
 from modelwatch.views.newest_verdicts import JudgedPerformance
 from modelwatch.views.performance.outcomes import MetricChange, MetricValue
 from modelwatch.views.performance.stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
+from modelwatch.web.frame.rendering import when
 from modelwatch.web.frame.verdict import joined
 from modelwatch.web.performance.verdict import PerformanceVerdict
 from tests.api.routes.checks.test_performance_stretch import rides
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
+from tests.support.alerts.assessments import finding
 from tests.support.app import App
 from tests.support.background import background, run_out
 from tests.support.data.labelled import (
@@ -97,6 +101,34 @@ def test_the_overview_and_this_page_measure_a_loss_since_the_same_time(worse: Ap
     listed = re.search(r"Accuracy fell by [\d.]+ points \(([\d.]+ %) → [\d.]+ %; 95 %", visit(worse, "/ui/models").text)
     assert listed is not None
     assert listed.groups() == (reference,)
+
+
+def test_a_loss_is_dated_by_its_own_alert_and_never_before_the_first_data(app: App) -> None:
+    watch_yes(app.store)
+    set_labelled_reference(app.store, outcomes(3_000, 99))
+    for hour in range(4):
+        send_labelled(app.store, later(100), outcomes(300, hour, flipped=0.4), at=NOON + hour * HOUR, label_after=0)
+    app.desk.clock.now = later(101)()
+    # The verdict alone: the findings are made here.
+    run_out(background(app.store, RULES, app.desk.clock, performance=PerformanceRules.of(RULES, 0.02)))
+    first, hours = NOON // 1_000_000, 3_600
+    common = {"window_start": first - 30 * hours, "window_end": first + 4 * hours}
+    labels = finding(LABELS, "alert", kind="label_drift", since=first + 10 * hours, **common)
+    loss = finding(
+        "accuracy", "alert", kind="performance", since=first + 2 * hours, bad_from=first - 20 * hours, **common
+    )
+    kinds: tuple[Kind, ...] = ("performance", "label_drift")
+    app.desk.take(
+        Assessment(
+            "m", "1", "production", "v", first + 10 * hours, later(101)(), kinds, (labels, loss), check="performance"
+        )
+    )
+    page, overview = visit(app, PATH), visit(app, "/ui/models/m")
+    start, found = (when(iso_of_seconds(at), microseconds_now()) for at in (first, first + 2 * hours))
+    assert re.search(rf"is [\d.]+ % \([^)]+\) since {start.short} ;", page.text)
+    assert f"Found {found.short} , once labels had arrived." in page.text
+    assert f"began {start.short}, found {found.short}" in page.text
+    assert f"since {start.short} ;" in overview.text
 
 
 def test_what_is_told_of_a_loss_is_written_as_per_cent_and_points(worse: App) -> None:

@@ -14,6 +14,7 @@ from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.findings import Kind
 from modelwatch.storage.counts.streams import Newest, newest_windows, streams_of
+from modelwatch.storage.counts.volumes import first_window
 from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.evaluations import evaluation_progress
@@ -74,6 +75,7 @@ class ModelFrame:
     streams: all of the model. stream: the one that is shown; None before its first prediction. start, end: seconds of
     event time, aligned to base windows. newest: of its data. alerts: those open for the model in its environment. tab:
     the last part of the page's address. now: microseconds. without_alert: of a verdict of drift while no alert is open.
+    first: start of the first data in its environment, in seconds.
     """
 
     model: str
@@ -89,6 +91,7 @@ class ModelFrame:
     paths: frozenset[str]
     now: int
     without_alert: DriftWithoutAlert | None = None
+    first: int | None = None
 
     @property
     def below(self) -> str:
@@ -185,6 +188,10 @@ class ModelFrame:
         """Moment in seconds."""
         return when(iso_of_seconds(seconds), self.now)
 
+    def from_first(self, seconds: int) -> int:
+        """A time, in seconds, or the first data where it is before them: a look-back reaches as far as it is long."""
+        return seconds if self.first is None else max(seconds, self.first)
+
 
 def model_frame(
     connection: Connection,
@@ -244,4 +251,12 @@ def model_frame(
         paths=paths,
         now=now,
         without_alert=without_alert,
+        first=min(
+            (
+                window
+                for each in streams
+                if each.environment == environment and (window := first_window(connection, each)) is not None
+            ),
+            default=None,
+        ),
     )

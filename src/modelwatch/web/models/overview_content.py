@@ -24,7 +24,7 @@ from modelwatch.web.frame.model_frame import TAB_OF_KIND, ModelFrame
 from modelwatch.web.frame.rendering import When, about, dated, drawn, name, near, size, when
 from modelwatch.web.frame.verdict import Verdict, joined
 from modelwatch.web.models.overview_lanes import OverviewLanes
-from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, onset, state_of
+from modelwatch.web.models.overview_verdict import OverviewVerdict, detail_of, state_of
 from modelwatch.web.performance.segments_page import SegmentsPage
 
 WRONG_SHOWN = 10
@@ -119,7 +119,7 @@ class OverviewPage:
             value = f"PSI {psi_text(finding.score)}" if finding.score_name == "PSI" else ""
         # Without an estimate, all that is known is that the window shows it in which it was found.
         known = finding.began is not None or finding.kind == "performance"
-        at = near(self.when_seconds(onset(member) if known else finding.times.detected_at))
+        at = near(self.when_seconds(self.verdict_words.onset(member) if known else finding.times.detected_at))
         way = self.lanes.ways.get(finding.subject, "") or self._tab(TAB_OF_KIND[finding.kind])
         detail = detail_of(member).removeprefix(f"{subject}: ")
         where = in_other_versions([member], self.verdict_words.version)
@@ -135,6 +135,7 @@ class OverviewPage:
     def together(self) -> list[Tile]:
         """Subjects that began to drift within an hour of the first, inputs first; empty when it is alone."""
         moved = [each for each in self.verdict_words.of_version if each.finding.score_name == "PSI"]
+        onset = self.verdict_words.onset
         first = min(map(onset, moved), default=0)
         names = dict.fromkeys(each.finding.subject for each in moved if onset(each) - first <= TOGETHER_SECONDS)
         lines = [] if self.drift is None else [each for each in self.drift.subjects if each.feature_name in names]

@@ -62,7 +62,12 @@ class OverviewVerdict:
 
         By the data, if they have moved: labels tell it by hours only.
         """
-        return min((onset(each) for each in self.of_kind(*DRIFT_KINDS) or self.members), default=None)
+        return min(map(self.onset, self.of_kind(*DRIFT_KINDS) or self.members), default=None)
+
+    def onset(self, member: Member) -> int:
+        """Onset of a finding, in seconds: the estimate, or the first predictions that show it."""
+        began = member.finding.began
+        return self.of_model.from_first(member.finding.times.bad_from if began is None else began)
 
     @property
     def verdict(self) -> Verdict:
@@ -104,7 +109,7 @@ class OverviewVerdict:
     def _drift(self, moved: Sequence[Member]) -> str:
         features = list(dict.fromkeys(each.finding.subject for each in moved if each.finding.kind == "feature_drift"))
         others = own_subjects(each.finding.subject for each in moved if each.finding.kind != "feature_drift")
-        since = joined([" since ", near(self.when(min(onset(each) for each in moved)))], "")
+        since = joined([" since ", near(self.when(min(map(self.onset, moved))))], "")
         with_them = listed(others, len(others))
         where = in_other_versions(moved, self.version)
         if not features:
@@ -152,13 +157,14 @@ class OverviewVerdict:
         began = self.began
         assert began is not None, "used where something is found"
         at = self.when(began)
-        first = min(self.of_kind(*DRIFT_KINDS) or self.members, key=onset)
+        first = min(self.of_kind(*DRIFT_KINDS) or self.members, key=self.onset)
         found = self.when(first.finding.times.detected_at)
         lines = [joined([moment(at), f", {at.ago}" if at.ago else ""], ""), joined(["Found ", near(found), "."], "")]
         late = self.of_kind("performance")
         if late and late[0] is not first:
             confirmed = min(each.finding.times.detected_at for each in late)
-            lines[-1] += joined([" Labels confirmed it ", near(self.when(confirmed)), "."], "")
+            showed = "confirmed it" if confirmed >= first.finding.times.detected_at else "showed a loss before,"
+            lines[-1] += joined([f" Labels {showed} ", near(self.when(confirmed)), "."], "")
         return Answer("Since", lines)
 
     def _how_bad(self) -> Answer:
@@ -201,12 +207,6 @@ class OverviewVerdict:
 
     def when(self, seconds: int) -> When:
         return when(iso_of_seconds(seconds), self.of_model.now)
-
-
-def onset(member: Member) -> int:
-    """Onset of a finding, in seconds: the estimate, or the first predictions that show it."""
-    began = member.finding.began
-    return began if began is not None else member.finding.times.bad_from
 
 
 def detail_of(member: Member) -> str:

@@ -224,7 +224,7 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Pe
 def _onset_text(words: PerformanceVerdict) -> tuple[str, Literal["since"], Moments]:
     """Short text on its onset and its detection, as an event has it."""
     named = [] if words.began is None else [("began", words.began)]
-    named += [("found", when(each.detected_at, words.of_model.now)) for each in words.alerts[:1]]
+    named += [] if words.told is None else [("found", when(words.told.detected_at, words.of_model.now))]
     text = ", ".join(f"{word} {at.short}" for word, at in named)
     return text, "since", moments(*(at for _, at in named))
 

@@ -51,7 +51,12 @@ class PerformanceVerdict:
     def alerts(self) -> list[AlertLine]:
         """The open alerts about performance and labels, the worst first."""
         found = [each for each in self.of_model.alerts if each.kind in ("performance", "label_drift")]
-        return sorted(found, key=lambda each: (each.severity != "alert", onset_of(each)))
+        return sorted(found, key=lambda each: (each.severity != "alert", onset_of(self.of_model, each)))
+
+    @property
+    def told(self) -> AlertLine | None:
+        """The alert whose onset is told; None while nothing is found."""
+        return alert_of_loss(self.of_model)
 
     @property
     def state(self) -> State:
@@ -63,8 +68,8 @@ class PerformanceVerdict:
     @property
     def began(self) -> When | None:
         """Since when predictions are worse; None while nothing is found."""
-        first = min(map(onset_of, self.alerts), default=None)
-        return None if first is None else when(first, self.of_model.now)
+        first = loss_began(self.of_model)
+        return None if first is None else self.of_model.when(first)
 
     @property
     def worst(self) -> list[str]:
@@ -212,7 +217,7 @@ class PerformanceVerdict:
         return said
 
     def _since(self) -> Answer:
-        began, alert = self.began, next(iter(self.alerts), None)
+        began, alert = self.began, self.told
         if began is None or alert is None:
             return Answer("Since", ())
         found = when(alert.detected_at, self.of_model.now)
@@ -329,7 +334,8 @@ class PerformanceVerdict:
                 )
             )
         ways = [link("Runbook", f"{self.root}ui/runbooks#modelperformancedegraded")]
-        ways += [link("Alert", f"{self.root}ui/alerts/{segment_of(each.alert_id)}") for each in self.alerts[:1]]
+        if self.told is not None:
+            ways.append(link("Alert", f"{self.root}ui/alerts/{segment_of(self.told.alert_id)}"))
         lines.append(joined(ways, " · "))
         return Answer("What to do", lines)
 
@@ -347,10 +353,19 @@ def behind_words(of_model: ModelFrame, evaluated: int | None) -> list[Markup]:
     return [quiet(joined(["Evaluated up to ", near(of_model.when(evaluated)), "."], ""))]
 
 
+def alert_of_loss(of_model: ModelFrame) -> AlertLine | None:
+    """The open alert whose onset is that of a loss: the first about performance, else about labels; None without."""
+    for kind in ("performance", "label_drift"):
+        found = [each for each in of_model.alerts if each.kind == kind]
+        if found:
+            return min(found, key=lambda each: onset_of(of_model, each))
+    return None
+
+
 def loss_began(of_model: ModelFrame) -> int | None:
     """Onset of what labels show, in seconds, since which a loss is measured; None without open alerts about it."""
-    found = [onset_of(each) for each in of_model.alerts if each.kind in ("performance", "label_drift")]
-    return min((microseconds(each) // MICROS_PER_SECOND for each in found), default=None)
+    found = alert_of_loss(of_model)
+    return None if found is None else onset_of(of_model, found)
 
 
 def may_be_chance(found: MetricReport) -> bool:
@@ -359,9 +374,9 @@ def may_be_chance(found: MetricReport) -> bool:
     return beyond and found.severity == "stable"
 
 
-def onset_of(alert: AlertLine) -> str:
-    """Onset of an alert's findings, as an RFC 3339 text: the estimate, or the first predictions that show it."""
-    return alert.began or alert.bad_from
+def onset_of(of_model: ModelFrame, alert: AlertLine) -> int:
+    """Onset of an alert's findings, in seconds: the estimate, or the first predictions that show it."""
+    return of_model.from_first(microseconds(alert.began or alert.bad_from) // MICROS_PER_SECOND)
 
 
 def _listed(names: Sequence[str]) -> str:
