@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection
 
 from modelwatch.alerting.alert import Alert, State, alert_from_row, readable_alerts
+from modelwatch.alerting.onsets import first_needed
 from modelwatch.alerting.silences import (
     SilenceRequest,
     matchable_labels,
@@ -103,14 +104,16 @@ def list_alerts(
         limit=limit + 1,
     )
     silent = _silent_models(connection) if rows else {}
-    return _page(rows, limit, lambda row: (row.opened_at, row.id), lambda row: _line(alert_from_row(row), silent))
+    return _page(
+        rows, limit, lambda row: (row.opened_at, row.id), lambda row: _line(connection, alert_from_row(row), silent)
+    )
 
 
 def open_alerts(connection: Connection) -> tuple[AlertLine, ...]:
     """Every alert that is not resolved, oldest first: for gauges and overviews."""
     alerts = _all_open(connection)
     silent = _silent_since(alerts)
-    return tuple(_line(alert, silent) for alert in alerts)
+    return tuple(_line(connection, alert, silent) for alert in alerts)
 
 
 def read_alert(
@@ -129,7 +132,7 @@ def read_alert(
     alert = alert_from_row(row)
     return alert_report(
         alert,
-        _line(alert, _silent_models(connection) if alert.is_open else {}),
+        _line(connection, alert, _silent_models(connection) if alert.is_open else {}),
         labels_of(alert, _own_labels(connection, alert.model) if own_labels is None else own_labels),
         alert_events_of(connection, alert_id),
         deliveries_of(connection, alert_id),
@@ -157,7 +160,9 @@ def covered_alerts(connection: Connection, request: SilenceRequest, *, now: int)
     alerts = _all_open(connection)
     own = {model: _own_labels(connection, model) for model in {alert.model for alert in alerts}}
     silent = _silent_since(alerts)
-    return tuple(_line(alert, silent) for alert in alerts if silence.fits(matchable_labels(alert, own[alert.model])))
+    return tuple(
+        _line(connection, alert, silent) for alert in alerts if silence.fits(matchable_labels(alert, own[alert.model]))
+    )
 
 
 def read_silence(connection: Connection, silence_id: str, *, now: int) -> SilenceLine:
@@ -243,9 +248,10 @@ def _silent_since(open_alerts: Iterable[Alert]) -> SilentModels:
     }
 
 
-def _line(alert: Alert, silent: SilentModels) -> AlertLine:
+def _line(connection: Connection, alert: Alert, silent: SilentModels) -> AlertLine:
     mute = alert.is_open and alert.kind != "freshness"
-    return alert_line(alert, silent.get((alert.model, alert.environment)) if mute else None)
+    silence = silent.get((alert.model, alert.environment)) if mute else None
+    return alert_line(alert, silence, first_needed(connection, alert))
 
 
 def _own_labels(connection: Connection, model: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from modelwatch.alerting.alert import SERVICE, Acknowledgement, Alert, Member, Recovered, State, Step, step_from_row
+from modelwatch.alerting.onsets import onset_of_first
 from modelwatch.alerting.views.operations import DeliveryLine, delivery_line
 from modelwatch.alerting.views.runbook import Runbook, runbook_for
 from modelwatch.alerting.wording import current_summary, title_of, worst_of
@@ -41,7 +42,8 @@ class AlertLine(msgspec.Struct, frozen=True):
     bad_from, bad_until (the predictions that show it), judged_until (the newest data judged), began (an estimate of
     when it began, made when it was found; null where the stored windows don't show it). uncertain_since: since when no
     evaluation finds any member, and none shows that it is over. silent_since: since when the model sends nothing.
-    worst: sentence on its worst finding.
+    worst: sentence on its worst finding. since: when the first of the members in force began, as far as that is known;
+    of a resolved alert, when the incident did.
     """
 
     alert_id: str
@@ -72,6 +74,7 @@ class AlertLine(msgspec.Struct, frozen=True):
     silent_since: str | None = None
     began: str | None = None
     worst: str = ""
+    since: str = ""
 
 
 class MemberReport(msgspec.Struct, frozen=True):
@@ -190,9 +193,11 @@ class AlertReport(msgspec.Struct, frozen=True):
     runbook: Runbook
 
 
-def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
-    """View of an alert in a list. silent_since: since when its model sends nothing, in microseconds."""
+def alert_line(alert: Alert, silent_since: int | None = None, first: int | None = None) -> AlertLine:
+    """View of an alert in a list. silent_since: since when its model sends nothing, in microseconds. first: start of
+    its model's data, in seconds."""
     times = alert.times
+    incident = alert.started_at if alert.began is None else alert.began
     return AlertLine(
         alert_id=alert.id,
         fingerprint=alert.fingerprint,
@@ -222,6 +227,7 @@ def alert_line(alert: Alert, silent_since: int | None = None) -> AlertLine:
         silent_since=iso_of_micros(silent_since),
         began=iso_of_micros(alert.began),
         worst=worst_of(alert),
+        since=iso_of_seconds(onset_of_first(alert.members, first)) if alert.is_open else iso_of_micros(incident),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from modelwatch.alerting.alert import Alert
+from modelwatch.alerting.onsets import onset_of_first
 from modelwatch.findings import FindingSeverity, Kind
 from modelwatch.monitoring.checks.headline import Headline
 from modelwatch.storage.verdicts.headlines import Reading
@@ -23,7 +24,7 @@ POINTS = 84
 class WorstFinding(msgspec.Struct, frozen=True):
     """The worst finding of the open alerts; of drift, if there is one.
 
-    since: when it began, as far as that is known, else when it was found.
+    since: when the first of these findings began, as far as that is known, else when it was found.
     """
 
     alert_id: str
@@ -133,9 +134,10 @@ def model_line(
     reference: tuple[str, int] | None,
     series: SmallSeries,
     now: int,
+    first: int | None = None,
 ) -> ModelLine:
     """The line of a row, with the headlines of its newest verdicts. reference: its state, and when it was set, in
-    microseconds. now: microseconds."""
+    microseconds. now: microseconds. first: start of its data, in seconds, where an onset depends on it."""
     stream, newest, verdict = row.stream, row.newest, row.verdict
     arrived = None if newest is None or not newest.arrived_at else newest.arrived_at
     sentence = sentence_of(
@@ -160,7 +162,7 @@ def model_line(
         state=row.state,
         sentence=sentence,
         alerts=len(row.alerts),
-        worst=_worst(row.alerts),
+        worst=_worst(row.alerts, first),
         psi=None if drift is None else drift.value,
         psi_subject=None if drift is None else drift.subject,
         psi_threshold=None if drift is None else drift.alert,
@@ -177,14 +179,13 @@ def model_line(
     )
 
 
-def _worst(alerts: Sequence[Alert]) -> WorstFinding | None:
+def _worst(alerts: Sequence[Alert], first: int | None) -> WorstFinding | None:
     # By the data, if they have moved: that explains the others, and labels tell an onset by hours only.
     members = members_of(alerts, *DRIFT_KINDS) or members_of(alerts)
     if not members:
         return None
     finding = members[0].finding
     alert = next(each for each in alerts if members[0] in each.members)
-    since = finding.began if finding.began is not None else finding.since
     return WorstFinding(
         alert_id=alert.id,
         kind=finding.kind,
@@ -193,7 +194,7 @@ def _worst(alerts: Sequence[Alert]) -> WorstFinding | None:
         score_name=finding.score_name,
         score=finding.score,
         threshold=finding.threshold,
-        since=iso_of_seconds(since),
+        since=iso_of_seconds(onset_of_first(members, first)),
         detail=finding.detail,
     )
 

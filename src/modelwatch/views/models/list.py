@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from sqlalchemy import Connection
 
+from modelwatch.alerting.onsets import first_needed
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.monitoring.checks.headline import Headline, decode_headline
 from modelwatch.storage.engine.models import StreamKey
@@ -92,6 +93,7 @@ def _lines(connection: Connection, rows: Sequence[ModelRow], chosen: str, now: i
             references.get(row.model),
             small_series(series.get(row.stream, ([], [])) if row.stream else ([], []), _end(row, ends, now), step),
             now,
+            next((at for each in row.alerts if (at := first_needed(connection, each)) is not None), None),
         )
         for row in rows
     ]

@@ -53,10 +53,7 @@ def alert_verdict(report: AlertReport, now: int) -> Verdict:
 
 def began_at(report: AlertReport) -> str:
     """When it began: of a silence the present one, also where its alert was open, and data came, before."""
-    alert = report.alert
-    if alert.kind == "freshness":
-        return report.members[0].since
-    return alert.began or alert.started_at
+    return report.members[0].since if report.alert.kind == "freshness" else report.alert.since
 
 
 def _sentence(report: AlertReport, now: int, *, is_open: bool) -> str:

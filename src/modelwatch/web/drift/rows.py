@@ -113,7 +113,7 @@ def drift_rows(
         state = STATES.get(subject.severity, "unknown") if finding is None else finding.severity
         since = line.began if line is not None and state in FOUND else None
         if finding is not None:
-            since = finding.began or since or finding.since
+            since = finding.began or finding.since
         weight = importance.get(subject.feature_name) if subject.kind == "feature" else None
         rows.append(
             DriftRow(

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from markupsafe import Markup
 
+from modelwatch.alerting.onsets import TOGETHER_SECONDS
 from modelwatch.charts.annotations import Event
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
@@ -32,7 +33,6 @@ NAMES: dict[str, str] = {"prediction": "Prediction", "score": "Score", "latency"
 MOST_BESIDE = 8
 MOST_SEGMENTS = 10
 # Findings that began so close to this one moved with it, in microseconds.
-TOGETHER = 3_600 * MICROS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,10 @@ class SubjectPage:
         for each in self.findings:
             if each is own or each.kind not in KINDS.values():
                 continue
-            if abs(microseconds(each.finding.began or each.finding.since) - began) <= TOGETHER:
+            if (
+                abs(microseconds(each.finding.began or each.finding.since) - began)
+                <= TOGETHER_SECONDS * MICROS_PER_SECOND
+            ):
                 kind = "feature" if each.kind == "feature_drift" else each.finding.subject
                 address = self.of_model.subject_address(kind, each.finding.subject)
                 found.append(

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from modelwatch.alerting.onsets import are_together, mostly_together
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import from_to
 from modelwatch.monitoring.checks.drift.report import CellReport
+from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.newest_verdicts import OpenFinding
 from modelwatch.web.drift.rows import DriftRow
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, moment, name, near
+from modelwatch.web.frame.rendering import When, microseconds, moment, name, near
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong, strong_name
 
 NAMED, MOST_REASONS = 3, 2
@@ -54,6 +56,8 @@ def drift_verdict(
             return Verdict(state, joined([some, f" {are} as in the reference{apart}.", further], ""))
         return Verdict(state, reason)
     since = min((each.began for each in moved if each.began is not None), key=lambda each: each.iso, default=None)
+    onsets = [microseconds(each.began.iso) // MICROS_PER_SECOND for each in moved if each.began is not None]
+    at_once = not onsets or are_together(onsets)
     names = [strong_name(each.name) for each in moved[:NAMED]]
     more = f" and {len(moved) - NAMED:,} more" if len(moved) > NAMED else ""
     sentence = joined(
@@ -62,7 +66,7 @@ def drift_verdict(
             f" drift{'s' if len(moved) == 1 else ''}: ",
             joined(names),
             more,
-            "" if since is None else joined([", since ", near(since)], ""),
+            "" if since is None else joined([", since " if at_once else ", the first since ", near(since)], ""),
             f".{further}",
         ],
         "",
@@ -71,7 +75,7 @@ def drift_verdict(
         _since(since, moved),
         _how_bad(moved, state),
         _why(moved, findings),
-        _what_to_do(of_model, state, findings, root, alone=len(moved) == 1),
+        _what_to_do(of_model, state, findings, root, _step(len(moved), onsets)),
     ]
     return Verdict(state, sentence, [each for each in answers if each.lines])
 
@@ -143,18 +147,20 @@ def _moved_most(row: DriftRow) -> CellReport | None:
     return next((each for each in cells if each.cell == decided), next(iter(cells), None))
 
 
-def _what_to_do(
-    of_model: ModelFrame, state: State, findings: Sequence[OpenFinding], root: str, *, alone: bool
-) -> Answer:
+def _what_to_do(of_model: ModelFrame, state: State, findings: Sequence[OpenFinding], root: str, step: str) -> Answer:
     runbook = "modeldriftsignificant" if state == "alert" else "modeldriftmoderate"
     ways: list[Markup] = [link("Runbook", f"{root}ui/runbooks#{runbook}")]
     if findings:
         ways.append(link("Alert", f"{root}ui/alerts/{findings[0].alert_id}"))
     if "/models/{model_name:segment}/segments" in of_model.paths:
         ways.insert(0, link("Segments", f"{root}{of_model.below}/segments{of_model.selection.elsewhere()}"))
-    step = (
-        "It shifted alone: find out whether its source is wrong or the world has changed."
-        if alone
-        else "Shifts that began together often have one cause: start with the first."
-    )
     return Answer("What to do", [step, joined(ways, " · ")])
+
+
+def _step(moved: int, onsets: Sequence[int]) -> str:
+    """The first step, by the number of subjects that moved and their onsets, in seconds."""
+    if moved == 1:
+        return "It shifted alone: find out whether its source is wrong or the world has changed."
+    if mostly_together(onsets):
+        return "Shifts that began together often have one cause: start with the first."
+    return "They began at different times: look for the cause of each, and start with the largest."

@@ -9,12 +9,12 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 
+from modelwatch.alerting.onsets import first_data
 from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.findings import Kind
 from modelwatch.storage.counts.streams import Newest, newest_windows, streams_of
-from modelwatch.storage.counts.volumes import first_window
 from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.evaluations import evaluation_progress
@@ -188,10 +188,6 @@ class ModelFrame:
         """Moment in seconds."""
         return when(iso_of_seconds(seconds), self.now)
 
-    def from_first(self, seconds: int) -> int:
-        """A time, in seconds, or the first data where it is before them: a look-back reaches as far as it is long."""
-        return seconds if self.first is None else max(seconds, self.first)
-
 
 def model_frame(
     connection: Connection,
@@ -251,12 +247,5 @@ def model_frame(
         paths=paths,
         now=now,
         without_alert=without_alert,
-        first=min(
-            (
-                window
-                for each in streams
-                if each.environment == environment and (window := first_window(connection, each)) is not None
-            ),
-            default=None,
-        ),
+        first=None if environment is None else first_data(connection, model, environment),
     )

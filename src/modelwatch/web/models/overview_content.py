@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from modelwatch.alerting.alert import Member
+from modelwatch.alerting.onsets import TOGETHER_SECONDS
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.small import histogram_pair, spark_bars
 from modelwatch.measures import metric_name, psi_text, quality_title
@@ -31,7 +32,6 @@ WRONG_SHOWN = 10
 TILES_SHOWN = 12
 SEGMENTS_SHOWN = 6
 # What began within so many seconds of the first moved together.
-TOGETHER_SECONDS = 3_600
 STYLES = {"alert": "f-alert", "warning": "f-warning"}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwatch.alerting.alert import Member
+from modelwatch.alerting.onsets import are_together, onset_of
 from modelwatch.alerting.views.runbook import runbook_for
 from modelwatch.charts.drawing.marks import State
 from modelwatch.findings import Kind
@@ -65,9 +66,8 @@ class OverviewVerdict:
         return min(map(self.onset, self.of_kind(*DRIFT_KINDS) or self.members), default=None)
 
     def onset(self, member: Member) -> int:
-        """Onset of a finding, in seconds: the estimate, or the first predictions that show it."""
-        began = member.finding.began
-        return self.of_model.from_first(member.finding.times.bad_from if began is None else began)
+        """Onset of a finding, in seconds."""
+        return onset_of(member.finding, self.of_model.first)
 
     @property
     def verdict(self) -> Verdict:
@@ -109,7 +109,9 @@ class OverviewVerdict:
     def _drift(self, moved: Sequence[Member]) -> str:
         features = list(dict.fromkeys(each.finding.subject for each in moved if each.finding.kind == "feature_drift"))
         others = own_subjects(each.finding.subject for each in moved if each.finding.kind != "feature_drift")
-        since = joined([" since ", near(self.when(min(map(self.onset, moved))))], "")
+        onsets = [self.onset(each) for each in moved]
+        since_when = " since " if are_together(onsets) else ", the first since "
+        since = joined([since_when, near(self.when(min(onsets)))], "")
         with_them = listed(others, len(others))
         where = in_other_versions(moved, self.version)
         if not features:

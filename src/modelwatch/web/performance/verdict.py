@@ -51,7 +51,7 @@ class PerformanceVerdict:
     def alerts(self) -> list[AlertLine]:
         """The open alerts about performance and labels, the worst first."""
         found = [each for each in self.of_model.alerts if each.kind in ("performance", "label_drift")]
-        return sorted(found, key=lambda each: (each.severity != "alert", onset_of(self.of_model, each)))
+        return sorted(found, key=lambda each: (each.severity != "alert", onset_of(each)))
 
     @property
     def told(self) -> AlertLine | None:
@@ -358,14 +358,14 @@ def alert_of_loss(of_model: ModelFrame) -> AlertLine | None:
     for kind in ("performance", "label_drift"):
         found = [each for each in of_model.alerts if each.kind == kind]
         if found:
-            return min(found, key=lambda each: onset_of(of_model, each))
+            return min(found, key=onset_of)
     return None
 
 
 def loss_began(of_model: ModelFrame) -> int | None:
     """Onset of what labels show, in seconds, since which a loss is measured; None without open alerts about it."""
     found = alert_of_loss(of_model)
-    return None if found is None else onset_of(of_model, found)
+    return None if found is None else onset_of(found)
 
 
 def may_be_chance(found: MetricReport) -> bool:
@@ -374,9 +374,9 @@ def may_be_chance(found: MetricReport) -> bool:
     return beyond and found.severity == "stable"
 
 
-def onset_of(of_model: ModelFrame, alert: AlertLine) -> int:
-    """Onset of an alert's findings, in seconds: the estimate, or the first predictions that show it."""
-    return of_model.from_first(microseconds(alert.began or alert.bad_from) // MICROS_PER_SECOND)
+def onset_of(alert: AlertLine) -> int:
+    """Onset of an alert's findings in force, in seconds."""
+    return microseconds(alert.since) // MICROS_PER_SECOND
 
 
 def _listed(names: Sequence[str]) -> str:
