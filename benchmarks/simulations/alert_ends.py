@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
-from modelwatch.findings import Finding
+from modelwatch.findings import CALM_SHARE, Finding
 from modelwatch.monitoring.checks.conditions import Condition, advance
-from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
+from modelwatch.monitoring.checks.observations import Observation, SizeNow
 from modelwatch.monitoring.checks.performance.judge import SEVERE, loss_of
 from modelwatch.monitoring.checks.performance.rules import PerformanceRules
 from modelwatch.stats.drift.evidence import rate_increase_p_value

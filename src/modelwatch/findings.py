@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -10,6 +10,9 @@ from modelwatch.stats.drift.patterns import ShiftPattern
 
 # Worst last, so that `max` by this order is the severity of a group.
 SEVERITIES = ("warning", "alert")
+
+# A finding is still found, and an alert still one, down to this share of the threshold.
+CALM_SHARE = 0.8
 
 # What is shifted differs by more than chance; it is smaller than a warning, or of too few values to tell its size.
 NOT_SHOWN = "not shown to matter"
@@ -127,3 +130,42 @@ class Assessment(msgspec.Struct, frozen=True):
     departed: tuple[str, ...] = ()
     check: str = "drift"
     last_data: dict[str, int] = {}
+
+
+class Graded(Protocol):
+    """A finding, as it is kept or as the API has it."""
+
+    @property
+    def severity(self) -> str: ...
+
+    @property
+    def score(self) -> float: ...
+
+    @property
+    def holding(self) -> bool: ...
+
+    @property
+    def small(self) -> bool: ...
+
+    @property
+    def warning_threshold(self) -> float | None: ...
+
+    @property
+    def alert_threshold(self) -> float | None: ...
+
+
+def held_until(found: Graded) -> float | None:
+    """The score below which a finding loses its severity, where that is above what its score alone would give; None
+    where the score gives it, or where no size decides.
+
+    >>> from types import SimpleNamespace
+    >>> of = {"holding": False, "small": False, "warning_threshold": 2.0, "alert_threshold": 4.0}
+    >>> [held_until(SimpleNamespace(**of, severity="alert", score=score)) for score in (3.54, 4.1)]
+    [3.2, None]
+    """
+    if found.severity == "alert":
+        threshold = found.alert_threshold
+    else:
+        # What is small is below that threshold from the beginning.
+        threshold = found.warning_threshold if found.holding and not found.small else None
+    return None if threshold is None or found.score >= threshold else CALM_SHARE * threshold

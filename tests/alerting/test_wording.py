@@ -104,6 +104,34 @@ def test_both_thresholds_are_named_where_there_are_two() -> None:
 
 
 @pytest.mark.parametrize(
+    ("score_name", "score", "thresholds", "said"),
+    [
+        ("odds ratio", 3.54, (2.0, 4.0), "alert from 4; an alert until below 3.2)"),
+        ("PSI", 0.22, (0.1, 0.25), "alert from 0.25; an alert until below 0.2)"),
+        ("loss of accuracy", 0.035, (0.02, 0.04), "alert from 4 points; an alert until below 3.2 points)"),
+        ("rise of missing", 0.09, (0.05, 0.1), "alert from 10 points; an alert until below 8 points)"),
+    ],
+)
+def test_an_alert_whose_score_alone_would_be_a_warning_says_how_long_it_stays_one(
+    score_name: str, score: float, thresholds: tuple[float, float], said: str
+) -> None:
+    warning, alert = thresholds
+    held = finding("accuracy", "alert", score_name=score_name, score=score, threshold=alert)
+    held = structs.replace(held, warning_threshold=warning, alert_threshold=alert)
+    assert said in of_findings(held).summary
+    # Where others are worse, too.
+    assert said in of_findings(structs.replace(held, subject="f1", score=alert), held).summary
+    for other in (structs.replace(held, score=alert), structs.replace(held, severity="warning")):
+        assert "until" not in of_findings(other).summary
+
+
+def test_a_warning_that_is_held_says_how_long_and_a_small_shift_is_none() -> None:
+    held = structs.replace(finding(score=0.09, holding=True), warning_threshold=0.1, alert_threshold=0.25)
+    assert "alert from 0.25; a warning until clearly below 0.08)" in of_findings(held).summary
+    assert "until" not in of_findings(structs.replace(held, small=True)).summary
+
+
+@pytest.mark.parametrize(
     ("score_name", "score", "threshold", "written"),
     [
         ("loss of f1", 0.12071, 0.04, "Loss of F1 12.1 points (alert from 4 points)."),

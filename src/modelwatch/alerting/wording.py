@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -10,7 +11,7 @@ from modelwatch.alerting.alert import SERVICE, Alert, Change, Member
 from modelwatch.alerting.notification import Event, Notification, NotificationMember, Trend
 from modelwatch.alerting.policy import AlertPolicy
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.findings import NOT_SHOWN, Doubt, Finding, Kind
+from modelwatch.findings import NOT_SHOWN, Doubt, Finding, Graded, Kind, held_until
 from modelwatch.measures import (
     LEAST_P,
     chance_limit,
@@ -63,6 +64,13 @@ VALUES = ("values", "reference values")
 # Kinds whose subjects are metrics.
 METRIC_KINDS: tuple[Kind, ...] = ("performance", "label_drift")
 SUBJECTS = {"duplicates": "duplicate predictions"}
+
+
+class Held(Graded, Protocol):
+    """A finding whose score has a name."""
+
+    @property
+    def score_name(self) -> str: ...
 
 
 def notification_of(
@@ -355,10 +363,28 @@ def _limit(finding: Finding, value: float) -> str:
 
 def _thresholds(finding: Finding) -> str:
     warning, alert = finding.warning_threshold, finding.alert_threshold
+    held = f"; {held_words(finding)}" if held_words(finding) else ""
     if warning is not None and alert is not None:
         small = f"real, but {NOT_SHOWN}; " if finding.small else ""
-        return f" ({small}warning from {_limit(finding, warning)}, alert from {_limit(finding, alert)})"
-    return f" ({finding.severity} from {_limit(finding, finding.threshold)})" if finding.threshold else ""
+        return f" ({small}warning from {_limit(finding, warning)}, alert from {_limit(finding, alert)}{held})"
+    return f" ({finding.severity} from {_limit(finding, finding.threshold)}{held})" if finding.threshold else ""
+
+
+def held_words(finding: Held) -> str:
+    """Clause on a severity that is above what the score alone would give: down to where it stays in force; else empty.
+
+    >>> from types import SimpleNamespace
+    >>> of = {"score_name": "odds ratio", "small": False, "warning_threshold": 2.0, "alert_threshold": 4.0}
+    >>> held_words(SimpleNamespace(**of, severity="alert", score=3.54, holding=False))
+    'an alert until below 3.2'
+    >>> held_words(SimpleNamespace(**of, severity="warning", score=1.8, holding=True))
+    'a warning until clearly below 1.6'
+    """
+    least = held_until(finding)
+    if least is None:
+        return ""
+    until = "an alert until below" if finding.severity == "alert" else "a warning until clearly below"
+    return f"{until} {plain(score_limit(finding.score_name, least))}"
 
 
 def _times(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from modelwatch.findings import Assessment, Kind
 from tests.support.alerts.assessments import T0, finding
@@ -41,3 +42,15 @@ def test_what_was_counted_is_named_as_in_the_notification(
     assert counted in page.text
     for words in counted.rstrip(".").split(" in 1 h"):
         assert words.replace("compared with ", "").strip() in sent.notice.summary
+
+
+def test_an_alert_whose_score_alone_would_be_a_warning_says_how_long_it_stays_one(tmp_path: Path) -> None:
+    app = App(tmp_path)
+    found = finding("ground_truth", "alert", kind="label_drift", score_name="odds ratio", score=3.54, threshold=4.0)
+    found = replace(found, warning_threshold=2.0, alert_threshold=4.0)
+    app.desk.take(Assessment("m", "1", "production", "v", T0, T0 * 1_000_000, ("label_drift",), (found,)))
+    page = Page(app.request("GET", f"/ui/alerts/{app.desk.alert().id}").text)
+    app.close()
+    text = page.text.replace("\xa0", " ")
+    assert "Odds ratio 3.54 , alert from 4 (an alert until below 3.2)" in text
+    assert "2 / 4 an alert until below 3.2" in text

@@ -8,8 +8,6 @@ from typing import Literal
 from modelwatch.findings import Finding
 from modelwatch.stats.drift.recovery import Size
 
-# A finding is still found, and an alert still one, down to this share of the threshold.
-CALM_SHARE = 0.8
 # It is over when it is plausibly below this share of its worst, or does not matter any more.
 WORST_SHARE = 0.5
 

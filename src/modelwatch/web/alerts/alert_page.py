@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from modelwatch.alerting.views.alerts import AlertLine, AlertReport, MemberReport, RecoveredLine, StepLine
 from modelwatch.alerting.views.operations import DeliveryLine, SilenceLine
-from modelwatch.alerting.wording import KINDS, METRIC_KINDS, doubt_text
+from modelwatch.alerting.wording import KINDS, METRIC_KINDS, doubt_text, held_words
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.rows import categories, categories_table
@@ -228,6 +228,10 @@ class AlertPage:
         levels = (member.warning_threshold, member.alert_threshold)
         known = [limit(member.score_name, each) for each in levels if each is not None]
         return " / ".join(known) if known else limit(member.score_name, member.threshold) if member.threshold else ""
+
+    def held(self, member: MemberReport) -> str:
+        """Down to where a member keeps a severity that its score alone would not give."""
+        return held_words(member)
 
     def size(self, member: MemberReport, value: float) -> str:
         """Value of a member's score."""

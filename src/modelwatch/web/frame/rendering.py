@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from modelwatch.alerting.wording import KINDS
+from modelwatch.alerting.wording import KINDS, Held, held_words
 from modelwatch.charts.drawing.labels import Moments
 from modelwatch.charts.drawing.marks import STATES, State, definitions, mark
 from modelwatch.charts.drawing.markup import breakable
@@ -283,35 +283,31 @@ def limit(score: str, value: float) -> str:
     return span(int(value)) if score == SILENCE else score_limit(score, value)
 
 
-class Limited(Protocol):
-    """A finding, as it is kept or as the API has it."""
-
-    @property
-    def severity(self) -> str: ...
-
-    @property
-    def score_name(self) -> str: ...
+class Limited(Held, Protocol):
+    """A finding with the limit that decided."""
 
     @property
     def threshold(self) -> float: ...
 
-    @property
-    def alert_threshold(self) -> float | None: ...
-
 
 def from_limit(found: Limited) -> str:
     """Clause on the score from which it is an alert, or what it is where that was not kept; empty where any score is.
+    Where it is less by now, how long it stays what it is.
 
     >>> from types import SimpleNamespace
-    >>> of = {"score_name": "PSI", "severity": "warning", "threshold": 0.1}
+    >>> of = {"score_name": "PSI", "severity": "warning", "threshold": 0.1, "score": 0.2, "holding": False}
+    >>> of |= {"small": False, "warning_threshold": 0.1}
     >>> from_limit(SimpleNamespace(**of, alert_threshold=0.25)), from_limit(SimpleNamespace(**of, alert_threshold=None))
     (', alert from 0.25', ', warning from 0.1')
+    >>> from_limit(SimpleNamespace(**of | {"severity": "alert", "score": 0.22}, alert_threshold=0.25))
+    ', alert from 0.25 (an alert until below 0.2)'
     >>> from_limit(SimpleNamespace(**of | {"threshold": 0.0}, alert_threshold=None))
     ''
     """
     has_alert = found.alert_threshold is not None
     least = found.threshold if found.alert_threshold is None else found.alert_threshold
-    return f", {'alert' if has_alert else found.severity} from {limit(found.score_name, least)}" if least else ""
+    held = f" ({held_words(found)})" if held_words(found) else ""
+    return f", {'alert' if has_alert else found.severity} from {limit(found.score_name, least)}{held}" if least else ""
 
 
 def size_name(score: str) -> str:

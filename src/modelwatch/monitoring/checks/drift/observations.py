@@ -8,13 +8,13 @@ import numpy as np
 from msgspec.structs import replace
 
 from modelwatch.charts.drawing.numbers import percent
-from modelwatch.findings import Finding, Kind
+from modelwatch.findings import CALM_SHARE, Finding, Kind
 from modelwatch.measures import plain
 from modelwatch.monitoring.checks.conditions import Condition, advance
 from modelwatch.monitoring.checks.drift.evaluation import DriftEvaluation, SubjectResult, WindowResult
 from modelwatch.monitoring.checks.drift.judge import odds_cells
 from modelwatch.monitoring.checks.drift.tolerance import DRIFTED, ODDS, PSI, Measure, Severity
-from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
+from modelwatch.monitoring.checks.observations import Observation, SizeNow
 from modelwatch.monitoring.checks.rules import DriftRules
 from modelwatch.stats.counting.binning import NumericBinning
 from modelwatch.stats.counting.profile import Profile

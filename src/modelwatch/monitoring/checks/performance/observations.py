@@ -7,10 +7,10 @@ import dataclasses
 from msgspec.structs import replace
 
 from modelwatch.charts.drawing.numbers import number, percent
-from modelwatch.findings import Finding
+from modelwatch.findings import CALM_SHARE, Finding
 from modelwatch.measures import metric_name, metric_value, plain, score_value
 from modelwatch.monitoring.checks.drift.tolerance import ODDS, PSI
-from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation
+from modelwatch.monitoring.checks.observations import Observation
 from modelwatch.monitoring.checks.performance.early.check import EarlyResult
 from modelwatch.monitoring.checks.performance.evaluation import (
     FOUND,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from modelwatch.findings import FindingSeverity
-from modelwatch.monitoring.checks.observations import CALM_SHARE, Observation, SizeNow
+from modelwatch.findings import CALM_SHARE, FindingSeverity
+from modelwatch.monitoring.checks.observations import Observation, SizeNow
 from modelwatch.monitoring.checks.quality.evaluation import FIRING, QualityEvaluation
 from modelwatch.monitoring.checks.quality.evidence import QualityEvidence
 from modelwatch.monitoring.checks.quality.findings import (
