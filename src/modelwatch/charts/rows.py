@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,34 @@ class Contribution:
     name: str
     value: float
     certain: bool = True
+
+
+def most_frequent(rows: Sequence[Category], most: int, named: Collection[str] = ()) -> list[Category]:
+    """The most frequent categories, so many at most, in the order given; those that are named are among them, however
+    rare they are.
+
+    >>> rows = [Category("DE", 0.6, 0.5), Category("FR", 0.39, 0.47), Category("rare", 0.01, 0.03)]
+    >>> [each.name for each in most_frequent(rows, 2)], [each.name for each in most_frequent(rows, 2, ["rare"])]
+    (['DE', 'FR'], ['DE', 'rare'])
+    """
+
+    def rank(place: int) -> tuple[bool, float]:
+        shares = floats([rows[place].reference, rows[place].current])
+        return rows[place].name not in named, -float(np.nan_to_num(shares).max())
+
+    return [rows[place] for place in sorted(sorted(range(len(rows)), key=rank)[:most])]
+
+
+def left_out(rows: int, drawn: int) -> str:
+    """Sentence on the categories that are not drawn; empty where all are.
+
+    >>> left_out(30, 15), left_out(16, 15), left_out(15, 15)
+    ('15 of 30 categories are left out: rarer ones.', '1 of 16 categories is left out: a rarer one.', '')
+    """
+    if drawn >= rows:
+        return ""
+    said = "is left out: a rarer one" if rows - drawn == 1 else "are left out: rarer ones"
+    return f"{rows - drawn:,} of {rows:,} categories {said}."
 
 
 def categories(title: str, rows: Sequence[Category]) -> str:

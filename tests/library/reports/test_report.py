@@ -140,6 +140,28 @@ def test_columns_of_few_values_and_of_many_zeros_have_their_chart() -> None:
     assert "6.999999" not in text
 
 
+def test_the_category_that_decided_is_drawn_however_rare_it_is_and_what_is_left_out_is_said() -> None:
+    rng = np.random.default_rng(1)
+    names = [f"c{place:02}" for place in range(30)]
+
+    def side(rows: int, share: float) -> dict[str, Any]:
+        shares = [*[(1 - share) / 29] * 29, share]
+        return {"prediction": rng.choice(names, rows, p=shares), "x": rng.normal(size=rows)}
+
+    report = mw.compare(side(20_000, 0.004), side(8_000, 0.012))
+    assert report.drifted == ["prediction"]
+    [decided] = [each for each in report.subjects if each.name == "prediction"]
+    assert decided.odds_category == "c29"
+    text = report.to_html()
+    chart = text[text.index('class="chart chart-categories"') :]
+    chart = chart[: chart.index("</details>")]
+    assert "<title>c29: 1" in chart
+    assert sum(f"<title>{name}: " in chart for name in names) == 15
+    assert "15 of 30 categories are left out: rarer ones." in chart
+    few = mw.compare({"x": ["a", "b"] * 500}, {"x": ["a", "b"] * 500}).to_html()
+    assert "left out" not in few
+
+
 def test_a_notebook_shows_it_in_a_frame_of_its_own(report: Report) -> None:
     tags = Tags()
     tags.feed(report._repr_html_())

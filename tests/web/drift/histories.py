@@ -61,6 +61,23 @@ def rare_class(app: App) -> None:
     )
 
 
+def rare_class_of_many(app: App) -> list[str]:
+    """A day in which a predicted class of half a per cent has become one of two, beside forty others. Returns all."""
+    names, rng = [*(f"c{place:02}" for place in range(40)), "fraud"], np.random.default_rng(5)
+
+    def predicted(share: float) -> list[str]:
+        return [str(each) for each in rng.choice(names, 4_000, p=[*[(1 - share) / 40] * 40, share])]
+
+    app.post("reference", {"model_name": "m", "features": {"row": ["x"] * 4_000}, "prediction": predicted(0.005)}, 201)
+    open_ledger(app.store).commit(
+        [
+            event(str(number), {"row": "x"}, timestamp=NOW - (4_000 - number) * 20 * 1_000_000, prediction=name)
+            for number, name in enumerate(predicted(0.02))
+        ]
+    )
+    return names
+
+
 def classes(common: int, other: int, fraud: int) -> list[str]:
     """Four thousand predictions with so many per cent of each class, in no order."""
     names = (["common"] * common + ["other"] * other + ["fraud"] * fraud) * 40

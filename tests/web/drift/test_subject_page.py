@@ -11,7 +11,7 @@ import pytest
 from tests.support.app import App
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import END, HOUR, NOW
-from tests.web.drift.histories import SAMPLE, evaluated, filled, rare_class
+from tests.web.drift.histories import SAMPLE, evaluated, filled, rare_class, rare_class_of_many
 from tests.web.reading import Page
 from tests.web.test_pages import HOSTILE, visit
 
@@ -162,3 +162,17 @@ def test_names_made_of_markup_are_text_and_the_numbers_are_linked(app: App) -> N
     assert answer.status_code == 200, answer.text
     assert answer.text.startswith("start,end")
     assert app.request("GET", f"/{page.links['This page as JSON'].lstrip('./')}").status_code == 200
+
+
+def test_a_rare_class_that_decided_is_drawn_among_many_and_what_is_left_out_is_said(app: App) -> None:
+    many = rare_class_of_many(app)
+    evaluated(app)
+    page = seen(app, "prediction")
+    text = page.text.replace("\xa0", " ")
+    assert "Odds of fraud" in text
+    assert f"{len(many) - 30} of {len(many)} categories are left out: rarer ones. The table has all." in text
+    html = app.request("GET", "/ui/models/m/prediction").text
+    bars = html[html.index("chart-categories") :]
+    assert "<title>fraud: " in bars[: bars.index("</svg>")]
+    over_time = html[html.index("Shares of prediction over time") :]
+    assert "fraud" in over_time[: over_time.index("</svg>")]

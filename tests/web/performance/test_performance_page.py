@@ -28,6 +28,7 @@ from modelwatch.views.performance.stretch import PerformanceStretch
 from modelwatch.web.frame.model_frame import ModelFrame
 from modelwatch.web.frame.rendering import when
 from modelwatch.web.frame.verdict import joined
+from modelwatch.web.performance.charts import PerformanceCharts
 from modelwatch.web.performance.verdict import PerformanceVerdict
 from tests.api.routes.checks.test_performance_stretch import rides
 from tests.api.routes.checks.test_segments import monitor, reference, rows, send
@@ -374,3 +375,27 @@ def test_a_watched_metric_that_the_task_has_not_is_said_to_be_unknown(app: App) 
     evaluate(app, ("log_loss",))
     text = visit(app, PATH).text
     assert "Log loss is unknown: it needs a probability of each class, of at most 20 classes." in text
+
+
+def test_the_class_that_drift_of_the_labels_names_is_drawn_in_the_matrix_of_many() -> None:
+    names = [f"c{place:02}" for place in range(30)]
+    matrix = [[90 + row if row == column else 1 for column in range(31)] for row in range(31)]
+    matrix = [[*row[:30], 0] for row in matrix[:30]] + [[0] * 31]
+    outcomes = SimpleNamespace(confusion=SimpleNamespace(classes=[*names, "other"], matrix=matrix))
+    stretch = cast(PerformanceStretch, SimpleNamespace(outcomes=outcomes, reference=outcomes))
+
+    def drawn(shifted: str | None) -> tuple[str, str]:
+        charts = PerformanceCharts(stretch, shifted)
+        chart, _, table = str(charts.matrix).partition("</svg>")
+        assert charts.matrix_note == "24 of 30 rows are drawn; the table has all."
+        return chart, table
+
+    of_none, table = drawn(None)
+    assert "actual c23, predicted c23: 113," in of_none
+    assert "actual c29" not in of_none
+    shown, same = drawn("c29")
+    assert "actual c29, predicted c29: 119," in shown
+    assert "actual c22, predicted c29: 1," in shown
+    assert "actual c23" not in shown
+    assert same == table
+    assert drawn("c05")[0] == of_none

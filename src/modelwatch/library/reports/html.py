@@ -15,9 +15,9 @@ from modelwatch.charts.drawing.marks import State, definitions, mark
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.drawing.plot import stylesheet
 from modelwatch.charts.histogram import histogram
-from modelwatch.charts.rows import Category, categories
+from modelwatch.charts.rows import Category, categories, left_out, most_frequent
 from modelwatch.charts.small import histogram_pair
-from modelwatch.library.drift import SubjectComparison, in_words
+from modelwatch.library.drift import SubjectComparison, in_words, moved_most
 from modelwatch.library.performance import coverage_in_words, labels_in_words
 from modelwatch.library.quality import quality_in_words
 from modelwatch.library.reports.performance_charts import performance_charts
@@ -109,7 +109,7 @@ def _pair(compared: SubjectComparison) -> Markup:
 
 
 def _chart(compared: SubjectComparison) -> Markup:
-    """The histogram of numbers, or the shares of categories."""
+    """The histogram of numbers, or the shares of categories: the most frequent, and the one that the findings name."""
     if not compared.reference_size or not compared.sample_size:
         return Markup()
     before, now = _shares(compared)
@@ -118,10 +118,12 @@ def _chart(compared: SubjectComparison) -> Markup:
         moved = compared.severity in DRIFTED
         counts = (np.array(compared.reference_counts), np.array(compared.current_counts))
         return Markup(histogram(compared.name, edges, before, now, parts=psi_contributions(*counts) if moved else None))
-    order = sorted(range(len(before)), key=lambda cell: -max(before[cell], now[cell]))
-    kept = sorted([cell for cell in order if before[cell] or now[cell]][:MOST_CATEGORIES])
-    rows = [Category(compared.cells[cell], float(before[cell]), float(now[cell])) for cell in kept]
-    return Markup(categories(compared.name, rows))
+    shares = zip(compared.cells, before.tolist(), now.tolist(), strict=True)
+    rows = [Category(*each) for each in shares if each[1] or each[2]]
+    named = moved_most(compared) if compared.severity in DRIFTED else None
+    shown = most_frequent(rows, MOST_CATEGORIES, () if named is None else named[:1])
+    note = left_out(len(rows), len(shown))
+    return Markup(categories(compared.name, shown) + (f'<p class="quiet">{note}</p>' if note else ""))
 
 
 def _shares(compared: SubjectComparison) -> tuple[np.ndarray, np.ndarray]:

@@ -24,11 +24,13 @@ _decode = msgspec.json.Decoder(DriftReport).decode
 
 @dataclass(frozen=True, slots=True)
 class CellShares:
-    """Shares of all cells of a subject, in their order, in the window that decides the verdict: [start, end)."""
+    """Shares of all cells of a subject, in their order, in the window that decides the verdict: [start, end). named:
+    the category whose odds decided, else the cell that adds most to the PSI."""
 
     rows: tuple[Category, ...]
     window_start: str
     window_end: str
+    named: tuple[str, ...] = ()
 
 
 Cells = dict[tuple[str, str, str], CellShares]
@@ -67,4 +69,9 @@ def _shares(subject: SubjectReport, window: WindowReport) -> CellShares:
         # Of categories, those that were never sent: the cell for what is new.
         if reference or current
     ]
-    return CellShares(tuple(rows), window.start, window.end)
+    by_odds = subject.odds is not None and subject.odds.decides
+    most = (
+        [subject.odds.category] if subject.odds is not None and by_odds else [each.cell for each in subject.top_cells]
+    )
+    named = tuple(_cell_name(subject, cell) for cell in most[:1])
+    return CellShares(tuple(rows), window.start, window.end, named)

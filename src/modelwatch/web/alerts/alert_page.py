@@ -12,7 +12,7 @@ from modelwatch.alerting.views.operations import DeliveryLine, SilenceLine
 from modelwatch.alerting.wording import KINDS, METRIC_KINDS, doubt_text, held_words
 from modelwatch.api.ingest.acceptance import WITHOUT_REFERENCE
 from modelwatch.charts.drawing.marks import State
-from modelwatch.charts.rows import categories, categories_table
+from modelwatch.charts.rows import categories, categories_table, most_frequent
 from modelwatch.measures import metric_name, quality_title
 from modelwatch.text import listed, lookback, span
 from modelwatch.times import MICROS_PER_SECOND, iso_of_micros
@@ -124,7 +124,7 @@ class AlertPage:
         of_finding = (member.window_start, member.window_end)
         # A finding that is no longer found keeps its look-back; the verdict then shows another.
         is_same = shares is not None and (shares.window_start, shares.window_end) == of_finding
-        rows = shares.rows if shares is not None and is_same else ()
+        rows, named = (shares.rows, shares.named) if shares is not None and is_same else ((), ())
         title = f"{name(member.subject)}: shares of the reference and now"
         facts = [
             joined([self.lookback(member), near(self.when(member.window_end))], " to "),
@@ -135,7 +135,7 @@ class AlertPage:
             member,
             member.severity if self.is_open else "stable",
             self._subject_way(member),
-            drawn(categories(title, rows[:CELLS_SHOWN])) if rows else None,
+            drawn(categories(title, most_frequent(rows, CELLS_SHOWN, named))) if rows else None,
             drawn(categories_table(title, rows)) if rows else Markup(),
             max(len(rows) - CELLS_SHOWN, 0),
             joined([fact for fact in facts if fact], " · "),

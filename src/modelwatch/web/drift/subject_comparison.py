@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from modelwatch.charts.histogram import histogram, histogram_table
-from modelwatch.charts.rows import Category, categories, categories_table
+from modelwatch.charts.rows import Category, categories, categories_table, left_out, most_frequent
 from modelwatch.errors import FieldError, InvalidInput, excerpt
 from modelwatch.monitoring.checks.windows import Window
 from modelwatch.views.drift.subject_comparison import SubjectComparison
@@ -25,7 +25,14 @@ def drawn_comparison(title: str, compared: SubjectComparison) -> Markup:
     if before is None or after is None or not after.n:
         return Markup("")
     parts = compared.contributions or None
-    return drawn_cells(title, compared.cells, compared.edges, before.shares, after.shares, parts)
+    named = named_categories(compared)
+    return drawn_cells(title, compared.cells, compared.edges, before.shares, after.shares, parts, named)
+
+
+def named_categories(compared: SubjectComparison) -> list[str]:
+    """The categories that the page names: the one whose odds have moved furthest, and those whose shares have."""
+    odds = compared.report.odds
+    return [*([] if odds is None else [odds.category]), *(each.cell for each in compared.moved)]
 
 
 def drawn_cells(
@@ -35,13 +42,18 @@ def drawn_cells(
     before: Sequence[float],
     after: Sequence[float],
     parts: Sequence[float] | None,
+    named: Collection[str] = (),
 ) -> Markup:
-    """Shares before and after as a chart, then as a table. parts: of each cell in the PSI."""
+    """Shares before and after as a chart, then as a table. parts: of each cell in the PSI. named: categories that are
+    drawn, however rare they are."""
     if edges or len(cells) == 1:
         return drawn(histogram(title, edges, before, after, parts=parts) + histogram_table(title, edges, before, after))
     rows = [Category(*each) for each in zip(cells, before, after, strict=True) if each[1] or each[2]]
-    largest = sorted(rows, key=lambda each: -max(each.reference, each.current))[:MOST_BARS]
-    return drawn(categories(title, largest) + categories_table(title, rows))
+    ranked = sorted(rows, key=lambda each: -max(each.reference, each.current))
+    shown = most_frequent(ranked, MOST_BARS, named)
+    note = left_out(len(rows), len(shown))
+    said = f'<p class="small quiet">{note} The table has all.</p>' if note else ""
+    return drawn(categories(title, shown) + said + categories_table(title, rows))
 
 
 def used_cells(compared: SubjectComparison) -> list[int]:

@@ -22,7 +22,13 @@ from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.drift.subject_comparison import SubjectComparison
 from modelwatch.views.drift.subject_series import SubjectSeries
 from modelwatch.views.newest_verdicts import KINDS, OpenFinding
-from modelwatch.web.drift.subject_comparison import ComparedWindows, drawn_cells, drawn_comparison, used_cells
+from modelwatch.web.drift.subject_comparison import (
+    ComparedWindows,
+    drawn_cells,
+    drawn_comparison,
+    named_categories,
+    used_cells,
+)
 from modelwatch.web.drift.subject_lanes import SubjectLanes
 from modelwatch.web.drift.subject_verdict import SubjectVerdict
 from modelwatch.web.frame.model_frame import ModelFrame, steps_words
@@ -121,7 +127,8 @@ class SubjectPage:
         if began is not None:
             text = f"began {began.short}" if self.finding is not None else f"since {began.short}"
             events = [Event(microseconds(began.iso) // MICROS_PER_SECOND, text, "since", moments(began))]
-        return SubjectLanes(self.series, (self.of_model.start, self.of_model.end), events)
+        named = named_categories(self.compared)[:1]
+        return SubjectLanes(self.series, (self.of_model.start, self.of_model.end), events, named)
 
     @property
     def steps_words(self) -> str:

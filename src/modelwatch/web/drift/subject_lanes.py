@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,11 +43,12 @@ STATES: dict[str | None, State] = {
 
 @dataclass(frozen=True)
 class SubjectLanes:
-    """Lanes of a subject. times: start and end in seconds."""
+    """Lanes of a subject. times: start and end in seconds. named: categories that are drawn, however rare they are."""
 
     series: SubjectSeries
     times: tuple[int, int]
     events: Sequence[Event]
+    named: Collection[str] = ()
 
     @cached_property
     def markup(self) -> Markup:
@@ -220,12 +221,13 @@ class SubjectLanes:
     def _shares(self, axis: bool) -> Lane:
         reference = self.series.reference
         assert reference is not None, "used where it is there"
-        # The largest of the reference or of now, the others together.
+        # Those that are named, and the largest of the reference or of now; the others together.
         most = [
             max(reference.shares[cell], *(each.shares[cell] for each in self.series.steps))
             for cell in range(len(reference.cells))
         ]
-        ranked = sorted((cell for cell in range(len(most)) if most[cell] > 0), key=lambda cell: (-most[cell], cell))
+        used = [cell for cell in range(len(most)) if most[cell] > 0]
+        ranked = sorted(used, key=lambda cell: (reference.cells[cell] not in self.named, -most[cell], cell))
         shown = sorted(ranked[:MOST_CATEGORIES], key=lambda cell: -reference.shares[cell])
         rest = ranked[MOST_CATEGORIES:]
         parts = [(reference.cells[cell], [cell]) for cell in shown]

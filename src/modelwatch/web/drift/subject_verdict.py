@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from modelwatch.alerting.wording import held_words
 from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.charts.histogram import edge_texts
@@ -173,6 +174,8 @@ class SubjectVerdict:
 
     def _how_bad(self) -> Answer:
         report = self.compared.report
+        words = "" if self.finding is None else held_words(self.finding.finding)
+        held = f" ({words})" if words else ""
         lines: list[str] = []
         if report.odds is not None and report.odds.decides:
             lines.append(
@@ -181,7 +184,7 @@ class SubjectVerdict:
                         f"Odds of {name(report.odds.category)} ",
                         strong(f"{number(report.odds.ratio)} times"),
                         f", {self.state} from"
-                        f" {number(report.odds.alert if self.state == 'alert' else report.odds.warning)}",
+                        f" {number(report.odds.alert if self.state == 'alert' else report.odds.warning)}{held}",
                     ],
                     "",
                 )
@@ -189,7 +192,7 @@ class SubjectVerdict:
         elif report.psi is not None and report.tolerance is not None:
             limit = report.tolerance.psi_alert if self.state == "alert" else report.tolerance.psi_warning
             lines.append(
-                joined(["PSI ", strong(psi_text(report.psi.score)), f", {self.state} from {number(limit)}"], "")
+                joined(["PSI ", strong(psi_text(report.psi.score)), f", {self.state} from {number(limit)}{held}"], "")
             )
         span = f" in {lookback(report.lookback)}" if report.lookback else ""
         lines.append(f"{report.sample_size:,} values{span}, compared with {report.reference_size:,} reference values.")

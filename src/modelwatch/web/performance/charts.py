@@ -32,9 +32,11 @@ MOST_CLASSES = 50
 
 @dataclass(frozen=True, slots=True)
 class PerformanceCharts:
-    """Charts of a stretch, each empty where there is nothing to draw."""
+    """Charts of a stretch, each empty where there is nothing to draw. shifted: the class that drift of the labels
+    names; None without."""
 
     stretch: PerformanceStretch
+    shifted: str | None = None
 
     @property
     def matrix_note(self) -> str:
@@ -51,8 +53,11 @@ class PerformanceCharts:
             return Markup("")
         classes, counts, reference = _without_other(now, known)
         title = "Confusion matrix"
+        order = _with_class_drawn(classes, self.shifted)
+        names, now_drawn = [classes[place] for place in order], _ordered(counts, order)
+        before = None if reference is None else _ordered(reference, order)
         return drawn(
-            confusion_matrix(title, classes, counts, reference=reference) + confusion_table(title, classes, counts)
+            confusion_matrix(title, names, now_drawn, reference=before) + confusion_table(title, classes, counts)
         )
 
     @property
@@ -210,6 +215,19 @@ def _without_other(
     kept = len(now.confusion.classes) - (not used)
     cut = [[row[:kept] for row in each[:kept]] for each in matrices]
     return now.confusion.classes[:kept], cut[0], cut[1] if len(cut) > 1 else None
+
+
+def _with_class_drawn(classes: Sequence[str], shifted: str | None) -> list[int]:
+    """Places of the classes in the order of the matrix: a class beyond those that are drawn takes the last of them."""
+    order = list(range(len(classes)))
+    if shifted in classes[MOST_DRAWN:]:
+        place = classes.index(shifted)
+        order.insert(MOST_DRAWN - 1, order.pop(place))
+    return order
+
+
+def _ordered(matrix: Sequence[Sequence[int]], order: Sequence[int]) -> list[list[int]]:
+    return [[matrix[row][column] for column in order] for row in order]
 
 
 def _shares(counts: Sequence[int]) -> list[float]:

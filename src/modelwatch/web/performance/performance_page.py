@@ -218,7 +218,14 @@ def read_page(state: ServiceState, of_model: ModelFrame, request: Request) -> Pe
     words = PerformanceVerdict(of_model, stretch, judged, root)
     events = [] if began is None else [Event(began, *_onset_text(words))]
     lanes = PerformanceLanes(history, stretch, (start, of_model.end), events, words.worst)
-    return PerformancePage(of_model, stretch, judged, lanes, PerformanceCharts(stretch), words)
+    return PerformancePage(of_model, stretch, judged, lanes, PerformanceCharts(stretch, _shifted_class(judged)), words)
+
+
+def _shifted_class(judged: JudgedPerformance | None) -> str | None:
+    """The class whose odds among the labels decided in the newest evaluation; None where none did."""
+    window = None if judged is None else judged.window
+    drift = None if window is None else window.label_drift
+    return drift.odds_class if drift is not None and isinstance(drift.odds_class, str) else None
 
 
 def _onset_text(words: PerformanceVerdict) -> tuple[str, Literal["since"], Moments]:
