@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import httpx
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,9 @@ import pytest
 import typer.main
 from rich.cells import cell_len
 
+import modelwatch as mw
 from modelwatch.cli.app import app
+from modelwatch.library.performance import labels_in_words
 from tests.cli.conftest import RunCli
 from tests.support.data.traffic import predictions, reference_values
 from tests.support.servers.doubles import eventually
@@ -170,18 +173,19 @@ def test_a_report_is_a_page_with_the_numbers_of_the_service(
 def test_a_report_says_that_performance_is_worse(service: LiveService, run_cli: RunCli, tmp_path: Path) -> None:
     model, rng = "labelled", np.random.default_rng(11)
 
-    def rows(wrong: float) -> dict[str, Any]:
-        truth = rng.random(1_500) < 0.4
+    def rows(wrong: float, share: float) -> dict[str, Any]:
+        truth = rng.random(1_500) < share
         called = np.where(rng.random(1_500) < wrong, ~truth, truth)
         names = {"prediction": called, "ground_truth": truth}
         named = {name: np.where(values, "yes", "no") for name, values in names.items()}
         return {"x": rng.normal(size=1_500), **named}
 
-    pq.write_table(pa.table(rows(0.05)), tmp_path / "reference.parquet")
+    before, after = rows(0.05, 0.2), rows(0.3, 0.4)
+    pq.write_table(pa.table(before), tmp_path / "reference.parquet")
     assert run_cli("reference", "upload", "reference.parquet", "--model", model, "--url", service.url).returncode == 0
     hours_ago = (time.time() - np.linspace(5 * 3_600, 600, 1_500)) * 1e6
     moments = pa.array(hours_ago.astype(np.int64), pa.timestamp("us", "UTC"))
-    pq.write_table(pa.table({**rows(0.3), "timestamp": moments}), tmp_path / "now.parquet")
+    pq.write_table(pa.table({**after, "timestamp": moments}), tmp_path / "now.parquet")
     httpx.post(
         f"{service.url}/api/v1/predictions/batch",
         params={"model_name": model},
@@ -190,17 +194,32 @@ def test_a_report_says_that_performance_is_worse(service: LiveService, run_cli: 
         timeout=30,
     ).raise_for_status()
 
-    def metrics() -> dict[str, Any]:
+    def performance() -> dict[str, Any]:
         found = json.loads(run_cli("report", model, "-o", "report.html", "--json", "--url", service.url).stdout)
-        return {each["name"]: each for each in (found["performance"] or {"metrics": []})["metrics"]}
+        return found["performance"] or {"metrics": [], "current": {"labelled": 0}}
 
-    eventually(lambda: "accuracy" in metrics(), "labels in the report", 30)
-    accuracy = metrics()["accuracy"]
+    eventually(lambda: performance()["current"]["labelled"] == 1_500, "labels in the report", 30)
+    found = performance()
+    metrics = {each["name"]: each for each in found["metrics"]}
+    accuracy = metrics["accuracy"]
     assert accuracy["severity"] == "alert"
     assert 0.9 < accuracy["reference"]["value"] < 1.0
     assert 0.6 < accuracy["current"]["low"] < accuracy["current"]["high"] < 0.8
     page = (tmp_path / "report.html").read_text()
     assert "performance is worse" in page
+    compared = mw.compare(before, after).document.performance
+    assert compared is not None
+    assert len(metrics) > 8
+    assert set(metrics) == {each.name for each in compared.metrics}
+    for each in compared.metrics:
+        of_service = metrics[each.name]
+        assert each.reference is not None
+        assert of_service["reference"] == msgspec.to_builtins(each.reference)
+        assert of_service["current"] == msgspec.to_builtins(each.current)
+        assert of_service["change"] == pytest.approx(each.change)
+    assert found["reference"] == msgspec.to_builtins(compared.reference)
+    assert found["current"] == msgspec.to_builtins(compared.current)
+    assert labels_in_words(compared) in page
     assert re.search(r"Labels of [0-9-]+ [0-9:]+ to [0-9-]+ [0-9:]+ UTC\.", page)
     assert run_cli("report", model, "--fail-on", "alert", "--url", service.url).returncode == 1
 

@@ -44,7 +44,7 @@ def report(
 
     The file is one HTML page without scripts, the same as that of `modelwatch compare`.
     """
-    from modelwatch.library.reports.served import served_report
+    from modelwatch.library.reports.served import served_report, stretch_of
 
     fail_on = fail_on_of(fail_on)
     of_model = f"/api/v1/models/{quote(model, safe='')}"
@@ -61,7 +61,9 @@ def report(
         quality, performance = (
             service.get(f"{of_model}/{name}", in_environment)["current"] for name in ("quality", "performance")
         )
-    found = served_report(check, comparisons, quality, performance)
+        judged = stretch_of(performance)
+        stretch = None if judged is None else service.get(f"{of_model}/performance/stretch", judged)
+    found = served_report(check, comparisons, quality, performance, stretch)
     if output is not None:
         write_text(output, found.to_html())
         print_err(f"The report is in {output}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +18,14 @@ from modelwatch.measures import plain
 from modelwatch.monitoring.checks.drift.report import SubjectReport
 from modelwatch.monitoring.checks.drift.tolerance import DRIFTED
 from modelwatch.monitoring.checks.performance.judge import PRECEDENCE
-from modelwatch.monitoring.checks.performance.report import EarlyReport, MetricReport, PerformanceReport
-from modelwatch.views.performance.outcomes import MetricValue
+from modelwatch.monitoring.checks.performance.report import (
+    EarlyReport,
+    LabelledWindowReport,
+    MetricReport,
+    PerformanceReport,
+)
+from modelwatch.monitoring.checks.performance.report_building import finite
+from modelwatch.views.performance.outcomes import MetricValue, OutcomesView, RegressionErrors, ScoreCurves
 
 NO_SIDE = dict.fromkeys(("n", "missing", "invalid", "unseen", "below_range", "above_range"), 0)
 WORST_FIRST: tuple[str, ...] = PRECEDENCE
@@ -43,11 +49,13 @@ def served_report(
     comparisons: Iterable[Mapping[str, Any]],
     quality: Iterable[Mapping[str, Any]],
     performance: Iterable[Mapping[str, Any]] = (),
+    stretch: Mapping[str, Any] | None = None,
 ) -> ServedReport:
     """The report on a model.
 
     check: answer to POST /drift/check. comparisons: of GET /models/{model}/comparison, one for each of its subjects.
-    quality, performance: the reports in `current` of GET /models/{model}/quality and /performance.
+    quality, performance: the reports in `current` of GET /models/{model}/quality and /performance. stretch: answer to
+    GET /models/{model}/performance/stretch, asked with `stretch_of`: it has the results of the reference.
     """
     summary = check["summary"]
     found = list(comparisons)
@@ -69,7 +77,7 @@ def served_report(
         current=Side(summary["predictions"]),
         alpha=summary["alpha"],
         left_out={},
-        performance=_performance([msgspec.convert(each, PerformanceReport) for each in performance]),
+        performance=_performance(_reports(performance), stretch),
         model=model,
         compared=[_compared(result, each) for result, each in zip(results, found, strict=True)],
     )
@@ -95,9 +103,27 @@ def _compared(result: SubjectReport, found: Mapping[str, Any]) -> SubjectCompari
     )
 
 
-def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison | None:
-    """The performance of the version that does worst, in the window that decides; None without one that is judged and
-    has labels, or lacks those that are usual."""
+def stretch_of(performance: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
+    """What to ask GET /models/{model}/performance/stretch for: the window that decides; None where none does."""
+    decided = _deciding(_reports(performance))
+    if decided is None:
+        return None
+    report, window = decided
+    return {
+        "version": report.model_version,
+        "environment": report.environment,
+        "start": window.start,
+        "end": window.end,
+    }
+
+
+def _reports(performance: Iterable[Mapping[str, Any]]) -> list[PerformanceReport]:
+    return [msgspec.convert(each, PerformanceReport) for each in performance]
+
+
+def _deciding(reports: Sequence[PerformanceReport]) -> tuple[PerformanceReport, LabelledWindowReport] | None:
+    """The version that does worst, and its window that decides; None without one that is judged and has labels, or
+    lacks those that are usual."""
     candidates = [
         (report, window)
         for report in reports
@@ -106,13 +132,25 @@ def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison 
     ]
     # A loss that is found before most labels have come decides only where no matured window is as bad.
     candidates += [(report, report.early.window) for report in reports if report.early and report.early.decides]
-    if not candidates:
+    return min(
+        candidates, key=lambda each: (_place(each[1].severity), each[1].start, each[0].model_version), default=None
+    )
+
+
+def _performance(
+    reports: Sequence[PerformanceReport], stretch: Mapping[str, Any] | None
+) -> PerformanceComparison | None:
+    """The performance of the version that does worst, in the window that decides; None where none does."""
+    decided = _deciding(reports)
+    if decided is None:
         return None
-    report, window = min(candidates, key=lambda each: (_place(each[1].severity), each[1].start, each[0].model_version))
+    report, window = decided
+    found = _stretch(report, window, stretch)
     judged_early = report.early if report.early and report.early.window is window else None
     # A shorter window may be the one that lacks labels, while a longer one decides.
     coverage = [each.label_coverage for each in report.windows if each.matured and each.label_coverage is not None]
-    metrics = [_metric(name, each, report.reference_labels) for name, each in window.metrics.items()]
+    known = {} if found.reference is None else found.reference.metrics
+    metrics = [_metric(name, each, known.get(name), report.reference_labels) for name, each in window.metrics.items()]
     span = f"{window.start[:16]} to {window.end[:16]}".replace("T", " ")
     of_version = f"version {report.model_version}, " if len(reports) > 1 else ""
     return PerformanceComparison(
@@ -122,8 +160,9 @@ def _performance(reports: Sequence[PerformanceReport]) -> PerformanceComparison 
         severity=window.severity or "no_data",
         metrics=sorted(metrics, key=lambda each: each.severity is None),
         label_drift=window.label_drift,
-        reference=LabelledSide(report.reference_labels, None, None, None, []) if report.reference_labels else None,
-        current=LabelledSide(window.labelled, window.confusion, window.per_class, window.calibration, []),
+        reference=_reference_side(report, found.reference),
+        current=LabelledSide(window.labelled, window.confusion, window.per_class, window.calibration, found.curves),
+        errors=found.errors,
         task_reason=report.task_reason,
         positive_class_reason=report.positive_class_reason,
         warnings=[*_early(judged_early), *report.warnings],
@@ -136,14 +175,51 @@ def _early(found: EarlyReport | None) -> list[str]:
     return [] if found is None else [f"Judged early, on {plain(percent(found.labelled_share))} of the usual labels."]
 
 
-def _metric(name: str, found: MetricReport, reference_labels: int) -> MetricComparison:
-    before = None if found.reference is None else MetricValue(found.reference, None, None, reference_labels)
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What the report of a window does not have: the results of the reference, and the curves and errors of now."""
+
+    reference: OutcomesView | None = None
+    curves: list[ScoreCurves] = field(default_factory=list)
+    errors: RegressionErrors | None = None
+
+
+def _stretch(report: PerformanceReport, window: LabelledWindowReport, answer: Mapping[str, Any] | None) -> _Stretch:
+    """That of the stream of the report, by the same reference; empty where it is not known."""
+    stream = (report.model_version, report.environment, report.reference_id)
+    streams = [] if answer is None else answer["streams"]
+    known = (each for each in streams if (each["model_version"], each["environment"], each["reference_id"]) == stream)
+    found = next(known, None)
+    if found is None:
+        return _Stretch()
+    reference = msgspec.convert(found["reference"], OutcomesView | None)
+    matured, outcomes = found["matured"], msgspec.convert(found["outcomes"], OutcomesView | None)
+    if matured is None or outcomes is None or (matured["start"], matured["end"]) != (window.start, window.end):
+        # The labels of a part of the window, where that is judged early.
+        return _Stretch(reference)
+    return _Stretch(reference, outcomes.curves, msgspec.convert(found["errors"], RegressionErrors | None))
+
+
+def _reference_side(report: PerformanceReport, found: OutcomesView | None) -> LabelledSide | None:
+    if found is not None:
+        return LabelledSide(found.labelled, found.confusion, found.per_class, found.calibration, found.curves)
+    return LabelledSide(report.reference_labels, None, None, None, []) if report.reference_labels else None
+
+
+def _metric(name: str, found: MetricReport, known: MetricValue | None, reference_labels: int) -> MetricComparison:
+    """known: the metric of the reference, where that was asked for; a report has its value for what it judges."""
+    before = known
+    if before is None and found.reference is not None:
+        before = MetricValue(found.reference, None, None, reference_labels)
+    change = found.change
+    if change is None and found.value is not None and before is not None and before.value is not None:
+        change = finite(found.value - before.value)
     return MetricComparison(
         name=name,
         severity=found.severity,
         reference=before,
         current=MetricValue(found.value, found.low, found.high, found.n, found.bound, found.reason),
-        change=found.change,
+        change=change,
         loss=found.loss,
         threshold=found.threshold,
         p_value=found.p_value,
