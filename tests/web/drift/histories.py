@@ -62,13 +62,13 @@ def rare_class(app: App) -> None:
 
 
 def rare_class_of_many(app: App) -> list[str]:
-    """A day in which a predicted class of half a per cent has become one of two, beside forty others. Returns all."""
-    names, rng = [*(f"c{place:02}" for place in range(40)), "fraud"], np.random.default_rng(5)
+    """A day in which a predicted class of 0.2 per cent has become one of two, beside 44 others. Returns all."""
+    names, rng = [*(f"c{place:02}" for place in range(44)), "fraud"], np.random.default_rng(5)
 
     def predicted(share: float) -> list[str]:
-        return [str(each) for each in rng.choice(names, 4_000, p=[*[(1 - share) / 40] * 40, share])]
+        return [str(each) for each in rng.choice(names, 4_000, p=[*[(1 - share) / 44] * 44, share])]
 
-    app.post("reference", {"model_name": "m", "features": {"row": ["x"] * 4_000}, "prediction": predicted(0.005)}, 201)
+    app.post("reference", {"model_name": "m", "features": {"row": ["x"] * 4_000}, "prediction": predicted(0.002)}, 201)
     open_ledger(app.store).commit(
         [
             event(str(number), {"row": "x"}, timestamp=NOW - (4_000 - number) * 20 * 1_000_000, prediction=name)

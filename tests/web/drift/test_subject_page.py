@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 
+from modelwatch.views.drift.subject_comparison import SubjectComparison
+from modelwatch.views.newest_verdicts import OpenFinding
+from modelwatch.web.drift.subject_verdict import SubjectVerdict
+from modelwatch.web.frame.model_frame import ModelFrame
 from tests.support.app import App
 from tests.support.events import event, open_ledger
 from tests.views.drift.test_series import END, HOUR, NOW
@@ -176,3 +182,31 @@ def test_a_rare_class_that_decided_is_drawn_among_many_and_what_is_left_out_is_s
     assert "<title>fraud: " in bars[: bars.index("</svg>")]
     over_time = html[html.index("Shares of prediction over time") :]
     assert "fraud" in over_time[: over_time.index("</svg>")]
+
+
+def test_a_subject_whose_score_alone_would_be_a_warning_says_how_long_it_stays_an_alert() -> None:
+    tolerance = SimpleNamespace(psi_warning=0.1, psi_alert=0.25)
+    report = SimpleNamespace(
+        odds=None,
+        psi=SimpleNamespace(score=0.224),
+        tolerance=tolerance,
+        lookback=None,
+        sample_size=900,
+        reference_size=3_000,
+        evidence=None,
+    )
+
+    def said(score: float) -> str:
+        held = {"severity": "alert", "holding": False, "small": False, "score_name": "PSI", "score": score}
+        known = SimpleNamespace(finding=SimpleNamespace(**held, warning_threshold=0.1, alert_threshold=0.25))
+        verdict = SubjectVerdict(
+            cast(ModelFrame, None),
+            cast(SubjectComparison, SimpleNamespace(report=report)),
+            cast(OpenFinding, known),
+            None,
+            "/",
+        )
+        return re.sub("<.+?>", "", str(verdict._how_bad().lines[0])).replace("\xa0", " ")
+
+    assert said(0.22) == "PSI 0.224, alert from 0.25 (an alert until below 0.2)"
+    assert said(0.26) == "PSI 0.224, alert from 0.25"
