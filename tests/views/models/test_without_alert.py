@@ -82,8 +82,26 @@ def test_drift_that_has_to_persist_is_said_to_be_no_finding_yet(app: App) -> Non
     page = visit(app, "/ui/models/m").text
     assert "Models m alert version 1 in production" in page
     assert says in page
-    assert "1 of 6 subjects drifts" in visit(app, "/ui/models/m/drift").text
+    drift = visit(app, "/ui/models/m/drift")
+    assert "1 of 6 subjects drifts" in drift.text
+    assert "; no finding yet: it needs 24 of the last 24 evaluations. " in drift.text
+    assert "Runbook" not in drift.links
     assert tiles(app) == {"amount": "alert"} | dict.fromkeys(OTHERS, "stable")
+
+
+def test_what_came_after_the_last_evaluation_is_said_not_to_be_evaluated_yet(app: App) -> None:
+    send(app, 0)
+    assert "is not evaluated yet" not in visit(app, "/ui/models/m/drift").text
+    rows = traffic(400, shift={"amount": 2.0}, features=1, timestamp=NOON + HOUR)
+    open_ledger(app.store, app.desk.clock, prefix="late").commit(
+        [replace(each, prediction_id=f"late-{each.prediction_id}") for each in rows]
+    )
+    page = visit(app, "/ui/models/m/drift")
+    assert "Models m stable version 1 in production" in page.text
+    assert re.search(
+        r"1 of 6 subjects drifts: amount , since .+?; what came after .+? is not evaluated yet\. ", page.text
+    )
+    assert "Runbook" not in page.links
 
 
 def test_findings_that_a_person_has_resolved_are_said_to_be(app: App) -> None:

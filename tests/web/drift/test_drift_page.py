@@ -32,7 +32,8 @@ def test_what_drifts_is_said_first_with_since_when_and_how_far(app: App) -> None
     assert "2 of 4 subjects drift: amount , country , since Sat 14 Jun" in page.text
     for part in (
         "PSI",
-        "at the most, alert from 0.25",
+        "at the most, of all values ",
+        ", alert from 0.25",
         "amount : all values are about 2",
         "2 drift now",
         "2 as in the reference",

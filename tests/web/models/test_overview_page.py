@@ -168,6 +168,11 @@ def test_the_next_evaluation_is_told(app: App) -> None:
     evaluate_app(app)
     # What was sent is months old: the next evaluation waits for newer predictions.
     assert "Next evaluation when new predictions arrive" in visit(app, PATH).text
+    by_time = parse_monitor({"schedule": {"every": "1h", "on_new_data": False}})
+    put_monitor(app.store, "m", by_time, source="test", actor="ann", now=NOON, new_id=new_id)
+    assert re.search(
+        r"Next evaluation with the first predictions after \w+ \d+ \w+ \d{4}, \d\d:\d\d", visit(app, PATH).text
+    )
 
 
 def test_names_made_of_markup_are_text(app: App) -> None:

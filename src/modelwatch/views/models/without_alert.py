@@ -43,15 +43,26 @@ class DriftWithoutAlert:
         >>> DriftWithoutAlert(4, 9, resolved=3).clause()
         '4 of 9 subjects drift, 3 are resolved by a person; no alert is open for the other'
         """
-        found, left = self.found, self.found - self.resolved
+        found = self.found
         text = f"{found:,} of {self.checked:,} subjects {'drifts' if found == 1 else 'drift'}" if found else "drift"
-        others = ""
         if 0 < self.resolved < found:
             text += f", {self.resolved:,} {'is' if self.resolved == 1 else 'are'} resolved by a person"
-            others = " for the other" if left == 1 else f" for the other {left:,}"
+        return f"{text}; {self.why}"
+
+    @property
+    def why(self) -> str:
+        """Clause on why no alert is open.
+
+        >>> DriftWithoutAlert(1, 2, alarms=2, of=3).why
+        'no finding yet: it needs 2 of the last 3 evaluations'
+        """
+        if self.is_resolved:
+            return "a person has resolved the findings"
+        left = self.found - self.resolved
+        others = "" if not self.resolved else " for the other" if left == 1 else f" for the other {left:,}"
         if self.alarms == 1:
-            return f"{text}; no alert is open{others}"
-        return f"{text}; no finding yet{others}: it needs {self.alarms} of the last {self.of} evaluations"
+            return f"no alert is open{others}"
+        return f"no finding yet{others}: it needs {self.alarms} of the last {self.of} evaluations"
 
 
 def drift_without_alert(

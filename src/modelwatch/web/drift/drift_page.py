@@ -35,6 +35,7 @@ from modelwatch.views.models.unwatched import Unwatched, not_compared
 from modelwatch.views.newest_verdicts import OpenFinding, open_findings
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
 from modelwatch.web.drift.rows import FOUND, RANKS, SORTS, DriftRow, drift_rows
+from modelwatch.web.drift.standing import EvaluatedDrift, evaluated_drift, standing_words
 from modelwatch.web.drift.subject_lanes import STATES
 from modelwatch.web.drift.verdict import drift_verdict
 from modelwatch.web.frame.model_frame import ModelFrame, steps_words
@@ -53,7 +54,8 @@ MOST_NAMES_WIDTH, READINGS_WIDTH = 160, 72
 
 @dataclass(frozen=True)
 class DriftPage:
-    """Drift of a stream. left_out: what no verdict is about, beside what the check says itself."""
+    """Drift of a stream. left_out: what no verdict is about, beside what the check says itself. evaluated: the
+    newest verdict; None before the first."""
 
     of_model: ModelFrame
     report: DriftReport
@@ -62,6 +64,7 @@ class DriftPage:
     left_out: Sequence[Unwatched]
     importance: dict[str, float]
     root: str
+    evaluated: EvaluatedDrift | None
 
     @cached_property
     def rows(self) -> list[DriftRow]:
@@ -109,6 +112,7 @@ class DriftPage:
             self.root,
             self.provisional,
             unjudged=len(self.unjudged),
+            standing=standing_words(self.of_model, self.moved, found, self.evaluated),
         )
 
     @property
@@ -322,6 +326,7 @@ def read_drift(state: ServiceState, connection: Connection, of_model: ModelFrame
         list(not_compared(connection, stream, rules_for(state.rules, config), newest_end)),
         dict((config.importance or {}) if config is not None else {}),
         root,
+        evaluated_drift(connection, stream),
     )
 
 

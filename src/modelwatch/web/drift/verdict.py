@@ -11,11 +11,12 @@ from modelwatch.charts.drawing.marks import State
 from modelwatch.charts.drawing.numbers import number, percent
 from modelwatch.measures import from_to
 from modelwatch.monitoring.checks.drift.report import CellReport
+from modelwatch.text import lookback
 from modelwatch.times import MICROS_PER_SECOND
 from modelwatch.views.newest_verdicts import OpenFinding
 from modelwatch.web.drift.rows import DriftRow
 from modelwatch.web.frame.model_frame import ModelFrame
-from modelwatch.web.frame.rendering import When, microseconds, moment, name, near
+from modelwatch.web.frame.rendering import When, microseconds, moment, name, near, when
 from modelwatch.web.frame.verdict import Answer, Verdict, joined, link, strong, strong_name
 
 NAMED, MOST_REASONS = 3, 2
@@ -38,11 +39,13 @@ def drift_verdict(
     provisional: str = "",
     *,
     unjudged: int = 0,
+    standing: str = "",
 ) -> Verdict:
     """The block at the top of the page.
 
     moved: the worst first. compared: number of subjects; unjudged: of these without a verdict. reason: why nothing is
     judged, where that is so. root: way to the service's root. provisional: sentence on references that are not set.
+    standing: clause on why what is said is no finding, or differs from the last evaluation.
     """
     further = f" {provisional}" if provisional else ""
     if not moved:
@@ -53,7 +56,8 @@ def drift_verdict(
                 some = joined(["All ", strong(f"{judged:,}")], "")
             are, left = ("is" if each == 1 else "are" for each in (judged, unjudged))
             apart = f", {unjudged:,} {left} not judged" if unjudged else ""
-            return Verdict(state, joined([some, f" {are} as in the reference{apart}.", further], ""))
+            parts = [some, f" {are} as in the reference{apart}", "; " if standing else "", standing, ".", further]
+            return Verdict(state, joined(parts, ""))
         return Verdict(state, reason)
     since = min((each.began for each in moved if each.began is not None), key=lambda each: each.iso, default=None)
     onsets = [microseconds(each.began.iso) // MICROS_PER_SECOND for each in moved if each.began is not None]
@@ -67,13 +71,15 @@ def drift_verdict(
             joined(names),
             more,
             "" if since is None else joined([", since " if at_once else ", the first since ", near(since)], ""),
+            "; " if standing else "",
+            standing,
             f".{further}",
         ],
         "",
     )
     answers = [
         _since(since, moved),
-        _how_bad(moved, state),
+        _how_bad(of_model, moved, state),
         _why(moved, findings),
         _what_to_do(of_model, state, findings, root, _step(len(moved), onsets)),
     ]
@@ -90,7 +96,7 @@ def _since(since: When | None, moved: Sequence[DriftRow]) -> Answer:
     return Answer("Since", lines)
 
 
-def _how_bad(moved: Sequence[DriftRow], state: State) -> Answer:
+def _how_bad(of_model: ModelFrame, moved: Sequence[DriftRow], state: State) -> Answer:
     by_psi = [each for each in moved if each.report.odds is None or not each.report.odds.decides]
     worst = max(by_psi or moved[:1], key=lambda each: 0.0 if each.report.psi is None else each.report.psi.score)
     lines: list[str] = []
@@ -104,11 +110,24 @@ def _how_bad(moved: Sequence[DriftRow], state: State) -> Answer:
             if tolerance is None
             else f", {state} from {number(tolerance.psi_alert if state == 'alert' else tolerance.psi_warning)}"
         )
-        lines.append(joined(["PSI ", strong(worst.psi_text), f" at the most{limit}"], ""))
+        within = _window_words(of_model, worst)
+        most = " at the most" if len(by_psi) > 1 else ""
+        lines.append(joined(["PSI ", strong(worst.psi_text), most, within, limit], ""))
     shares = [each.importance for each in moved if each.importance is not None]
     if shares:
         lines.append(f"They have {percent(sum(shares))} of the model's importance.")
     return Answer("How bad", lines)
+
+
+def _window_words(of_model: ModelFrame, row: DriftRow) -> str:
+    """Words on the window that the PSI of a subject is of; empty where it is not known."""
+    report = row.report
+    if report.lookback is not None:
+        return f", of all values in the last {lookback(report.lookback)}"
+    if report.window is None:
+        return ""
+    start, end = (near(when(each, of_model.now)) for each in (report.window.start, report.window.end))
+    return joined([", of all values from ", start, " to ", end], "")
 
 
 def _why(moved: Sequence[DriftRow], findings: Sequence[OpenFinding]) -> Answer:
@@ -149,8 +168,9 @@ def _moved_most(row: DriftRow) -> CellReport | None:
 
 def _what_to_do(of_model: ModelFrame, state: State, findings: Sequence[OpenFinding], root: str, step: str) -> Answer:
     runbook = "modeldriftsignificant" if state == "alert" else "modeldriftmoderate"
-    ways: list[Markup] = [link("Runbook", f"{root}ui/runbooks#{runbook}")]
+    ways: list[Markup] = []
     if findings:
+        ways.append(link("Runbook", f"{root}ui/runbooks#{runbook}"))
         ways.append(link("Alert", f"{root}ui/alerts/{findings[0].alert_id}"))
     if "/models/{model_name:segment}/segments" in of_model.paths:
         ways.insert(0, link("Segments", f"{root}{of_model.below}/segments{of_model.selection.elsewhere()}"))

@@ -61,7 +61,9 @@ def _next_evaluation(read: _Read, of_model: ModelFrame) -> str:
         return joined(["by ", near(of_model.when(due)), sooner], "")
     if newest.window_start + BASE_WINDOW_SECONDS >= due:
         return "due now"
-    return "when new predictions arrive"
+    if rules.on_new_data:
+        return "when new predictions arrive"
+    return joined(["with the first predictions after ", near(of_model.when(due))], "")
 
 
 @dataclass(frozen=True, slots=True)
