@@ -48,6 +48,7 @@ def test_all_pages_tell_when_the_first_of_the_findings_in_force_began(app: App) 
     for path in ("/ui/alerts", f"/ui/alerts/{app.desk.alert().id}"):
         page = visit(app, path).text
         assert short(20) in page
+    assert "began Sat 19:00" in page
     assert short(40) not in visit(app, "/ui/alerts").text
     assert app.get("alerts")["alerts"][0]["since"] == iso_of_seconds(END - 20 * HOUR)
 

@@ -73,7 +73,7 @@ def _events(report: AlertReport, members: Sequence[MemberReport], end: int) -> l
     alert = report.alert
     found = []
     if alert.began is not None:
-        found.append(_event("began", alert.began, "since"))
+        found.append(_event("began", alert.since, "since"))
     found.append(_event("found", alert.detected_at))
     if alert.ended_at is not None:
         found.append(_event("ended", alert.ended_at))
