@@ -59,7 +59,7 @@ def test_a_busy_service_is_asked_again_after_the_pause_that_it_names() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 502, 507, 520, 530])
-def test_what_passes_is_tried_again_whoever_says_it(status: int) -> None:
+def test_statuses_that_pass_are_tried_again(status: int) -> None:
     """Content delivery networks have numbers of their own while what is behind them is away."""
     script, time = Script([httpx.Response(status), httpx.Response(200, json={"a": 1})]), Time()
     assert client(script, time).get("/x") == {"a": 1}

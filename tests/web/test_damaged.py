@@ -111,7 +111,7 @@ def test_the_growth_of_the_store_is_told_from_sizes_that_can_be_read(app: App) -
     assert store["growth_since"] == iso_of_seconds((now - 3 * 3_600_000_000) // 1_000_000)
 
 
-def test_whoever_asks_for_it_is_told_which_it_is(damaged: App) -> None:
+def test_its_own_page_names_it(damaged: App) -> None:
     app, bad = damaged, identity(damaged, "bad")
     problem = app.problem("GET", f"alerts/{bad}", 500)
     assert problem["title"] == "What is stored can't be read"

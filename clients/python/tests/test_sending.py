@@ -157,7 +157,7 @@ def test_rows_wait_and_questions_say_so_where_the_proxy_can_not_be_used(hurried,
     client.close(0)
 
 
-def test_what_nobody_expected_is_told_and_the_sender_goes_on(told, hurried, monkeypatch, caplog):
+def test_an_unexpected_error_is_kept_and_the_sender_goes_on(told, hurried, monkeypatch, caplog):
     """Neither is a row lost, nor counted twice."""
     failures = {"take": 3, "done": 2}
     for name in failures:
@@ -200,7 +200,7 @@ def test_a_part_that_could_not_be_counted_is_sent_again_and_counted_once(told, h
     assert len({row["prediction_id"] for row in told.rows}) == 8
 
 
-def test_a_handler_of_log_messages_that_raises_hurts_nobody(told, hurried):
+def test_a_logging_handler_that_raises_has_no_effect(told, hurried):
     class Broken(logging.Handler):
         def emit(self, record):
             raise RuntimeError("The disk is full.")

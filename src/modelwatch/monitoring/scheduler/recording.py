@@ -121,7 +121,7 @@ def reduce_superseded(connection: Connection, stream: StreamKey, check: str) -> 
         try:
             report = result_of(connection, traces[0].id)
         except DamagedData:
-            # It stays as it is, for whoever looks into it; the next one must not wait for that.
+            # It stays as it is, to be looked into; the next one must not wait for that.
             return
         if report is not None:
             reduce_verdict(connection, traces[0].id, summary_of(report))

@@ -68,8 +68,8 @@ class GivenProfile:
 
 @dataclass(frozen=True, slots=True)
 class TakenProfile:
-    """What became of a profile. increments: what was counted; expired: starts of the windows, in seconds, whose day has
-    expired, which was not."""
+    """Result of a received profile. increments: what was counted; expired: starts of the windows, in seconds, whose
+    day has expired, which was not."""
 
     status: Literal["accepted", "duplicate"]
     increments: tuple[Increment, ...] = ()

@@ -224,7 +224,7 @@ def segmentation_of(identity: str, raw: bytes) -> Segmentation:
 
 
 def what_of(row: Any) -> str:
-    """Words for a row of the references, for whoever is told that it can't be read."""
+    """Name of a row of the references in the error that says it can't be read."""
     subject = row.kind if not row.name else f"{row.kind} {row.name!r}"
     return f"The stored reference {row.id} ({subject}) of {row.model!r}"
 

@@ -35,9 +35,8 @@ from modelwatch.views.models.unwatched import Unwatched, not_compared
 from modelwatch.views.newest_verdicts import OpenFinding, open_findings
 from modelwatch.views.stretches.stretch import SeriesQuery, usual_step, window_for
 from modelwatch.web.drift.rows import FOUND, RANKS, SORTS, DriftRow, drift_rows
-from modelwatch.web.drift.standing import EvaluatedDrift, evaluated_drift, standing_words
 from modelwatch.web.drift.subject_lanes import STATES
-from modelwatch.web.drift.verdict import drift_verdict
+from modelwatch.web.drift.verdict import EvaluatedDrift, drift_verdict, evaluated_drift, standing_words
 from modelwatch.web.frame.model_frame import ModelFrame, steps_words
 from modelwatch.web.frame.rendering import drawn, microseconds, moments, near
 from modelwatch.web.frame.selection import ALL_ROWS, choice_of
