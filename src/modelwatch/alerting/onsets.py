@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from modelwatch.alerting.alert import Alert, Member
 from modelwatch.findings import Finding, Kind
-from modelwatch.storage.counts.streams import streams_of
-from modelwatch.storage.counts.volumes import first_window
+from modelwatch.storage.counts.streams import first_data
 
 # Shifts that began within such a time may have one cause.
 TOGETHER_SECONDS = 3_600
@@ -55,9 +54,3 @@ def are_together(onsets: Iterable[int]) -> bool:
     """Whether all of these onsets, in seconds, are within a short time."""
     known = list(onsets)
     return max(known) - min(known) <= TOGETHER_SECONDS
-
-
-def first_data(connection: Connection, model: str, environment: str) -> int | None:
-    """Start of a model's first data in an environment, in seconds; None before them."""
-    streams = [each for each in streams_of(connection, model) if each.environment == environment]
-    return min((at for each in streams if (at := first_window(connection, each)) is not None), default=None)

@@ -66,6 +66,32 @@ def first_base_window(connection: Connection, stream: StreamKey, stored: int) ->
     return min(start if pace is None else decode_pace(pace)[0].window_start for start, pace in rows)
 
 
+def first_data(connection: Connection, model: str, environment: str) -> int | None:
+    """Start of a model's first base window in an environment, in seconds; None before it has data.
+
+    Some look-ups in an index for each version, and the first day of the oldest.
+    """
+    stream, profile = tables.stream, tables.profile
+    stored = (
+        select(func.min(profile.c.window_start))
+        .where(
+            profile.c.model == stream.c.model,
+            profile.c.environment == stream.c.environment,
+            profile.c.version == stream.c.version,
+            profile.c.segment == "",
+        )
+        .scalar_subquery()
+    )
+    query = select(stored, stream.c.version).where(stream.c.model == model, stream.c.environment == environment)
+    first = None
+    for start, version in sorted((start, version) for start, version in connection.execute(query) if start is not None):
+        if first is not None and start >= first:
+            break
+        base = first_base_window(connection, StreamKey(model, version, environment), start)
+        first = base if first is None else min(base, first)
+    return first
+
+
 @dataclass(frozen=True, slots=True)
 class Newest:
     """The newest base window of a stream: where it starts (seconds), its newest event and its newest arrival

@@ -9,12 +9,11 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 
-from modelwatch.alerting.onsets import first_data
 from modelwatch.alerting.views.alerts import AlertLine
 from modelwatch.config import BASE_WINDOW_SECONDS
 from modelwatch.errors import UnknownResource, excerpt
 from modelwatch.findings import Kind
-from modelwatch.storage.counts.streams import Newest, newest_windows, streams_of
+from modelwatch.storage.counts.streams import Newest, first_data, newest_windows, streams_of
 from modelwatch.storage.engine.models import StreamKey, require_model
 from modelwatch.storage.references.monitors import monitor_of
 from modelwatch.storage.verdicts.evaluations import evaluation_progress
