@@ -82,7 +82,7 @@ def test_a_probe_asks_its_own_service_and_not_one_that_the_environment_names(
     assert main(["health"]) == 3
     told = capsys.readouterr().err
     assert f"No service answers at http://127.0.0.1:{port}" in told
-    assert "Not asked is that of MODELWATCH_URL: name it with --url" in told
+    assert "The address in MODELWATCH_URL was not asked: name it with --url" in told
     assert main(["health", "--url", f"127.0.0.1:{port}"]) == 3
     assert "MODELWATCH_URL" not in capsys.readouterr().err
     assert main(["health", "--help"]) == 0

@@ -44,7 +44,7 @@ def health(
         answer = response.json()
     except httpx.HTTPError as error:
         is_named = not url and os.environ.get(URL_VARIABLE)
-        hint = f". Not asked is that of {URL_VARIABLE}: name it with --url" if is_named else ""
+        hint = f". The address in {URL_VARIABLE} was not asked: name it with --url" if is_named else ""
         raise Unreachable(f"No service answers at {address}: {str(error) or type(error).__name__}{hint}") from error
     except ValueError as error:
         raise Unreachable(f"The server at {address} is not modelwatch: its answer is not JSON.") from error
