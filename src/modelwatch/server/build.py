@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -11,11 +12,12 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from modelwatch.access import KnownKeys
@@ -81,9 +83,27 @@ def create_app(settings: Settings | None = None) -> Front:
     # Before there are threads: those that have an arena keep it.
     use_few_arenas(os.environ)
     keep_large_blocks_apart(os.environ)
+    prepare_types()
     return Front(
         partial(build_service, settings), version=release_version(), drain_seconds=settings.shutdown_drain_seconds
     )
+
+
+def prepare_types() -> None:
+    """Has msgspec look at each struct that may be decoded, before there are threads.
+
+    It would do so when the first bytes come, and until it is through with the fields that are structs themselves, a
+    thread that decodes the same struct ends the process with a segmentation fault (msgspec 0.22).
+    """
+    for kind in _subclasses(msgspec.Struct):
+        with contextlib.suppress(TypeError):  # One that is never decoded may have fields that can't be.
+            msgspec.json.Decoder(kind)
+
+
+def _subclasses(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 def openapi_document(settings: Settings) -> dict[str, Any]:
