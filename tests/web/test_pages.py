@@ -682,7 +682,8 @@ def test_a_silence_of_an_alert_that_was_opened_again_is_the_present_one(app: App
     assert (alert.reopenings, alert.started_at) == (1, (now - 12 * 3_600) * 1_000_000)
     desk.take(structs.replace(assessment(0, {"amount": "warning"}), window_end=now))
     text = visit(app, f"/ui/alerts/{alert.id}").text
-    assert re.search(r"Silence 30 min , alert from 15", text)
+    # Seconds have passed since, on a slow machine.
+    assert re.search(r"Silence 30 min( \d+ s)? , alert from 15", text)
     assert "12 h ago" not in text
     [drift] = app.get("alerts", kind="feature_drift")["alerts"]
     assert drift["silent_since"] == iso_of_seconds(now - 1_800)
