@@ -21,6 +21,7 @@ from tests.support.servers.live_service import LiveService
 
 SECONDS = 2.0
 CLIENTS = 40
+MOST = 5 * CLIENTS
 LATE = 4.0
 
 pytestmark = pytest.mark.both_engines
@@ -67,25 +68,31 @@ def test_every_request_is_answered_in_time_and_what_was_dropped_is_not_stored(st
         ThreadPoolExecutor(CLIENTS) as pool,
     ):
         assert post(client, 0)[0].json()["status"] == "accepted"
+        refused: list[tuple[httpx.Response, float]] = []
+        dropped: set[str] = set()
         with held(url):
-            refused = list(pool.map(lambda number: post(client, number), range(1, CLIENTS)))
+            # On a slow machine the writer may have taken all of the first before the time of the last was up.
+            while not dropped and len(refused) < MOST:
+                begin = len(refused) + 1
+                refused += pool.map(lambda number: post(client, number), range(begin, begin + CLIENTS))
+                dropped = {str(n) for n, (each, _) in enumerate(refused, 1) if "were not stored" in each.text}
         for answer, seconds in refused:
             assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-unavailable")
             assert answer.headers["retry-after"] == "5"
             assert seconds < SECONDS + LATE
-        dropped = {str(n) for n, (each, _) in enumerate(refused, 1) if "were not stored" in each.json()["detail"]}
-        assert 0 < len(dropped) < CLIENTS - 1
+        assert 0 < len(dropped) < len(refused)
+        end = len(refused) + 1
         # When this one is stored, the writer is done with all that came before it.
         deadline = time.monotonic() + 60
-        while (last := post(client, CLIENTS)[0]).status_code == 503:
+        while (last := post(client, end)[0]).status_code == 503:
             assert time.monotonic() < deadline
         assert last.json()["status"] in ("accepted", "duplicate")
         with closing(Store(url)) as store:
             with store.read() as connection:
                 stored = set(connection.execute(select(tables.prediction.c.prediction_id)).scalars())
             assert not stored & dropped
-            assert stored >= {"0", str(CLIENTS)}
-            for number in range(1, CLIENTS):
+            assert stored >= {"0", str(end)}
+            for number in range(1, end):
                 status = post(client, number)[0].json()["status"]
                 assert status == ("duplicate" if str(number) in stored else "accepted")
-            assert stored_and_counted(store) == (CLIENTS + 1, CLIENTS + 1)
+            assert stored_and_counted(store) == (end + 1, end + 1)
