@@ -115,6 +115,19 @@ def test_a_month_of_ten_thousand_values_hides_nothing_that_matters() -> None:
         assert not judged(month, RULES, 0.5, n).windows[0].allowed.by_doubt
 
 
+def test_independent_values_raise_no_threshold() -> None:
+    """The largest of a hundred hours of some 30 values is beyond its chance in every third reference."""
+    beyond = 0
+    for seed in range(20):
+        steady = of_hours(100, 32, 0.0, seed)
+        assert steady.variation is not None
+        beyond += bool(steady.variation.tolerance(HOUR))
+        [found] = judged(steady, RULES, 0.7, 400).windows
+        assert (found.allowed.natural, found.allowed.natural_odds) == (0.0, None)
+        assert found.judgement.severity in ("warning", "alert")
+    assert beyond > 3
+
+
 @pytest.mark.parametrize(("hours", "each"), [(72, 10), (48, 20)])
 def test_a_rhythm_that_a_reference_does_not_show_is_within_what_is_plausible(hours: int, each: int) -> None:
     rng, hidden = np.random.default_rng(3), 0

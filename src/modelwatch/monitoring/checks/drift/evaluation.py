@@ -363,6 +363,10 @@ def _allowed(
     if variation is None or not rules.natural_variation or not current.n:
         return tolerance(configured, None)
     length, cells = window.end - window.start, odds_cells(reference.profile, reference.split)
+    if rules.directed and rules.dispersed and not variation.varies(reference.profile):
+        # The largest of many thin stretches is large by chance: it would hide real shifts.
+        doubt = variation.plausible_psi(reference.profile, length, current.n)
+        return tolerance(configured, None if variation.known_length(length) is None else 0.0).doubted(doubt)
     if rules.directed:
         length = variation.known_length(length) or length
     odds = variation.odds_tolerance(length, cells) if configured.odds_ratio else None
@@ -370,7 +374,4 @@ def _allowed(
     if rules.directed:
         # Sizes are less what chance adds on average: what is left of it is how far it reaches beyond that.
         chance = max(0.0, chance - by_chance)
-    allowed = tolerance(configured, natural, chance, odds)
-    if not (rules.directed and rules.dispersed):
-        return allowed
-    return allowed.doubted(variation.plausible_psi(reference.profile, window.end - window.start, current.n))
+    return tolerance(configured, natural, chance, odds)

@@ -110,6 +110,10 @@ class Variation:
         has in as much time."""
         return self._all_stretches(reference).plausible_psi(length, n)
 
+    def varies(self, reference: Profile) -> bool:
+        """Whether stretches of any length differ by more than chance. reference: as for `dispersion`."""
+        return self._all_stretches(reference).vary
+
     def tells(self, reference: Profile) -> bool:
         """Whether there are ten stretches of some length with several values each, so that it is known how alike values
         of one stretch are. reference: as for `dispersion`."""

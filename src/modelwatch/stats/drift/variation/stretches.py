@@ -64,7 +64,7 @@ class Stretches:
         """As `Variation.dispersion`."""
         if length <= 0 or not n:
             return None
-        found = kept(self._of_lengths, length, self._of_length) if self._varies else None
+        found = kept(self._of_lengths, length, self._of_length) if self.vary else None
         # With fewer values than there were, those that are left may be as alike as they were together.
         if found is None:
             return None
@@ -76,7 +76,7 @@ class Stretches:
         """The PSI that stretches of this length may have by themselves, by a rhythm of the day that the reference does
         not show: of a window of n values that holds much more than such a stretch of the reference, and less of one
         that holds somewhat more. 0 for windows of whole days, and where the reference shows its rhythm."""
-        if not 0 < length < WHOLE_RHYTHM or self._varies:
+        if not 0 < length < WHOLE_RHYTHM or self.vary:
             return 0.0
         in_stretch = self._n * length / (self._span * len(self._counts))
         part = min(1.0, (n / in_stretch - 1.0) / (MUCH_MORE - 1.0))
@@ -103,7 +103,7 @@ class Stretches:
         return any(tells(counts) for counts in self._by_length())
 
     @cached_property
-    def _varies(self) -> bool:
+    def vary(self) -> bool:
         """Whether stretches of any length differ by more than chance."""
         return any(varies(counts, self._scores) for counts in self._by_length())
 
